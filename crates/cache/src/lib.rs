@@ -1,0 +1,1 @@
+//! A two-tier cache whose invalidation has no open race.

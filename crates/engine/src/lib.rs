@@ -1,0 +1,1 @@
+//! The product: readings are bound, read and invalidated.

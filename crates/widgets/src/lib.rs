@@ -1,0 +1,1 @@
+//! Widget definitions: TOML, checked.

@@ -1,0 +1,1 @@
+//! Real servers on free ports, a proxy that misbehaves, process control.
