@@ -1,0 +1,301 @@
+//! What an entry from the shared tier is worth, decided from its stamps, the versions that came
+//! with it, and the store's time. Pure but for telling the cells what was seen.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use samovar_clock::Instant;
+
+use crate::{
+    StaleBecause,
+    cache::Inner,
+    cells::Capture,
+    entry::{Stamp, StoredEntry},
+    freshness::Lifetimes,
+    laws::Law,
+    local::{Entry, LocalStamp},
+    shared::{Look, Origins},
+    version::{Ids, Version, VersionKey},
+    widget::Bound,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    Fresh,
+    /// Stale, but nothing says that its data changed: served at once, refreshed behind.
+    Old(StaleBecause),
+    /// Declared changed with a spread; its turn has not come.
+    Spread,
+    /// Its data changed: recomputed first.
+    Changed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Assessed {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) standing: Standing,
+    /// Nothing newer was heard while it was on its way: the local tier may hold it.
+    pub(crate) keepable: bool,
+}
+
+/// What a comparison of stamps with current versions says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Compared {
+    Current,
+    /// The versions are equal, but their master is not the one that held them.
+    OtherIncarnation,
+    /// Replaced with a spread; the entry's turn is at this time of the store.
+    Spread {
+        turn_ms: u64,
+    },
+    Changed,
+    /// Cleared, or its version is missing: not to be served at all.
+    Gone,
+}
+
+/// One stamp against what the store holds. `share` is the entry's place in a spread, in `[0, 1)`.
+pub(crate) fn compare(
+    stamp: &Stamp,
+    current: Option<&Version>,
+    incarnation: u64,
+    share: f64,
+) -> Compared {
+    let Some(current) = current else { return Compared::Gone };
+    if current.ids.clear != stamp.clear {
+        return Compared::Gone;
+    }
+    if current.ids.change == stamp.change {
+        return if incarnation == stamp.incarnation {
+            Compared::Current
+        } else {
+            Compared::OtherIncarnation
+        };
+    }
+    match &current.last {
+        Some(last) if last.spread_ms > 0 && last.replaced == stamp.change => {
+            let wait = (last.spread_ms as f64 * share) as u64;
+            Compared::Spread { turn_ms: last.at_ms.saturating_add(wait) }
+        }
+        _ => Compared::Changed,
+    }
+}
+
+/// All stamps together with the entry's age; `None` when it is past all use.
+fn stand(
+    compared: impl Iterator<Item = Compared>,
+    age: Duration,
+    lifetimes: Lifetimes,
+    now_ms: u64,
+) -> Option<(Standing, Option<u64>)> {
+    let (mut changed, mut other, mut turn) = (false, false, None::<u64>);
+    for compared in compared {
+        match compared {
+            Compared::Current => {}
+            Compared::OtherIncarnation => other = true,
+            Compared::Spread { turn_ms } => turn = Some(turn.map_or(turn_ms, |t| t.min(turn_ms))),
+            Compared::Changed => changed = true,
+            Compared::Gone => return None,
+        }
+    }
+    if age >= lifetimes.ttl + lifetimes.grace {
+        return None;
+    }
+    let standing = match turn {
+        _ if changed => Standing::Changed,
+        Some(turn) if turn <= now_ms => Standing::Changed,
+        _ if other => Standing::Old(StaleBecause::Incarnation),
+        Some(_) => Standing::Spread,
+        None if age >= lifetimes.ttl => Standing::Old(StaleBecause::Age),
+        None => Standing::Fresh,
+    };
+    Some((standing, turn))
+}
+
+/// Where in a spread an entry's turn is: always the same for the same key.
+pub(crate) fn share_of(key: &str) -> f64 {
+    (xxhash_rust::xxh3::xxh3_64(key.as_bytes()) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// The age by the store's clock. One that steps back makes entries old, never young.
+pub(crate) fn age_of(stored: &StoredEntry, now_ms: u64) -> Duration {
+    match now_ms.checked_sub(stored.as_of_ms) {
+        Some(age_ms) => Duration::from_millis(age_ms),
+        None => stored.lifetimes.ttl,
+    }
+}
+
+/// Whether the stamps are those of these versions, in this order.
+pub(crate) fn fits(stamps: &[Stamp], keys: &[VersionKey]) -> bool {
+    stamps.len() == keys.len()
+        && stamps.iter().zip(keys).all(|(stamp, key)| stamp.key_hash == key.hash())
+}
+
+impl Inner {
+    /// Tells the cells what the store said, and judges the entry. `None`: nothing usable.
+    pub(crate) fn assess(
+        &self,
+        bound: &Bound,
+        look: Look,
+        capture: &Capture,
+        sent_at: Instant,
+    ) -> Option<Assessed> {
+        let said: Vec<Option<Ids>> =
+            look.versions.iter().map(|version| version.as_ref().map(|v| v.ids)).collect();
+        let steps = self.node.cells.observe(capture, &said);
+        let stored = match StoredEntry::decode(&look.entry?) {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::warn!(key = bound.key.shown(), %error, "a stored entry is unreadable");
+                return None;
+            }
+        };
+        if !fits(&stored.stamps, &bound.versions) {
+            return None;
+        }
+        let share = share_of(bound.key.as_str());
+        let compared = stored.stamps.iter().zip(&look.versions).zip(bound.versions.iter()).map(
+            |((stamp, version), key)| {
+                compare(stamp, version.as_ref(), look.origins.of(key).incarnation, share)
+            },
+        );
+        let age = age_of(&stored, look.now_ms);
+        let (standing, turn_ms) = stand(compared, age, stored.lifetimes, look.now_ms)?;
+        let turn_at = match standing {
+            Standing::Spread => turn_ms
+                .map(|turn| sent_at + Duration::from_millis(turn.saturating_sub(look.now_ms))),
+            _ => None,
+        };
+        let keepable = steps.iter().all(|step| *step != 0)
+            && matches!(
+                standing,
+                Standing::Fresh | Standing::Spread | Standing::Old(StaleBecause::Age)
+            );
+        let entry =
+            self.localize(bound, &stored, &look.origins, capture, &steps, sent_at - age, turn_at);
+        Some(Assessed { entry: Arc::new(entry), standing, keepable })
+    }
+
+    /// Turns a stored entry into one of this node, with deadlines of its boot clock.
+    #[expect(clippy::too_many_arguments, reason = "each is one fact about one entry")]
+    pub(crate) fn localize(
+        &self,
+        bound: &Bound,
+        stored: &StoredEntry,
+        origins: &Origins,
+        capture: &Capture,
+        steps: &[u64],
+        as_of: Instant,
+        turn_at: Option<Instant>,
+    ) -> Entry {
+        let stamps = capture.cells().zip(steps).zip(&stored.stamps);
+        let global = if self.laws.hold(Law::HeartbeatPerMaster) {
+            &origins.global
+        } else {
+            &origins.tenant
+        };
+        let Lifetimes { ttl, grace, lead } = stored.lifetimes;
+        Entry {
+            key: bound.key.clone(),
+            commit: stored.commit,
+            absent: stored.absent,
+            as_of,
+            refresh_at: as_of + ttl.saturating_sub(lead),
+            fresh_until: as_of + ttl,
+            stale_until: as_of + ttl + grace,
+            turn_at,
+            compute: stored.compute,
+            content_hash: stored.content_hash,
+            stamps: stamps
+                .map(|((cell, step), stamp)| LocalStamp {
+                    cell: cell.clone(),
+                    step: *step,
+                    stamp: *stamp,
+                })
+                .collect(),
+            trusts: [origins.tenant.trust.clone(), global.trust.clone()],
+            value: own_bytes(&stored.value),
+            coding: stored.coding,
+            raw_len: stored.raw_len,
+            decoded: OnceLock::new(),
+            row: bound.row.clone(),
+            home: Arc::downgrade(&self.node.local),
+            refreshing: AtomicBool::new(false),
+            verified_at: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The value without the stamps it travelled with: small ones are copied, so that what the local
+/// tier counts is what it holds; for large ones the stamps are not worth a copy.
+fn own_bytes(value: &Bytes) -> Bytes {
+    const COPY_BELOW: usize = 16 << 10;
+    if value.len() < COPY_BELOW { Bytes::copy_from_slice(value) } else { value.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Change;
+
+    const STAMP: Stamp = Stamp { key_hash: 0, change: 1, clear: 5, incarnation: 7 };
+    const LIFE: Lifetimes = Lifetimes {
+        ttl: Duration::from_secs(60),
+        grace: Duration::from_secs(30),
+        lead: Duration::from_secs(5),
+    };
+
+    fn version(change: u64, clear: u64) -> Version {
+        Version::new(Ids { change, clear })
+    }
+
+    fn spread(replaced: u64) -> Version {
+        let last =
+            Change { replaced, at_ms: 1000, spread_ms: 100, cause: String::new() };
+        Version { ids: Ids { change: 2, clear: 5 }, last: Some(last) }
+    }
+
+    #[test]
+    fn a_stamp_is_current_only_under_the_same_ids_and_the_same_incarnation() {
+        let compare = |version: Option<&Version>, incarnation| {
+            compare(&STAMP, version, incarnation, 0.5)
+        };
+        assert_eq!(compare(Some(&version(1, 5)), 7), Compared::Current);
+        assert_eq!(compare(Some(&version(1, 5)), 8), Compared::OtherIncarnation);
+        assert_eq!(compare(Some(&version(2, 5)), 7), Compared::Changed);
+        assert_eq!(compare(Some(&version(1, 6)), 7), Compared::Gone);
+        assert_eq!(compare(None, 7), Compared::Gone);
+        assert_eq!(compare(Some(&spread(1)), 7), Compared::Spread { turn_ms: 1050 });
+        assert_eq!(compare(Some(&spread(9)), 7), Compared::Changed, "changed before the spread");
+    }
+
+    #[test]
+    fn the_worst_stamp_decides() {
+        let judge = |compared: &[Compared], age, now_ms| {
+            stand(compared.iter().copied(), Duration::from_secs(age), LIFE, now_ms)
+                .map(|(standing, _)| standing)
+        };
+        use Compared::{Changed, Current, Gone, OtherIncarnation, Spread};
+        let old = Standing::Old(StaleBecause::Age);
+        let other = Standing::Old(StaleBecause::Incarnation);
+        assert_eq!(judge(&[Current], 59, 0), Some(Standing::Fresh));
+        assert_eq!(judge(&[Current], 60, 0), Some(old));
+        assert_eq!(judge(&[Current], 90, 0), None);
+        assert_eq!(judge(&[OtherIncarnation, Current], 0, 0), Some(other));
+        assert_eq!(judge(&[OtherIncarnation, Changed], 0, 0), Some(Standing::Changed));
+        assert_eq!(judge(&[Changed, Gone], 0, 0), None);
+        assert_eq!(judge(&[Spread { turn_ms: 10 }], 0, 9), Some(Standing::Spread));
+        assert_eq!(judge(&[Spread { turn_ms: 10 }], 70, 9), Some(Standing::Spread));
+        assert_eq!(judge(&[Spread { turn_ms: 10 }], 0, 10), Some(Standing::Changed));
+        assert_eq!(
+            judge(&[Spread { turn_ms: 90 }, Spread { turn_ms: 10 }], 0, 50),
+            Some(Standing::Changed),
+            "the earliest turn counts"
+        );
+    }
+}

@@ -1,0 +1,353 @@
+//! Counters per widget and tenant, and what they say about health.
+
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::limits;
+
+/// What happened to a read or a compute. One counter each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Count {
+    LocalHits,
+    SharedHits,
+    StaleHits,
+    Misses,
+    Computes,
+    Errors,
+    /// Computes whose result was equal to the old one.
+    Unchanged,
+    LeasesWon,
+    LeasesLost,
+    LeaseWaits,
+    Refreshes,
+    /// Served straight from the source because the store was down.
+    Unstored,
+    ComputedBytes,
+}
+
+const COUNTS: usize = Count::ComputedBytes as usize + 1;
+const STRIPES: usize = 8;
+/// Upper bounds of the latency buckets, in microseconds; the last is open.
+pub const LATENCY_BOUNDS_US: [u64; 14] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 5_000_000,
+];
+
+/// The counters of one widget and tenant. Striped, so that a hit writes to no cache line that
+/// another core's hit needs.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    stripes: [Stripe; STRIPES],
+    compute_us: Histogram,
+    read_us: Histogram,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe([AtomicU64; COUNTS]);
+
+impl Row {
+    #[inline]
+    pub(crate) fn count(&self, what: Count) {
+        self.add(what, 1);
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, what: Count, amount: u64) {
+        self.stripes[stripe()].0[what as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(crate) fn computed(&self, took: Duration) {
+        self.compute_us.record(took);
+    }
+
+    /// Reads that had to wait for anything; local hits are counted, not timed.
+    pub(crate) fn waited(&self, took: Duration) {
+        self.read_us.record(took);
+    }
+
+    pub(crate) fn compute_quantile(&self, q: f64) -> Option<Duration> {
+        quantile(&self.compute_us.snapshot(), q)
+    }
+
+    fn total(&self, what: Count) -> u64 {
+        self.stripes.iter().map(|stripe| stripe.0[what as usize].load(Ordering::Relaxed)).sum()
+    }
+
+    fn snapshot(&self) -> Counters {
+        let local_hits = self.total(Count::LocalHits);
+        let mut read_latency = self.read_us.snapshot();
+        read_latency[0] += local_hits;
+        Counters {
+            local_hits,
+            shared_hits: self.total(Count::SharedHits),
+            stale_hits: self.total(Count::StaleHits),
+            misses: self.total(Count::Misses),
+            computes: self.total(Count::Computes),
+            errors: self.total(Count::Errors),
+            unchanged: self.total(Count::Unchanged),
+            leases_won: self.total(Count::LeasesWon),
+            leases_lost: self.total(Count::LeasesLost),
+            lease_waits: self.total(Count::LeaseWaits),
+            refreshes: self.total(Count::Refreshes),
+            unstored: self.total(Count::Unstored),
+            computed_bytes: self.total(Count::ComputedBytes),
+            read_latency,
+            compute_latency: self.compute_us.snapshot(),
+        }
+    }
+}
+
+/// Threads take the stripes in turn, once each.
+#[inline]
+fn stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static MINE: Cell<usize> = const { Cell::new(usize::MAX) });
+    MINE.with(|mine| {
+        if mine.get() == usize::MAX {
+            mine.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+        }
+        mine.get()
+    })
+}
+
+#[derive(Debug, Default)]
+struct Histogram([AtomicU64; LATENCY_BOUNDS_US.len() + 1]);
+
+pub type Latency = [u64; LATENCY_BOUNDS_US.len() + 1];
+
+impl Histogram {
+    fn record(&self, took: Duration) {
+        let us = took.as_micros().try_into().unwrap_or(u64::MAX);
+        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < us);
+        self.0[bucket].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn snapshot(&self) -> Latency {
+        std::array::from_fn(|bucket| self.0[bucket].load(Ordering::Relaxed))
+    }
+}
+
+/// The upper bound of the bucket that holds the quantile.
+fn quantile(latency: &Latency, q: f64) -> Option<Duration> {
+    let total: u64 = latency.iter().sum();
+    if total == 0 {
+        return None;
+    }
+    let rank = ((total as f64 * q).ceil() as u64).max(1);
+    let mut seen = 0;
+    for (bucket, count) in latency.iter().enumerate() {
+        seen += count;
+        if seen >= rank {
+            let last = LATENCY_BOUNDS_US[LATENCY_BOUNDS_US.len() - 1];
+            let bound = LATENCY_BOUNDS_US.get(bucket).copied().unwrap_or(last * 2);
+            return Some(Duration::from_micros(bound));
+        }
+    }
+    None
+}
+
+/// The counters of a widget for one tenant, or sums of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub local_hits: u64,
+    pub shared_hits: u64,
+    pub stale_hits: u64,
+    pub misses: u64,
+    pub computes: u64,
+    pub errors: u64,
+    /// Refreshes that changed nothing: a TTL that may be too short.
+    pub unchanged: u64,
+    pub leases_won: u64,
+    pub leases_lost: u64,
+    pub lease_waits: u64,
+    pub refreshes: u64,
+    pub unstored: u64,
+    pub computed_bytes: u64,
+    /// By [`LATENCY_BOUNDS_US`]; local hits count in the first bucket.
+    pub read_latency: Latency,
+    pub compute_latency: Latency,
+}
+
+impl Counters {
+    pub fn reads(&self) -> u64 {
+        self.local_hits + self.shared_hits + self.stale_hits + self.misses
+    }
+
+    /// Reads that found a value ready, stale ones included.
+    pub fn hit_rate(&self) -> Option<f64> {
+        let hits = self.local_hits + self.shared_hits + self.stale_hits;
+        (self.reads() > 0).then(|| hits as f64 / self.reads() as f64)
+    }
+
+    /// Leases that were still held when the value came, of all that were won.
+    pub fn lease_success(&self) -> Option<f64> {
+        let won = self.leases_won;
+        (won > 0).then(|| won.saturating_sub(self.leases_lost) as f64 / won as f64)
+    }
+
+    pub fn read_quantile(&self, q: f64) -> Option<Duration> {
+        quantile(&self.read_latency, q)
+    }
+
+    pub fn compute_quantile(&self, q: f64) -> Option<Duration> {
+        quantile(&self.compute_latency, q)
+    }
+
+    pub fn add(&mut self, other: &Counters) {
+        let pairs = [
+            (&mut self.local_hits, other.local_hits),
+            (&mut self.shared_hits, other.shared_hits),
+            (&mut self.stale_hits, other.stale_hits),
+            (&mut self.misses, other.misses),
+            (&mut self.computes, other.computes),
+            (&mut self.errors, other.errors),
+            (&mut self.unchanged, other.unchanged),
+            (&mut self.leases_won, other.leases_won),
+            (&mut self.leases_lost, other.leases_lost),
+            (&mut self.lease_waits, other.lease_waits),
+            (&mut self.refreshes, other.refreshes),
+            (&mut self.unstored, other.unstored),
+            (&mut self.computed_bytes, other.computed_bytes),
+        ];
+        for (mine, theirs) in pairs {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.read_latency.iter_mut().zip(other.read_latency) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.compute_latency.iter_mut().zip(other.compute_latency) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// What the health score is measured against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HealthTargets {
+    /// The hit rate that counts as full, between 0 and 1.
+    pub hit_rate: f64,
+    /// Full marks for the mean response at or below this; none at two and a half times as much.
+    pub response: Duration,
+}
+
+impl Default for HealthTargets {
+    fn default() -> Self {
+        Self { hit_rate: 0.99, response: Duration::from_millis(200) }
+    }
+}
+
+/// 0 to 100: half hit rate, 30 % response time, 20 % errors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Health {
+    pub score: f64,
+    pub hit_rate: f64,
+    pub response: Duration,
+    pub error_rate: f64,
+}
+
+impl Health {
+    /// `None` before anything was read.
+    pub fn of(counters: &Counters, targets: HealthTargets) -> Option<Self> {
+        let hit_rate = counters.hit_rate()?;
+        let response = mean(&counters.read_latency);
+        let error_rate = counters.errors as f64 / counters.reads() as f64;
+        let (full, none) = (targets.response.as_secs_f64(), targets.response.as_secs_f64() * 2.5);
+        let speed = ((none - response.as_secs_f64()) / (none - full)).clamp(0.0, 1.0);
+        let hits = (hit_rate / targets.hit_rate).clamp(0.0, 1.0);
+        let errors = (1.0 - error_rate / 0.01).clamp(0.0, 1.0);
+        let score = 50.0 * hits + 30.0 * speed + 20.0 * errors;
+        Some(Self { score, hit_rate, response, error_rate })
+    }
+}
+
+fn mean(latency: &Latency) -> Duration {
+    let total: u64 = latency.iter().sum();
+    let last = LATENCY_BOUNDS_US[LATENCY_BOUNDS_US.len() - 1];
+    let sum: u128 = latency
+        .iter()
+        .zip(LATENCY_BOUNDS_US.iter().chain([&(last * 2)]))
+        .map(|(count, bound)| u128::from(*count) * u128::from(*bound))
+        .sum();
+    Duration::from_micros((sum / u128::from(total.max(1))).try_into().unwrap_or(u64::MAX))
+}
+
+/// The rows of all widgets and tenants of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    rows: Mutex<HashMap<(Arc<str>, Box<str>), Arc<Row>>>,
+}
+
+/// The tenant under which those beyond the limit are counted.
+pub(crate) const OTHER_TENANTS: &str = "*";
+
+impl Rows {
+    pub(crate) fn row(&self, widget: &Arc<str>, tenant: &str) -> Arc<Row> {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = rows.get(&(widget.clone(), tenant.into())) {
+            return row.clone();
+        }
+        let tenant = if rows.len() < limits::STATISTICS_ROWS { tenant } else { OTHER_TENANTS };
+        rows.entry((widget.clone(), tenant.into())).or_default().clone()
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<(String, String, Counters)> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = rows
+            .iter()
+            .map(|((widget, tenant), row)| (widget.to_string(), tenant.to_string(), row.snapshot()))
+            .collect();
+        all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_half_hits_a_third_speed_and_a_fifth_errors() {
+        let targets = HealthTargets::default();
+        let mut good = Counters { local_hits: 99, misses: 1, ..Counters::default() };
+        good.read_latency[0] = 100;
+        assert_eq!(Health::of(&good, targets).map(|health| health.score.round()), Some(100.0));
+        let failing = Counters { errors: 1, ..good.clone() };
+        assert_eq!(Health::of(&failing, targets).map(|health| health.score.round()), Some(80.0));
+        let mut slow = good.clone();
+        slow.read_latency = Latency::default();
+        slow.read_latency[11] = 100; // all in the bucket up to 500 ms
+        assert_eq!(Health::of(&slow, targets).map(|health| health.score.round()), Some(70.0));
+        assert_eq!(Health::of(&Counters::default(), targets), None);
+    }
+
+    #[test]
+    fn tenants_beyond_the_limit_share_a_row() {
+        let rows = Rows::default();
+        let widget: Arc<str> = Arc::from("w");
+        for tenant in 0..limits::STATISTICS_ROWS + 10 {
+            rows.row(&widget, &tenant.to_string()).count(Count::Misses);
+        }
+        let snapshot = rows.snapshot();
+        assert_eq!(snapshot.len(), limits::STATISTICS_ROWS + 1);
+        let other = snapshot.iter().find(|(_, tenant, _)| tenant == OTHER_TENANTS);
+        assert_eq!(other.map(|(.., counters)| counters.misses), Some(10));
+    }
+
+    #[test]
+    fn quantiles_are_bucket_bounds() {
+        let row = Row::default();
+        for ms in [1, 1, 1, 40] {
+            row.computed(Duration::from_millis(ms));
+        }
+        assert_eq!(row.compute_quantile(0.5), Some(Duration::from_millis(1)));
+        assert_eq!(row.compute_quantile(0.99), Some(Duration::from_millis(50)));
+    }
+}

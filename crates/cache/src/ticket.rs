@@ -1,0 +1,340 @@
+//! `begin` and `commit`: the right to compute one reading, and what becomes of the value.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use samovar_clock::Instant;
+use samovar_store::Trust;
+use tokio::sync::Notify;
+
+use crate::{
+    answer::{Answer, ReadError, State, Tier, Value},
+    cache::Inner,
+    cells::Capture,
+    entry::{Coding, Stamp, StoredEntry, compress},
+    flight::{Lead, Outcome},
+    laws::Law,
+    shared::{Commit, Committed, Failure, LookUp, Origin, Origins, Release, StoreError, Won},
+    stats::Count,
+    version::{Ids, Version, cut},
+    widget::{Bound, Reading},
+};
+
+/// The right to compute one reading. Its stamps were captured before it was handed out, so data
+/// that is read from now on is covered by them.
+///
+/// The lease is renewed while the ticket lives. Dropped without a commit, it is given back.
+#[derive(Debug)]
+pub struct Ticket {
+    inner: Arc<Inner>,
+    bound: Arc<Bound>,
+    phase: u32,
+    began_at: Instant,
+    /// From when the value's age counts: the capture of its stamps, or that of its oldest part.
+    as_of: Instant,
+    /// `None` while the store is down.
+    lease: Option<Lease>,
+    /// Holds one of the few computes that are allowed while the store is down.
+    unstored: bool,
+    /// Taken when the flight ends.
+    lead: Option<Lead>,
+}
+
+/// A lease at the store, with the stamps that were captured when it was won.
+#[derive(Debug)]
+struct Lease {
+    token: u64,
+    won: Won,
+    capture: Capture,
+    steps: Vec<u64>,
+    renewal: Arc<Renewal>,
+}
+
+#[derive(Debug, Default)]
+struct Renewal {
+    over: AtomicBool,
+    stop: Notify,
+}
+
+/// What a search found, before it becomes a ticket.
+pub(crate) struct Prepared {
+    pub(crate) phase: u32,
+    pub(crate) sent_at: Instant,
+    pub(crate) lease: Option<(u64, Won, Capture)>,
+}
+
+impl Prepared {
+    pub(crate) fn into_ticket(self, inner: Arc<Inner>, lead: Lead, bound: Arc<Bound>) -> Ticket {
+        let lease = self.lease.map(|(token, won, capture)| {
+            let said: Vec<Option<Ids>> = won.versions.iter().map(|v| Some(v.ids)).collect();
+            let steps = inner.node.cells.observe(&capture, &said);
+            let renewal = Arc::new(Renewal::default());
+            keep_renewing(&inner, &bound, token, &renewal);
+            Lease { token, won, capture, steps, renewal }
+        });
+        Ticket {
+            inner,
+            bound,
+            phase: self.phase,
+            began_at: self.sent_at,
+            as_of: self.sent_at,
+            unstored: lease.is_none(),
+            lease,
+            lead: Some(lead),
+        }
+    }
+}
+
+fn keep_renewing(inner: &Arc<Inner>, bound: &Bound, token: u64, renewal: &Arc<Renewal>) {
+    let (inner, key) = (inner.clone(), bound.key.clone());
+    let (renewal, spawner) = (renewal.clone(), inner.spawner.clone());
+    spawner.spawn(async move {
+        let lease = inner.settings.lease;
+        while !renewal.over.load(Ordering::Acquire) {
+            if inner.clock.timeout(lease / 3, renewal.stop.notified()).await.is_ok() {
+                return;
+            }
+            // While the store does not answer, the next turn may still come in time. A lease that
+            // is lost stays lost: the commit will be told.
+            if let Ok(false) = inner.shared.renew(&key, token, lease).await {
+                return;
+            }
+        }
+    });
+}
+
+impl Ticket {
+    /// The key as shown to people.
+    pub fn key(&self) -> &str {
+        self.bound.key.shown()
+    }
+
+    /// Reads what the value is made from, after the value's own stamps were captured and each
+    /// checked against the shared tier. The value becomes as old as the oldest of them.
+    ///
+    /// `None` is a part that is not fresh: make it, then ask again. The parts must carry tags at
+    /// or below those of this reading, or the value will not notice their changes.
+    pub async fn read_parts(
+        &mut self,
+        parts: &[Reading<'_>],
+    ) -> Result<Vec<Option<Answer>>, ReadError> {
+        let answers = self.inner.get_many(parts, true).await?;
+        for answer in answers.iter().flatten() {
+            self.as_of = self.as_of.min(answer.entry.as_of);
+        }
+        Ok(answers)
+    }
+
+    /// Stores the value if the lease is still this ticket's, and serves it to all who wait.
+    ///
+    /// Without the store, or when the lease was lost, the value serves those who waited and is not
+    /// kept: [`Answer::is_stored`] tells.
+    pub async fn commit(mut self, value: impl Into<Value>) -> Result<Answer, ReadError> {
+        let (value, absent) = match value.into() {
+            Value::Bytes(bytes) => (bytes, false),
+            Value::Absent => (Bytes::new(), true),
+        };
+        let (bytes, limit) = (value.len() as u64, self.inner.settings.value_limit);
+        if bytes > limit {
+            let error = ReadError::TooLarge { bytes, limit };
+            let text = error.to_string();
+            return Err(self.give_up(&text, error).await);
+        }
+        let took = self.inner.clock.now().since(self.began_at);
+        let row = &self.bound.row;
+        row.count(Count::Computes);
+        row.add(Count::ComputedBytes, bytes);
+        row.computed(took);
+        self.bound.widget.0.compute.computed(took);
+
+        let stored = self.dress(value, absent, took).await;
+        let (origins, committed) = self.land(&stored).await;
+        let nothing = (Capture::default(), Vec::new());
+        let (capture, steps) = match &self.lease {
+            Some(lease) => (&lease.capture, &lease.steps),
+            None => (&nothing.0, &nothing.1),
+        };
+        let entry = Arc::new(self.inner.localize(
+            &self.bound, &stored, &origins, capture, steps, self.as_of, None,
+        ));
+        let lead = self.lead.take().expect("a ticket ends once");
+        if committed && steps.iter().all(|step| *step != 0) {
+            lead.keep(|| self.inner.node.local.insert(entry.clone()));
+        }
+        let answer = Answer {
+            entry,
+            state: State::Fresh,
+            tier: Tier::Computed,
+            stored: committed,
+            read_at: self.inner.clock.now(),
+        };
+        lead.finish(Outcome::Answer(answer.clone(), self.phase));
+        Ok(answer)
+    }
+
+    /// Ends the compute without a value: the reading backs off, longer with each failure in a row.
+    pub async fn fail(self, error: &str) -> ReadError {
+        let (first, _) = self.bound.widget.0.back_off;
+        let failed = ReadError::Failed { error: error.to_owned(), retry_after: first };
+        self.give_up(error, failed).await
+    }
+
+    async fn give_up(mut self, text: &str, error: ReadError) -> ReadError {
+        self.bound.row.count(Count::Errors);
+        let (first, longest) = self.bound.widget.0.back_off;
+        if let Some(lease) = self.end_lease() {
+            let failure = Failure { error: cut(text).to_owned(), first, longest };
+            let entry = self.bound.key.clone();
+            let release = Release { entry, token: lease.token, failure: Some(failure) };
+            if let Err(error) = self.inner.shared.release(release).await {
+                tracing::debug!(%error, "a lease could not be given back; it will run out");
+            }
+        }
+        if let Some(lead) = self.lead.take() {
+            lead.finish(Outcome::Failed(error.clone()));
+        }
+        error
+    }
+
+    /// The value with everything that is stored beside it.
+    async fn dress(&self, value: Bytes, absent: bool, compute: Duration) -> StoredEntry {
+        let inner = &self.inner;
+        let widget = &self.bound.widget.0;
+        let content_hash = xxhash_rust::xxh3::xxh3_64(&value);
+        let previous = inner.node.local.get(self.bound.key.as_str());
+        if previous.is_some_and(|entry| entry.content_hash == content_hash) {
+            self.bound.row.count(Count::Unchanged);
+        }
+        let raw_len = value.len() as u64;
+        let (coding, value) = match value.is_empty() {
+            true => (Coding::Identity, value),
+            false => compress(value, inner.settings.compress_above),
+        };
+        let p99 = widget.compute.compute_quantile(0.99).unwrap_or(compute);
+        let (commit, as_of_ms, stamps) = match &self.lease {
+            Some(lease) => {
+                let older = self.began_at.since(self.as_of).as_millis() as u64;
+                let stamps = self.stamps(lease).await;
+                (lease.token, lease.won.now_ms.saturating_sub(older), stamps)
+            }
+            None => (0, 0, Vec::new()),
+        };
+        StoredEntry {
+            commit,
+            coding,
+            absent,
+            as_of_ms,
+            lifetimes: widget.freshness.draw(absent, p99, &inner.random),
+            compute,
+            raw_len,
+            content_hash,
+            stamps,
+            value,
+        }
+    }
+
+    /// The stamps as captured when the lease was won.
+    async fn stamps(&self, lease: &Lease) -> Vec<Stamp> {
+        let late;
+        let versions = if self.inner.laws.hold(Law::StampFirst) {
+            &lease.won.versions
+        } else {
+            late = self.versions_now().await.unwrap_or_else(|| lease.won.versions.clone());
+            &late
+        };
+        let stamp = |(key, version): (&crate::VersionKey, &Version)| Stamp {
+            key_hash: key.hash(),
+            change: version.ids.change,
+            clear: version.ids.clear,
+            incarnation: lease.won.origins.of(key).incarnation,
+        };
+        self.bound.versions.iter().zip(versions).map(stamp).collect()
+    }
+
+    /// What a broken law would stamp with; see [`Law::StampFirst`].
+    async fn versions_now(&self) -> Option<Vec<Version>> {
+        let at = LookUp { entry: self.bound.key.clone(), versions: self.bound.versions.clone() };
+        let look = self.inner.shared.look(&[at]).await.ok()?.pop()?;
+        look.versions.into_iter().collect()
+    }
+
+    /// Writes the entry. Says whose versions its stamps are, and whether it was stored.
+    async fn land(&mut self, stored: &StoredEntry) -> (Origins, bool) {
+        let Some(lease) = self.end_lease() else {
+            let nobody = Origin { incarnation: 0, trust: Arc::new(Trust::unproven()) };
+            return (Origins { tenant: nobody.clone(), global: nobody }, false);
+        };
+        let lifetimes = stored.lifetimes;
+        let commit = Commit {
+            at: LookUp { entry: self.bound.key.clone(), versions: self.bound.versions.clone() },
+            token: lease.token,
+            value: stored.encode().into(),
+            life: lifetimes.ttl + lifetimes.grace,
+            keep: self.inner.keep_versions(&self.bound),
+        };
+        let origins = lease.won.origins.clone();
+        let now = self.inner.node.cells.capture(&self.bound.versions);
+        let committed = match self.inner.shared.commit(commit).await {
+            Ok(Committed::Stored { versions }) => {
+                let said: Vec<_> = versions.iter().map(|v| v.as_ref().map(|v| v.ids)).collect();
+                self.inner.node.cells.observe(&now, &said);
+                true
+            }
+            Ok(Committed::Lost) => {
+                self.bound.row.count(Count::LeasesLost);
+                false
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a value could not be stored");
+                if matches!(error, StoreError::Unanswered(_)) {
+                    self.inner.release_behind(&self.bound, lease.token);
+                }
+                false
+            }
+        };
+        self.lease = Some(lease);
+        (origins, committed)
+    }
+
+    /// Ends the renewal; what is left to do with the lease is the caller's.
+    fn end_lease(&mut self) -> Option<Lease> {
+        let lease = self.lease.take()?;
+        lease.renewal.over.store(true, Ordering::Release);
+        lease.renewal.stop.notify_one();
+        Some(lease)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let abandoned = self.lead.is_some();
+        if let Some(lease) = self.end_lease()
+            && abandoned
+        {
+            self.inner.release_behind(&self.bound, lease.token);
+        }
+        if self.unstored {
+            self.inner.unstored.add_permits(1);
+        }
+    }
+}
+
+impl Inner {
+    /// Gives a lease back without waiting for the store.
+    pub(crate) fn release_behind(self: &Arc<Self>, bound: &Bound, token: u64) {
+        let inner = self.clone();
+        let entry = bound.key.clone();
+        self.spawner.spawn(async move {
+            let release = Release { entry, token, failure: None };
+            if let Err(error) = inner.shared.release(release).await {
+                tracing::debug!(%error, "a lease could not be given back; it will run out");
+            }
+        });
+    }
+}
