@@ -1,1 +1,22 @@
-//! Real servers on free ports, a proxy that misbehaves, process control.
+//! What tests need from the real world: servers on free ports, a network that misbehaves, and
+//! other processes to kill, stop and continue.
+//!
+//! Everything blocks and works inside and outside of a Tokio runtime; the proxy has a runtime of
+//! its own. Whatever is started here dies with the value that owns it, or with the test process.
+//!
+//! - [`wait`]: conditions awaited with a limit, in place of sleeps
+//! - [`port`]: ports that no other test takes meanwhile
+//! - [`process`]: this test executable as a second process
+//! - [`redis`]: `redis-server` alone, behind Sentinel, and as a Cluster
+//! - [`proxy`]: delays, cuts, black holes, and the counting of round trips
+
+pub mod port;
+pub mod process;
+pub mod proxy;
+pub mod redis;
+mod spawner;
+pub mod wait;
+
+pub use process::Process;
+pub use proxy::{Direction, Proxy};
+pub use redis::{RedisCluster, RedisSentinel, RedisServer};
