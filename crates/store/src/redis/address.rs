@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-pub const DEFAULT_PORT: u16 = 6379;
-pub const DEFAULT_SENTINEL_PORT: u16 = 26379;
+pub(super) const DEFAULT_PORT: u16 = 6379;
+pub(super) const DEFAULT_SENTINEL_PORT: u16 = 26379;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {

@@ -1,6 +1,6 @@
 //! All links of one process, and the way to the right one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ::redis::{Pipeline, Value};
 use samovar_clock::{Clock, Random, Spawner};
@@ -9,9 +9,14 @@ use tokio::sync::watch;
 use super::{
     error::{ConnectError, QueryError, Repeat, Unavailable},
     link::Link,
+    node::State,
     options::Options,
-    script::Call,
-    status::Status,
+    route::{self, Request},
+    script::{Call, Script},
+    shared::Shared,
+    slot,
+    status::{self, Status},
+    topology,
 };
 
 /// Called with each bus message, on the task that reads the subscription: must not block. Messages
@@ -19,12 +24,23 @@ use super::{
 /// each message arrives once per master.
 pub type OnMessage = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
+/// How long [`Redis::shutdown`] waits for tasks; they only have to be dropped.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
 /// Connections to all masters of one Redis. Cheap to clone; the last clone that is dropped shuts
 /// them down.
 #[derive(Clone)]
 pub struct Redis {
-    options: Arc<Options>,
-    changed: watch::Sender<u64>,
+    shared: Arc<Shared>,
+    _last: Arc<CloseOnDrop>,
+}
+
+struct CloseOnDrop(Arc<Shared>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Redis {
@@ -32,12 +48,14 @@ impl Redis {
     /// called within a Tokio runtime.
     pub fn start(
         options: Options,
-        _clock: Clock,
-        _random: Random,
-        _spawner: Spawner,
-        _on_message: OnMessage,
+        clock: Clock,
+        random: Random,
+        spawner: Spawner,
+        on_message: OnMessage,
     ) -> Self {
-        Self { options: Arc::new(options), changed: watch::Sender::new(0) }
+        let shared = Arc::new(Shared::new(options, clock, random, spawner, on_message));
+        topology::start(&shared);
+        Self { _last: Arc::new(CloseOnDrop(shared.clone())), shared }
     }
 
     /// [`Redis::start`], then waits for a link to every master, for `connect_timeout` at most.
@@ -48,28 +66,42 @@ impl Redis {
         spawner: Spawner,
         on_message: OnMessage,
     ) -> Result<Self, ConnectError> {
-        Ok(Self::start(options, clock, random, spawner, on_message))
+        let redis = Self::start(options, clock, random, spawner, on_message);
+        let limit = redis.shared.options.connect_timeout;
+        let mut changed = redis.changed();
+        let complete = async {
+            // Cannot fail: the sender lives in `redis`.
+            while !redis.is_complete() && changed.changed().await.is_ok() {}
+        };
+        match redis.shared.clock.timeout(limit, complete).await {
+            Ok(()) => Ok(redis),
+            Err(_) => {
+                let reason = redis.what_is_missing();
+                redis.shutdown().await;
+                Err(ConnectError { waited: limit, reason })
+            }
+        }
     }
 
     pub fn options(&self) -> &Options {
-        &self.options
+        &self.shared.options
     }
 
     /// Publish here, in the pipeline or script that makes the change, to reach `on_message` of
     /// every node.
     pub fn bus_channel(&self) -> &str {
-        ""
+        &self.shared.bus_channel
     }
 
     /// The link to the master that owns the key. Waits for one that is being made, for `link_wait`
     /// at most; fails at once when the last attempt to make one failed.
-    pub async fn link(&self, _key: &[u8]) -> Result<Arc<Link>, Unavailable> {
-        Err(Unavailable::ShutDown)
+    pub async fn link(&self, key: &[u8]) -> Result<Arc<Link>, Unavailable> {
+        self.shared.link_to_slot(slot::of(key)).await
     }
 
     /// The links that are up, one per master.
     pub fn links(&self) -> Vec<Arc<Link>> {
-        Vec::new()
+        self.shared.table().nodes().filter_map(|node| node.link()).collect()
     }
 
     /// Sends a pipeline, all of whose keys are in the slot of `key`, and returns the answers in the
@@ -80,46 +112,76 @@ impl Redis {
     /// incarnation of its own.
     pub async fn query(
         &self,
-        _key: &[u8],
-        _pipeline: &Pipeline,
-        _repeat: Repeat,
+        key: &[u8],
+        pipeline: &Pipeline,
+        repeat: Repeat,
     ) -> Result<(Vec<Value>, Arc<Link>), QueryError> {
-        Err(Unavailable::ShutDown.into())
+        route::query(&self.shared, &Request { key, pipeline, scripts: &[], repeat }).await
     }
 
     /// Runs a script where its first key is.
     pub async fn run(
         &self,
-        _call: &Call<'_>,
-        _repeat: Repeat,
+        call: &Call<'_>,
+        repeat: Repeat,
     ) -> Result<(Value, Arc<Link>), QueryError> {
-        Err(Unavailable::ShutDown.into())
+        let (mut values, link) = self.run_all(std::slice::from_ref(call), repeat).await?;
+        Ok((values.pop().unwrap_or(Value::Nil), link))
     }
 
-    /// Runs calls in one pipeline where the first key of the first one is.
+    /// Runs calls in one pipeline where the first key of the first one is. They are independent: a
+    /// script that the server does not know yet runs after the others.
     pub async fn run_all(
         &self,
-        _calls: &[Call<'_>],
-        _repeat: Repeat,
+        calls: &[Call<'_>],
+        repeat: Repeat,
     ) -> Result<(Vec<Value>, Arc<Link>), QueryError> {
-        Err(Unavailable::ShutDown.into())
+        let mut pipeline = Pipeline::with_capacity(calls.len());
+        for call in calls {
+            pipeline.add_command(call.command.clone());
+        }
+        let scripts: Vec<&Script> = calls.iter().map(|call| call.script).collect();
+        let key = calls.first().map_or(&[][..], |call| &call.key);
+        let request = Request { key, pipeline: &pipeline, scripts: &scripts, repeat };
+        route::query(&self.shared, &request).await
     }
 
     /// Counts every change of links, topology and trust. Subscribe, look, then wait.
     pub fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+        self.shared.changed.subscribe()
     }
 
     pub async fn status(&self) -> Status {
-        Status { masters: Vec::new(), topology_error: None }
+        status::gather(&self.shared).await
     }
 
     /// Ends all links and waits for the tasks behind them.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        self.shared.close();
+        if !self.shared.stopped(STOP_WITHIN).await {
+            tracing::warn!("tasks of the Redis connections did not stop in time");
+        }
+    }
+
+    /// Whether every master is known and linked to.
+    fn is_complete(&self) -> bool {
+        let table = self.shared.table();
+        table.is_known() && table.nodes().all(|node| node.link().is_some())
+    }
+
+    fn what_is_missing(&self) -> Arc<str> {
+        let table = self.shared.table();
+        let down = table.nodes().find_map(|node| match node.state() {
+            State::Down(reason) => Some(format!("{}: {reason}", node.address()).into()),
+            _ => None,
+        });
+        down.or_else(|| self.shared.topology_error())
+            .unwrap_or_else(|| "nobody has answered yet".into())
+    }
 }
 
 impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redis").field("topology", &self.options.topology).finish_non_exhaustive()
+        f.debug_struct("Redis").field("links", &self.links()).finish_non_exhaustive()
     }
 }

@@ -5,13 +5,25 @@
 //! subscription means that nothing was published. Nothing reconnects behind a link's back.
 
 mod address;
+mod backoff;
+mod beat;
 mod client;
+mod cluster;
 mod error;
+mod handshake;
+mod info;
 mod link;
+mod node;
 mod options;
+mod reply;
+mod route;
 mod script;
+mod sentinel;
+mod shared;
 mod slot;
 mod status;
+mod table;
+mod topology;
 mod url;
 
 pub use ::redis::{Cmd, FromRedisValue, Pipeline, ToRedisArgs, Value, cmd, from_redis_value, pipe};

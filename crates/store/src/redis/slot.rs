@@ -1,6 +1,6 @@
 //! Which of the 16384 slots of a Redis Cluster a key belongs to.
 
-pub const SLOTS: u16 = 16384;
+pub(super) const SLOTS: u16 = 16384;
 
 const TABLE: [u16; 256] = table();
 
@@ -20,7 +20,7 @@ fn hashed_part(key: &[u8]) -> &[u8] {
 }
 
 /// A hash tag that falls into `slot`. Found by trying: about 16384 checksums of a few bytes.
-pub fn tag_in(slot: u16) -> String {
+pub(super) fn tag_in(slot: u16) -> String {
     (0u32..)
         .map(|number| number.to_string())
         .find(|tag| crc16(tag.as_bytes()) % SLOTS == slot)

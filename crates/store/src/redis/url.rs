@@ -15,7 +15,7 @@ enum Kind {
     Cluster,
 }
 
-pub fn parse(url: &str) -> Result<Options, OptionsError> {
+pub(super) fn parse(url: &str) -> Result<Options, OptionsError> {
     let (scheme, rest) = url.trim().split_once("://").ok_or(OptionsError::Scheme)?;
     let (tls, kind) = match scheme {
         "redis" => (false, Kind::Single),
