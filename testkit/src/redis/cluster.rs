@@ -20,6 +20,8 @@ const MASTERS: usize = 3;
 const NODES: usize = 2 * MASTERS;
 const NODE_TIMEOUT_MS: u64 = 1500;
 const LIMIT: Duration = Duration::from_secs(60);
+/// After this a node gives up a failover that was ordered.
+const MANUAL_FAILOVER_LIMIT: Duration = Duration::from_secs(5);
 const START_ATTEMPTS: usize = 5;
 const MIGRATE_KEYS_AT_ONCE: usize = 100;
 const MIGRATE_LIMIT_MS: u64 = 5000;
@@ -255,12 +257,19 @@ impl RedisCluster {
     /// Makes a replica the master of its slots, by its own wish, and waits until all agree.
     ///
     /// # Errors
-    /// When it is no replica, or that does not happen in a minute.
+    /// When that does not happen in a minute.
     pub fn fail_over_to(&self, replica: &ClusterNode) -> Result<()> {
-        replica.server.command(&["CLUSTER", "FAILOVER"])?;
         wait::until(LIMIT, "a replica to take over", || {
-            let map = replica.map().ok()?;
-            (!map.replicas.contains_key(&replica.id)).then_some(())
+            if replica.is_master() {
+                return Some(());
+            }
+            // Refused, or given up by the node, while the two are out of step: ordered again then.
+            let in_step = replica.server.info("master_link_status").is_ok_and(|it| it == "up");
+            if in_step && replica.server.command(&["CLUSTER", "FAILOVER"]).is_ok() {
+                let took_over = || replica.is_master().then_some(());
+                return wait::until(MANUAL_FAILOVER_LIMIT, "a failover", took_over).ok();
+            }
+            None
         })?;
         self.wait_until_ok()
     }
@@ -331,12 +340,10 @@ impl RedisCluster {
         }
         self.wait_until_ok()?;
         wait::until(LIMIT, "the replicas to be in step", || {
-            let in_step = |node: &ClusterNode| {
-                node.server.info("master_link_status").is_ok_and(|status| status == "up")
-            };
+            let in_step = |node: &ClusterNode| node.server.has_replica_in_step();
             let known =
                 |node: &ClusterNode| node.map().is_ok_and(|map| map.replicas.len() == MASTERS);
-            (self.nodes[MASTERS..].iter().all(in_step) && self.nodes.iter().all(known))
+            (self.nodes[..MASTERS].iter().all(in_step) && self.nodes.iter().all(known))
                 .then_some(())
         })
     }
@@ -375,6 +382,10 @@ impl RedisCluster {
 }
 
 impl ClusterNode {
+    fn is_master(&self) -> bool {
+        self.server.info("role").is_ok_and(|role| role == "master")
+    }
+
     fn migrate_keys(&self, slot: &str, to: &ClusterNode) -> Result<()> {
         let (count, limit) = (MIGRATE_KEYS_AT_ONCE.to_string(), MIGRATE_LIMIT_MS.to_string());
         let port = to.server.port().to_string();

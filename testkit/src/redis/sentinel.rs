@@ -15,7 +15,14 @@ const SERVICE: &str = "samovar";
 const SENTINELS: usize = 3;
 const QUORUM: usize = 2;
 const DOWN_AFTER_MS: u64 = 700;
-const FAILOVER_TIMEOUT_MS: u64 = 3000;
+const FAILOVER_TIMEOUT_MS: u64 = 1500;
+/// Periods in milliseconds, see `SENTINEL DEBUG`.
+const HURRY: [[&str; 2]; 4] = [
+    ["INFO-PERIOD", "200"],
+    ["PING-PERIOD", "100"],
+    ["ASK-PERIOD", "100"],
+    ["PUBLISH-PERIOD", "200"],
+];
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// One master, one replica, three sentinels; all killed when dropped.
@@ -44,7 +51,7 @@ impl RedisSentinel {
             in_parallel(vec![(); 2], |()| RedisServer::builder().configs(&config).start())?;
         let master = servers[0].address();
         servers[1].command(&["REPLICAOF", "127.0.0.1", &master.port().to_string()])?;
-        wait_for_replica(&servers[0])?;
+        wait::until(LIMIT, "a replica in step", || servers[0].has_replica_in_step().then_some(()))?;
         // Sentinels ask the master for its replicas once when they start and then every ten
         // seconds: they start when there is one.
         let sentinels = in_parallel(vec![(); SENTINELS], |()| start_sentinel(master))?;
@@ -154,7 +161,7 @@ impl RedisSentinel {
             let master = self.master().ok()?;
             let replica = self.replica().ok()?;
             let in_roles = is_master(master)
-                && replica.info("master_link_status").ok()? == "up"
+                && master.has_replica_in_step()
                 && replica.info("master_port").ok()? == master.port().to_string();
             let seen = || {
                 self.sentinels.iter().all(|one| sees_all(one, master.address()).unwrap_or(false))
@@ -165,19 +172,22 @@ impl RedisSentinel {
 }
 
 fn start_sentinel(master: SocketAddr) -> Result<RedisServer> {
-    super::server::RedisBuilder::sentinel()
+    let sentinel = super::server::RedisBuilder::sentinel()
         .config(format!("sentinel monitor {SERVICE} 127.0.0.1 {} {QUORUM}", master.port()))
         .config(format!("sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}"))
         .config(format!("sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MS}"))
         .config(format!("sentinel parallel-syncs {SERVICE} 1"))
-        .start()
+        .start()?;
+    hurry(&sentinel)?;
+    Ok(sentinel)
 }
 
-fn wait_for_replica(master: &RedisServer) -> Result<()> {
-    wait::until(LIMIT, "a replica in step", || {
-        let replica = master.info("slave0").ok()?;
-        replica.contains("state=online").then_some(())
-    })
+/// Looks around more often than once in ten seconds. The periods are forgotten in a restart.
+fn hurry(sentinel: &RedisServer) -> Result<()> {
+    let mut command = vec!["SENTINEL", "DEBUG"];
+    command.extend(HURRY.iter().flatten());
+    sentinel.command(&command)?;
+    Ok(())
 }
 
 fn is_master(server: &RedisServer) -> bool {

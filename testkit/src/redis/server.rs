@@ -276,6 +276,18 @@ impl RedisServer {
         Ok(())
     }
 
+    /// Whether a replica gets each write at once. "Online" alone does not say so: Redis holds the
+    /// stream back until the replica's first acknowledgement, and a failover in that second
+    /// would lose writes that no test meant to lose.
+    pub(super) fn has_replica_in_step(&self) -> bool {
+        let offset = |line: &str| {
+            line.split(',').find_map(|it| it.strip_prefix("offset="))?.parse::<u64>().ok()
+        };
+        self.info("slave0").is_ok_and(|replica| {
+            replica.contains("state=online") && offset(&replica).is_some_and(|offset| offset > 0)
+        })
+    }
+
     pub(super) fn lost_its_port(&self) -> bool {
         self.log_tail().contains("Address already in use")
     }
