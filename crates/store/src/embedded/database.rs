@@ -54,6 +54,7 @@ struct Inner {
 
 impl Database {
     /// Opens the file, makes it or brings it up to date. Blocks for a few syncs of the disk.
+    #[expect(clippy::needless_pass_by_value, reason = "time and chance are handed over alike")]
     pub fn open(
         folder: &Folder,
         options: Options,

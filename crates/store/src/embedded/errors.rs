@@ -55,7 +55,7 @@ fn describe_owner(pid: Option<u32>) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WriteError<E> {
     /// The operation's own error. Its changes were undone, those of its neighbours were not.
-    #[error("{0}")]
+    #[error(transparent)]
     Operation(E),
     #[error("the operation panicked: {0}")]
     Panicked(String),
@@ -73,7 +73,7 @@ pub enum WriteError<E> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReadError<E> {
-    #[error("{0}")]
+    #[error(transparent)]
     Operation(E),
     #[error("the operation panicked: {0}")]
     Panicked(String),
@@ -219,6 +219,16 @@ mod tests {
     fn a_long_message_is_cut_between_two_characters() {
         let cut = cut("é".repeat(limits::MESSAGE_CHARS_MAX + 1));
         assert_eq!(cut.chars().count(), limits::MESSAGE_CHARS_MAX);
+    }
+
+    #[test]
+    fn errors_of_operations_are_errors_and_say_what_the_operation_said() {
+        fn said(error: impl std::error::Error) -> String {
+            error.to_string()
+        }
+        let own = || rusqlite::Error::InvalidQuery;
+        assert_eq!(said(WriteError::Operation(own())), own().to_string());
+        assert_eq!(said(ReadError::Operation(own())), own().to_string());
     }
 
     #[test]
