@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::{
     error::{ConnectError, QueryError, Repeat, Unavailable},
+    info,
     link::Link,
     node::State,
     options::Options,
@@ -67,20 +68,25 @@ impl Redis {
         on_message: OnMessage,
     ) -> Result<Self, ConnectError> {
         let redis = Self::start(options, clock, random, spawner, on_message);
-        let limit = redis.shared.options.connect_timeout;
-        let mut changed = redis.changed();
-        let complete = async {
-            // Cannot fail: the sender lives in `redis`.
-            while !redis.is_complete() && changed.changed().await.is_ok() {}
-        };
-        match redis.shared.clock.timeout(limit, complete).await {
+        match redis.connected().await {
             Ok(()) => Ok(redis),
-            Err(_) => {
-                let reason = redis.what_is_missing();
+            Err(error) => {
                 redis.shutdown().await;
-                Err(ConnectError { waited: limit, reason })
+                Err(error)
             }
         }
+    }
+
+    /// Waits for a link to every master, for `connect_timeout` at most.
+    pub async fn connected(&self) -> Result<(), ConnectError> {
+        let limit = self.shared.options.connect_timeout;
+        let mut changed = self.changed();
+        let complete = async {
+            // Cannot fail: the sender lives in `self`.
+            while !self.is_complete() && changed.changed().await.is_ok() {}
+        };
+        let timeout = self.shared.clock.timeout(limit, complete).await;
+        timeout.map_err(|_| ConnectError { waited: limit, reason: self.what_is_missing() })
     }
 
     pub fn options(&self) -> &Options {
@@ -149,6 +155,22 @@ impl Redis {
     /// Counts every change of links, topology and trust. Subscribe, look, then wait.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.shared.changed.subscribe()
+    }
+
+    /// The processes that listen to this master, by the number in their [`Options::node`].
+    pub async fn nodes_at(&self, link: &Link) -> Result<Vec<u64>, QueryError> {
+        let mut question = Pipeline::with_capacity(1);
+        question.cmd("PUBSUB").arg("CHANNELS").arg(self.options().beat_channel("*"));
+        let answers = link.query(&question).await?;
+        let Some(Value::Array(channels)) = answers.first() else {
+            return Err(QueryError::Protocol("no list of channels".into()));
+        };
+        let prefix = self.options().beat_channel("");
+        let node = |channel: &Value| {
+            let (node, _) = info::text(channel)?.strip_prefix(&prefix)?.split_once(':')?;
+            u64::from_str_radix(node, 16).ok()
+        };
+        Ok(channels.iter().filter_map(node).collect())
     }
 
     pub async fn status(&self) -> Status {

@@ -59,7 +59,8 @@ async fn open_unhurried(shared: &Arc<Shared>, address: &Address) -> Result<Opene
     // a later one, and the next heartbeat tells which.
     let server = Server::ask(&mut command, options.is_cluster()).await?;
 
-    let channel = format!("{}:beat:{:016x}", options.prefix, shared.random.id());
+    let ours = format!("{:016x}:{:016x}", options.node, shared.random.id());
+    let channel = options.beat_channel(&ours);
     let (beats, heard) = watch::channel(0);
     let reader = Reader { shared: shared.clone(), life: life.clone(), channel, beats };
     let channel = reader.channel.clone();

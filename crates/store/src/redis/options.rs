@@ -54,6 +54,8 @@ pub struct Options {
     pub database: u16,
     /// Opens the names of the channels and of the heartbeat's key.
     pub prefix: String,
+    /// Names this process to others, who can ask a master whether it listens there.
+    pub node: u64,
     /// Time from one heartbeat to the next.
     pub beat_every: Duration,
     /// For how long after it was sent a heartbeat that came back keeps trust alive. Also how long
@@ -94,6 +96,7 @@ impl Options {
             tls: false,
             database: 0,
             prefix: "samovar".to_owned(),
+            node: 0,
             beat_every: Duration::from_millis(250),
             trust_bound: Duration::from_secs(1),
             beats_missed_max: 3,
@@ -121,6 +124,11 @@ impl Options {
     /// Where messages for every node are published.
     pub fn bus_channel(&self) -> String {
         format!("{}:bus", self.prefix)
+    }
+
+    /// A channel of heartbeats: `{node}:{link}` of one link, `*` of all.
+    pub(super) fn beat_channel(&self, link: &str) -> String {
+        format!("{}:beat:{link}", self.prefix)
     }
 
     pub fn is_cluster(&self) -> bool {
