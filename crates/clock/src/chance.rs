@@ -57,6 +57,7 @@ impl Random {
     }
 
     /// Fills `secret` from the operating system, whatever this source is.
+    #[expect(clippy::disallowed_methods, reason = "this is the source others take")]
     pub fn fill_secret(secret: &mut [u8]) {
         getrandom::fill(secret).expect("the operating system has randomness");
     }

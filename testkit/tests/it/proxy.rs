@@ -65,6 +65,7 @@ fn requests_at_the_same_time_are_one_wait() -> Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "real time is what the proxy spends")]
 #[test]
 fn a_delay_is_paid_in_each_direction() -> Result<()> {
     let server = RedisServer::start()?;
