@@ -136,6 +136,13 @@ impl StoredEntry {
     }
 }
 
+/// The commit that stored bytes carry, whatever else is wrong with them: the same eight bytes that
+/// a store compares with what the writer has seen. `None` where there are none.
+pub(crate) fn commit_of(stored: &[u8]) -> Option<u64> {
+    let bytes = stored.get(COMMIT_AT..)?.first_chunk()?;
+    Some(u64::from_be_bytes(*bytes))
+}
+
 fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
@@ -232,6 +239,8 @@ mod tests {
         let bytes = Bytes::from(original.encode());
         assert_eq!(StoredEntry::decode(&bytes), Ok(original));
         assert_eq!(bytes[COMMIT_AT..COMMIT_AT + 8], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(commit_of(&bytes), Some(0x0102_0304_0506_0708));
+        assert_eq!(commit_of(&bytes[..COMMIT_AT + 7]), None);
     }
 
     #[test]

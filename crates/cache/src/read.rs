@@ -8,6 +8,7 @@ use samovar_clock::Instant;
 use crate::{
     answer::{Answer, ReadError, StaleBecause, State, Tier, Value},
     cache::{Cache, Found, Inner},
+    entry::commit_of,
     flight::{Candidate, Flight, Joined, Lead, Outcome, Role},
     judge::{Assessed, Standing},
     limits,
@@ -307,8 +308,9 @@ impl Inner {
                 Ok(looks) => looks.into_iter().next().expect("one look for one question"),
                 Err(error) => return self.without_store(lead, bound, &error, started).await,
             };
+            // Also of an entry that is not usable: what counts is whether it is still the same.
+            let seen = look.entry.as_deref().and_then(commit_of);
             let assessed = self.assess(bound, look, &capture, sent_at);
-            let seen = assessed.as_ref().map(|assessed| assessed.entry.commit);
             let mut at_once = false;
             if let Some(Assessed { entry, standing, keepable }) = assessed {
                 if keepable {

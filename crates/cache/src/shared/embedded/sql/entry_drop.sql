@@ -1,0 +1,2 @@
+-- 1: key.
+DELETE FROM entries WHERE key = ?1

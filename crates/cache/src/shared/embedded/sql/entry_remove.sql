@@ -1,0 +1,2 @@
+-- 1: rowid.
+DELETE FROM entries WHERE rowid = ?1
