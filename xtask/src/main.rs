@@ -1,2 +1,70 @@
-//! .
-fn main() {}
+//! The project's own tasks, run as `cargo xtask <task>`.
+#![expect(clippy::print_stdout, reason = "a tool for the terminal")]
+
+mod check;
+mod packages;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use run::{cargo, run};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what is missing, then run all tests
+    Test {
+        /// Passed on to the test runner, for example part of a test's name
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Everything but the tests: formatting, tidy, lints, documentation, cargo-deny if installed
+    Check,
+    /// What CI does: check, then test
+    Ci,
+    /// The rules that no other tool knows: dependencies, crate arrows, sources, links
+    Tidy,
+    /// Run the benchmarks
+    Bench {
+        /// Passed on to criterion, for example part of a benchmark's name
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    std::env::set_current_dir(run::workspace_root())?;
+    match task {
+        Task::Test { arguments } => test::test(&arguments),
+        Task::Check => check::check(),
+        Task::Ci => {
+            check::check()?;
+            test::test(&[])
+        }
+        Task::Tidy => tidy::tidy(),
+        Task::Bench { arguments } => {
+            run(cargo().args(["bench", "--package", "samovar-bench", "--"]).args(arguments))
+        }
+    }
+}
