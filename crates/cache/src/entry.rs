@@ -143,6 +143,20 @@ pub(crate) fn commit_of(stored: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes))
 }
 
+/// The first bytes of an entry, enough for [`gone_at_ms`].
+pub(crate) const LIFE_BYTES: usize = COMMIT_AT + 4 * 8;
+
+/// When an entry is past all use, by the store's clock: before its key expires where it was made
+/// of older parts. `None` for bytes that are no entry of this format.
+pub(crate) fn gone_at_ms(stored: &[u8]) -> Option<u64> {
+    let (header, _) = stored.split_first_chunk::<LIFE_BYTES>()?;
+    if header[..4] != MAGIC || header[4] != FORMAT {
+        return None;
+    }
+    let (numbers, _) = header[COMMIT_AT + 8..].as_chunks::<8>();
+    Some(numbers.iter().map(|n| u64::from_le_bytes(*n)).fold(0, u64::saturating_add))
+}
+
 fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
@@ -241,6 +255,9 @@ mod tests {
         assert_eq!(bytes[COMMIT_AT..COMMIT_AT + 8], [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(commit_of(&bytes), Some(0x0102_0304_0506_0708));
         assert_eq!(commit_of(&bytes[..COMMIT_AT + 7]), None);
+        assert_eq!(gone_at_ms(&bytes[..LIFE_BYTES]), Some(1_754_497_865_000 + 60_000 + 30_000));
+        assert_eq!(gone_at_ms(&bytes[..LIFE_BYTES - 1]), None);
+        assert_eq!(gone_at_ms(&[0; LIFE_BYTES]), None);
     }
 
     #[test]

@@ -39,7 +39,8 @@ impl RedisTier {
             .arg(seen.as_ref().map_or(&[][..], |commit| commit))
             .arg(COMMIT_AT)
             .arg(u8::from(begin.force));
-        let call = scopes.of(false).fold(lives(call, begin.keep), |call, (i, _)| call.arg(fresh(i)));
+        let call =
+            scopes.of(false).fold(lives(call, begin.keep), |call, (i, _)| call.arg(fresh(i)));
 
         let Some(ensure) = self.versions_call(scopes, begin.keep, Some(&begin.fresh)) else {
             let (value, link) = self.run(&call, Repeat::OnlyIfUnsent).await?;
@@ -84,8 +85,7 @@ impl RedisTier {
         keep: Duration,
         fresh: Option<&[Ids]>,
     ) -> Option<Call<'static>> {
-        let keys: Vec<_> =
-            scopes.of(true).map(|(_, key)| self.names.full(key.as_str())).collect();
+        let keys: Vec<_> = scopes.of(true).map(|(_, key)| self.names.full(key.as_str())).collect();
         if keys.is_empty() {
             return None;
         }
@@ -123,9 +123,8 @@ impl RedisTier {
             .arg(&commit.value[..])
             .arg(millis(commit.life))
             .arg(COMMIT_AT);
-        let call = lives(call, commit.keep)
-            .arg(self.redis.bus_channel())
-            .arg(released(&commit.at.entry));
+        let call =
+            lives(call, commit.keep).arg(self.redis.bus_channel()).arg(released(&commit.at.entry));
 
         // The script knows a commit that it has done before, so repeating it is safe.
         let (landed, global) = match self.versions_call(scopes, commit.keep, None) {

@@ -191,12 +191,7 @@ impl Place {
             global: answers[self.global].origin.clone(),
         };
         let own = &mut answers[self.entry.question];
-        Look {
-            entry: own.entries[self.entry.index].take(),
-            versions,
-            origins,
-            now_ms: own.now_ms,
-        }
+        Look { entry: own.entries[self.entry.index].take(), versions, origins, now_ms: own.now_ms }
     }
 }
 
