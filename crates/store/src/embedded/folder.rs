@@ -120,8 +120,11 @@ impl Ownership {
 
 impl Drop for Ownership {
     fn drop(&mut self) {
-        // So that the next owner is never reported under this number. Closing the file unlocks it.
+        // So that the next owner is never reported under this number.
         let _ = self.lock.set_len(0);
+        // Closing alone would leave the lock to a child process that is just being started: until
+        // it executes its program it has a copy of the descriptor.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
     }
 }
 

@@ -140,6 +140,8 @@ fn draw(record: Option<&Record>, random: &Random) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     fn seen(boot: &str, place: &str) -> Identity {
@@ -179,16 +181,25 @@ mod tests {
         let path = folder.path().join("file");
         let make = || {
             fs::write(&path, "same").expect("written");
-            Identity::under_boot("boot", &path).expect("seen")
+            let inode = fs::metadata(&path).expect("exists").ino();
+            (inode, Identity::under_boot("boot", &path).expect("seen"))
         };
-        let first = make();
+        let (inode, first) = make();
         assert_eq!(Identity::under_boot("boot", &path).expect("seen"), first);
-        // The file system's clock ticks every few milliseconds: births in one tick are equal.
-        let another = (0..1_000_000).any(|_| {
+        // The file system's clock ticks every few milliseconds, and births in one tick are equal;
+        // so this looks until a file with that inode is born in another one.
+        let mut told_apart = None;
+        for _ in 0..10_000 {
             fs::remove_file(&path).expect("removed");
-            make() != first
-        });
-        assert!(another);
+            let (taken, next) = make();
+            if taken == inode {
+                told_apart = Some(next != first);
+            }
+            if told_apart == Some(true) {
+                break;
+            }
+        }
+        assert_ne!(told_apart, Some(false), "`None`: this file system does not reuse inodes");
     }
 
     #[test]
