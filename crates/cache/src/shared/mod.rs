@@ -4,6 +4,8 @@
 //! A closed set of three: SQLite in this process, Redis, and the simulation. All pass one
 //! conformance suite. Decisions are made elsewhere: a store compares tokens, nothing more.
 
+#[cfg(test)]
+mod conformance;
 mod embedded;
 mod message;
 mod redis;
@@ -89,7 +91,9 @@ pub(crate) struct Begin {
 pub(crate) enum Begun {
     Won(Won),
     /// Somebody else computes, for so long at most unless they renew.
-    Busy { left: Duration },
+    Busy {
+        left: Duration,
+    },
     /// Somebody else has committed since the caller looked.
     Changed,
     /// The last compute failed and it is too early for another.

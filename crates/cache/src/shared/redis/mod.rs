@@ -48,8 +48,18 @@ impl RedisTier {
         let options = Options { node: node.id, ..options };
         let node = node.clone();
         let hear: OnMessage = Arc::new(move |payload| node.hear(payload));
+        Ok(Self::listening(options, hear, clock, random, spawner))
+    }
+
+    pub(super) fn listening(
+        options: Options,
+        hear: OnMessage,
+        clock: Clock,
+        random: Random,
+        spawner: Spawner,
+    ) -> Self {
         let names = Namespace::new(&options.prefix);
-        Ok(Self { redis: Redis::start(options, clock, random, spawner, hear), names })
+        Self { redis: Redis::start(options, clock, random, spawner, hear), names }
     }
 
     pub(crate) async fn connected(&self) -> Result<(), OpenError> {
