@@ -55,10 +55,11 @@ impl Answer {
     pub fn bytes(&self) -> Result<Bytes, EntryError> {
         let first = self.entry.decoded.get().is_none();
         let bytes = self.entry.decoded()?.clone();
-        if first && self.entry.coding != Coding::Identity {
-            if let Some(home) = self.entry.home.upgrade() {
-                home.reweigh(&self.entry);
-            }
+        if first
+            && self.entry.coding != Coding::Identity
+            && let Some(home) = self.entry.home.upgrade()
+        {
+            home.reweigh(&self.entry);
         }
         Ok(bytes)
     }
@@ -168,4 +169,16 @@ pub enum ReadError {
     Entry(#[from] EntryError),
     #[error("the value is not what was expected: {0}")]
     Typed(String),
+}
+
+impl ReadError {
+    /// When another attempt may do better, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            ReadError::Failed { retry_after, .. } | ReadError::BackingOff { retry_after, .. } => {
+                Some(*retry_after)
+            }
+            _ => None,
+        }
+    }
 }

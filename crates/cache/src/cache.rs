@@ -12,6 +12,7 @@ use samovar_clock::{Clock, Random, Spawner};
 use tokio::sync::Semaphore;
 
 use crate::{
+    advice::{Advice, History, SAMPLE_EVERY, Sample, advise},
     answer::{Answer, State, Tier},
     laws::Laws,
     limits,
@@ -35,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) random: Random,
     pub(crate) spawner: Spawner,
     pub(crate) rows: Rows,
+    history: History,
     pub(crate) laws: Laws,
     /// Computes that go straight to the source while the store is down.
     pub(crate) unstored: Semaphore,
@@ -186,10 +188,12 @@ impl Builder {
             random: self.random,
             spawner,
             rows: Rows::default(),
+            history: History::default(),
             laws: self.laws,
             widgets: Mutex::default(),
         });
         keep_sweeping(&inner);
+        keep_sampling(&inner);
         Ok(Cache(inner))
     }
 }
@@ -205,6 +209,18 @@ fn keep_sweeping(inner: &Arc<Inner>) {
             clock.sleep(SWEEP_EVERY).await;
             let Some(inner) = weak.upgrade() else { return };
             inner.node.local.sweep(clock.now());
+        }
+    });
+}
+
+fn keep_sampling(inner: &Arc<Inner>) {
+    let weak = Arc::downgrade(inner);
+    let clock = inner.clock.clone();
+    inner.spawner.spawn(async move {
+        loop {
+            clock.sleep(SAMPLE_EVERY).await;
+            let Some(inner) = weak.upgrade() else { return };
+            inner.history.sample(clock.wall(), inner.totals());
         }
     });
 }
@@ -258,10 +274,20 @@ impl Cache {
     /// The health of this process's reads, over all widgets; `None` before anything was read.
     pub fn health(&self, targets: HealthTargets) -> Option<Health> {
         let mut total = Counters::default();
-        for (_, _, counters) in self.counters() {
-            total.add(&counters);
+        for counters in self.0.totals().values() {
+            total.add(counters);
         }
         Health::of(&total, targets)
+    }
+
+    /// What could be better about a widget, judged by this process's counters.
+    pub fn advice(&self, widget: &str) -> Vec<Advice> {
+        self.0.totals().get(widget).map(advise).unwrap_or_default()
+    }
+
+    /// A widget's samples of the last day, one for every five minutes, oldest first.
+    pub fn history(&self, widget: &str) -> Vec<Sample> {
+        self.0.history.of(widget)
     }
 
     /// What the local tier holds.
@@ -302,6 +328,15 @@ thread_local! {
 }
 
 impl Inner {
+    /// Counters per widget, over all tenants.
+    fn totals(&self) -> HashMap<String, Counters> {
+        let mut totals: HashMap<String, Counters> = HashMap::new();
+        for (widget, _, counters) in self.rows.snapshot() {
+            totals.entry(widget).or_default().add(&counters);
+        }
+        totals
+    }
+
     #[inline]
     pub(crate) fn find(&self, reading: &Reading<'_>) -> Result<Found, ReadingError> {
         if reading.widget.0.strict {
@@ -334,9 +369,10 @@ impl Inner {
     /// Whether this process would answer by itself; counts nothing.
     pub(crate) fn holds_locally(&self, key: &str) -> bool {
         let now = self.clock.now();
-        self.node.local.get(key).is_some_and(|entry| {
-            entry.judge(now, &self.node.cells, self.laws) != Usable::Ask
-        })
+        self.node
+            .local
+            .get(key)
+            .is_some_and(|entry| entry.judge(now, &self.node.cells, self.laws) != Usable::Ask)
     }
 
     pub(crate) fn bind(&self, reading: &Reading<'_>) -> Result<Arc<Bound>, ReadingError> {
@@ -347,7 +383,9 @@ impl Inner {
 /// Why a cache cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("the local tier has {memory} bytes, less than one value of {value_limit}: raise memory")]
+    #[error(
+        "the local tier has {memory} bytes, less than one value of {value_limit}: raise memory"
+    )]
     TooSmall { memory: u64, value_limit: u64 },
     #[error("a lease of {lease:?} is too short to be renewed: 100 ms at least")]
     LeaseTooShort { lease: Duration },

@@ -4,11 +4,9 @@
 //! steps whenever its version is known to have changed, and never back: one comparison of two
 //! numbers tells whether an entry is still what it was.
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use foldhash::fast::SeedableRandomState;
@@ -26,13 +24,16 @@ pub(crate) struct Cell {
 #[derive(Debug)]
 struct State {
     known: Option<Ids>,
+    /// The store said that there is no such version, which counts as cleared.
+    missing: bool,
     /// Dropped from the table: no message reaches it any more.
     dead: bool,
 }
 
 impl Cell {
     fn new() -> Self {
-        Self { step: AtomicU64::new(1), state: Mutex::new(State { known: None, dead: false }) }
+        let state = State { known: None, missing: false, dead: false };
+        Self { step: AtomicU64::new(1), state: Mutex::new(state) }
     }
 
     #[inline]
@@ -40,9 +41,11 @@ impl Cell {
         self.step.load(Ordering::Acquire)
     }
 
-    /// The clear id as last heard, if it is known.
-    pub(crate) fn clear_id(&self) -> Option<u64> {
-        self.state().known.map(|ids| ids.clear)
+    /// Whether a value that was stamped with this clear id may have been cleared since, as far as
+    /// is known here. Of a dead cell nothing is known: a clearing may have passed it by.
+    pub(crate) fn may_be_cleared(&self, clear: u64) -> bool {
+        let state = self.state();
+        state.dead || state.missing || state.known.is_some_and(|ids| ids.clear != clear)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -120,6 +123,7 @@ impl Cells {
         if state.known.is_some_and(|known| known.change == change) {
             return; // heard before: from the bus and from the reply
         }
+        state.missing &= clear.is_none();
         let clear = clear.or(state.known.map(|known| known.clear));
         state.known = clear.map(|clear| Ids { change, clear });
         cell.advance();
@@ -136,8 +140,8 @@ impl Cells {
             if state.dead {
                 return 0;
             }
-            if state.known == *ids {
-                return if ids.is_some() { cell.step() } else { 0 };
+            if ids.is_some() && state.known == *ids {
+                return cell.step();
             }
             if cell.step() != *since {
                 return 0;
@@ -148,6 +152,7 @@ impl Cells {
                 moved = true;
             }
             state.known = *ids;
+            state.missing = ids.is_none();
             if ids.is_some() { cell.step() } else { 0 }
         });
         let steps = steps.collect();
@@ -224,6 +229,8 @@ mod tests {
         let cell = capture.cells().next().expect("one cell").clone();
         assert_eq!(cell.step(), step);
         for other in 0..1000 {
+            // Twice, or a table that resists scans would rather keep the first.
+            cells.capture(&key(&format!("other-{other}")));
             cells.capture(&key(&format!("other-{other}")));
         }
         assert_ne!(cell.step(), step);

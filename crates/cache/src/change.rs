@@ -101,9 +101,11 @@ impl Cache {
                 self.drop_entry(&key).await?;
                 return Ok(Some(ClearedBy::Key { tenant, key: key.shown().to_owned() }));
             }
-            Resolved::OfTenant { tenant } => {
-                Some(Tenant::new(&tenant).map_err(|_| KeyError::EmptyPattern).map_err(ReadingError::from)?)
-            }
+            Resolved::OfTenant { tenant } => Some(
+                Tenant::new(&tenant)
+                    .map_err(|_| KeyError::EmptyPattern)
+                    .map_err(ReadingError::from)?,
+            ),
             Resolved::OfAll => only.cloned(),
         };
         self.clear(&Subject::Widget(name), tenant.as_ref(), how).await?;
@@ -142,11 +144,12 @@ impl Cache {
         if changes.is_empty() {
             return Ok(());
         }
-        let heard =
-            changes.iter().map(|new| (new.key.as_str().to_owned(), new.change, new.clear)).collect();
+        let heard = changes
+            .iter()
+            .map(|new| (new.key.as_str().to_owned(), new.change, new.clear))
+            .collect();
         let cause = cut(&how.cause).to_owned();
-        let done =
-            self.0.shared.invalidate(Invalidate { changes, spread: how.over, cause }).await;
+        let done = self.0.shared.invalidate(Invalidate { changes, spread: how.over, cause }).await;
         // Also when the store did not answer: it may have done it, and asking costs little.
         self.0.node.take_in(&Message::Changed(heard));
         done
@@ -174,9 +177,10 @@ fn tag_versions(tags: &[Tag], tenant: Option<&Tenant>) -> Result<Vec<VersionKey>
     }
     let mut versions = Vec::new();
     for tag in tags {
-        versions.extend(changed_by(tag, tenant).ok_or_else(|| ChangeError::NoTenant {
-            tag: tag.to_string(),
-        })?);
+        versions.extend(
+            changed_by(tag, tenant)
+                .ok_or_else(|| ChangeError::NoTenant { tag: tag.to_string() })?,
+        );
     }
     versions.sort();
     versions.dedup();

@@ -5,23 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{freshness::Lifetimes, limits, version::Ids};
+use crate::{freshness::Lifetimes, limits};
 
 /// What an entry remembers of one version it was made under.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// A hash of the version's key, so that stamps of another definition never fit by chance.
     pub(crate) key_hash: u64,
     pub(crate) change: u64,
     pub(crate) clear: u64,
     /// The incarnation of the master that held the version.
     pub(crate) incarnation: u64,
-}
-
-impl Stamp {
-    pub(crate) fn ids(&self) -> Ids {
-        Ids { change: self.change, clear: self.clear }
-    }
 }
 
 /// How the value's bytes are encoded.

@@ -73,11 +73,12 @@ impl Cache {
         let entry = look.entry.as_ref().and_then(|bytes| StoredEntry::decode(bytes).ok());
         let stamps = entry.as_ref().map_or(&[][..], |entry| &entry.stamps);
         let share = share_of(bound.key.as_str());
-        let stamps = bound.versions.iter().zip(&look.versions).enumerate().map(
-            |(index, (key, version))| {
-                let compared = stamps.get(index).filter(|s| s.key_hash == key.hash()).map(|s| {
-                    compare(s, version.as_ref(), look.origins.of(key).incarnation, share)
-                });
+        let stamps =
+            bound.versions.iter().zip(&look.versions).enumerate().map(|(index, (key, version))| {
+                let compared = stamps
+                    .get(index)
+                    .filter(|s| s.key_hash == key.hash())
+                    .map(|s| compare(s, version.as_ref(), look.origins.of(key).incarnation, share));
                 let last = version.as_ref().and_then(|version| version.last.as_ref());
                 StampShown {
                     what: key.describe().into_owned(),
@@ -87,8 +88,7 @@ impl Cache {
                     changed_at_ms: last.map(|last| last.at_ms),
                     cause: last.map(|last| last.cause.clone()),
                 }
-            },
-        );
+            });
         let stamps = stamps.collect();
         let store_now_ms = look.now_ms;
         let stored = entry.map(|entry| {
@@ -104,12 +104,13 @@ impl Cache {
                 absent: entry.absent,
             }
         });
-        let state = inner.assess(&bound, look, &capture, sent_at).map(|found| match found.standing {
-            Standing::Fresh => State::Fresh,
-            Standing::Old(because) => State::Stale(because),
-            Standing::Spread => State::Stale(StaleBecause::Spread),
-            Standing::Changed => State::Stale(StaleBecause::Change),
-        });
+        let state =
+            inner.assess(&bound, look, &capture, sent_at).map(|found| match found.standing {
+                Standing::Fresh => State::Fresh,
+                Standing::Old(because) => State::Stale(because),
+                Standing::Spread => State::Stale(StaleBecause::Spread),
+                Standing::Changed => State::Stale(StaleBecause::Change),
+            });
         Ok(Explanation {
             key: bound.key.shown().to_owned(),
             state,

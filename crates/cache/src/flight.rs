@@ -93,8 +93,7 @@ impl Candidate {
 impl Flight {
     fn join(&self, now: Instant, strict: bool) -> Joined {
         let state = self.state();
-        let heard =
-            state.trusts.as_ref().is_some_and(|trusts| trusts.iter().all(|t| t.holds(now)));
+        let heard = state.trusts.as_ref().is_some_and(|trusts| trusts.iter().all(|t| t.holds(now)));
         let unmoved = !strict && heard && !state.dropped && state.capture.unmoved();
         Joined { phase: state.phase, unmoved }
     }
@@ -113,10 +112,6 @@ impl Flight {
     pub(crate) fn offer(&self, answer: Answer, phase: u32, at_once: bool) {
         self.state().candidate = Some(Candidate { answer, phase, at_once });
         self.changed.notify_waiters();
-    }
-
-    pub(crate) fn candidate(&self) -> Option<Candidate> {
-        self.state().candidate.clone()
     }
 
     pub(crate) fn progress(&self) -> Progress {

@@ -2,10 +2,7 @@
 //! with it, and the store's time. Pure but for telling the cells what was seen.
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -194,11 +191,8 @@ impl Inner {
         turn_at: Option<Instant>,
     ) -> Entry {
         let stamps = capture.cells().zip(steps).zip(&stored.stamps);
-        let global = if self.laws.hold(Law::HeartbeatPerMaster) {
-            &origins.global
-        } else {
-            &origins.tenant
-        };
+        let global =
+            if self.laws.hold(Law::HeartbeatPerMaster) { &origins.global } else { &origins.tenant };
         let Lifetimes { ttl, grace, lead } = stored.lifetimes;
         Entry {
             key: bound.key.clone(),
@@ -225,7 +219,7 @@ impl Inner {
             decoded: OnceLock::new(),
             row: bound.row.clone(),
             home: Arc::downgrade(&self.node.local),
-            refreshing: AtomicBool::new(false),
+            refresh_after: AtomicU64::new(0),
             verified_at: AtomicU64::new(0),
         }
     }
@@ -255,16 +249,14 @@ mod tests {
     }
 
     fn spread(replaced: u64) -> Version {
-        let last =
-            Change { replaced, at_ms: 1000, spread_ms: 100, cause: String::new() };
+        let last = Change { replaced, at_ms: 1000, spread_ms: 100, cause: String::new() };
         Version { ids: Ids { change: 2, clear: 5 }, last: Some(last) }
     }
 
     #[test]
     fn a_stamp_is_current_only_under_the_same_ids_and_the_same_incarnation() {
-        let compare = |version: Option<&Version>, incarnation| {
-            compare(&STAMP, version, incarnation, 0.5)
-        };
+        let compare =
+            |version: Option<&Version>, incarnation| compare(&STAMP, version, incarnation, 0.5);
         assert_eq!(compare(Some(&version(1, 5)), 7), Compared::Current);
         assert_eq!(compare(Some(&version(1, 5)), 8), Compared::OtherIncarnation);
         assert_eq!(compare(Some(&version(2, 5)), 7), Compared::Changed);

@@ -1,9 +1,6 @@
 //! Keys are made here and nowhere else: readable, and with everything that identifies a reading.
 
-use std::{
-    fmt,
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
 use samovar_clock::WallTime;
@@ -58,9 +55,9 @@ impl KeyTemplate {
             let (literal, placeholder, after) = match rest.split_once('{') {
                 None => (rest, None, ""),
                 Some((literal, tail)) => {
-                    let (name, after) = tail.split_once('}').ok_or_else(|| KeyError::Brace {
-                        template: text.to_owned(),
-                    })?;
+                    let (name, after) = tail
+                        .split_once('}')
+                        .ok_or_else(|| KeyError::Brace { template: text.to_owned() })?;
                     (literal, Some(name), after)
                 }
             };
@@ -126,10 +123,6 @@ impl KeyTemplate {
             bytes if bytes > limits::KEY_BYTES => Err(KeyError::TooLong { bytes }),
             _ => Ok(()),
         }
-    }
-
-    pub(crate) fn has_param(&self, param: &str) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Param(name) if &**name == param))
     }
 }
 
@@ -214,7 +207,7 @@ impl fmt::Debug for KeyTemplate {
 
 /// The stored name of an entry, `{tenant}:e:<as shown>`, and the names that go with it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryKey(Arc<str>);
+pub(crate) struct EntryKey(Arc<str>);
 
 impl EntryKey {
     pub(crate) fn from_stored(text: &str) -> Self {
@@ -230,16 +223,12 @@ impl EntryKey {
         Self(text.into())
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<str> {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// As people see it and as patterns match it: without the tenant's hash tag.
-    pub fn shown(&self) -> &str {
+    pub(crate) fn shown(&self) -> &str {
         shown(&self.0)
     }
 
@@ -280,9 +269,13 @@ pub(crate) enum Resolved {
     /// No key of the template can match.
     Nothing,
     /// One reading, of the tenant that stands in the key.
-    Exact { tenant: String },
+    Exact {
+        tenant: String,
+    },
     /// Possibly many, all of one tenant.
-    OfTenant { tenant: String },
+    OfTenant {
+        tenant: String,
+    },
     OfAll,
 }
 

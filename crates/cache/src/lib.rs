@@ -1,5 +1,6 @@
 //! A two-tier cache whose invalidation has no open race.
 
+mod advice;
 mod answer;
 mod cache;
 mod cells;
@@ -11,7 +12,7 @@ mod freshness;
 mod judge;
 mod key;
 mod laws;
-mod limits;
+pub mod limits;
 mod local;
 mod node;
 mod read;
@@ -20,9 +21,11 @@ mod stats;
 mod tag;
 mod tenant;
 mod ticket;
+mod typed;
 mod version;
 mod widget;
 
+pub use advice::{Advice, Sample, advise};
 pub use answer::{Answer, ReadError, StaleBecause, State, Tier, Value};
 pub use cache::{Builder, Cache, LocalState, OpenError, Settings};
 pub use change::{ChangeError, ClearedBy, How, Subject};

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -53,8 +53,8 @@ pub(crate) struct Entry {
     pub(crate) row: Arc<Row>,
     /// Where its weight is counted. Weak: the tier holds the entry, not the other way round.
     pub(crate) home: Weak<Local>,
-    /// Somebody on this node has already asked for a refresh.
-    pub(crate) refreshing: AtomicBool,
+    /// Boot nanoseconds before which nobody on this node asks for a refresh again.
+    pub(crate) refresh_after: AtomicU64,
     /// The count of moves at which the stamps were last seen to hold.
     pub(crate) verified_at: AtomicU64,
 }
@@ -91,7 +91,7 @@ impl Entry {
         // Loaded before the cells: a step that comes after is counted after.
         let moves = cells.moves();
         if self.verified_at.load(Ordering::Relaxed) != moves {
-            if !self.stamps.iter().all(|stamp| stamp.cell.step() == stamp.step) {
+            if !self.unmoved() {
                 return Usable::Ask;
             }
             self.verified_at.store(moves, Ordering::Relaxed);
@@ -105,11 +105,26 @@ impl Entry {
         }
     }
 
+    /// Whether no version has changed since, as far as was heard.
+    pub(crate) fn unmoved(&self) -> bool {
+        self.stamps.iter().all(|stamp| stamp.cell.step() == stamp.step)
+    }
+
+    /// True for one caller at a time: the one that should refresh. Others may try again later, or
+    /// when a failed refresh says so.
+    pub(crate) fn claim_refresh(&self, now: Instant) -> bool {
+        const AGAIN: Duration = Duration::from_secs(1);
+        let claim = |after: u64| (after <= now.as_nanos()).then_some((now + AGAIN).as_nanos());
+        self.refresh_after.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim).is_ok()
+    }
+
+    pub(crate) fn refresh_not_before(&self, at: Instant) {
+        self.refresh_after.fetch_max(at.as_nanos(), Ordering::AcqRel);
+    }
+
     /// Whether nothing that is known here forbids serving the value marked stale.
     pub(crate) fn may_serve_stale(&self, now: Instant) -> bool {
-        let cleared = |stamp: &LocalStamp| {
-            stamp.cell.clear_id().is_some_and(|clear| clear != stamp.stamp.clear)
-        };
+        let cleared = |stamp: &LocalStamp| stamp.cell.may_be_cleared(stamp.stamp.clear);
         now < self.stale_until && !self.stamps.iter().any(cleared)
     }
 

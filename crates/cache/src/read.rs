@@ -204,8 +204,7 @@ impl Inner {
                 Waited::Again => {}
             }
             if !bound.strict()
-                && let Found::Answer { answer, refresh: false } =
-                    self.find_key(bound.key.as_str())
+                && let Found::Answer { answer, refresh: false } = self.find_key(bound.key.as_str())
             {
                 return Ok(answer);
             }
@@ -225,20 +224,25 @@ impl Inner {
         V: Into<Value>,
         E: std::fmt::Display,
     {
-        use std::sync::atomic::Ordering;
-        if answer.entry.refreshing.swap(true, Ordering::AcqRel) {
+        if !answer.entry.claim_refresh(answer.read_at) {
             return Ok(());
         }
         let bound = self.bind(reading)?;
-        if let Role::Lead(lead) = self.join(&bound, self.clock.now()) {
+        if let Role::Lead(lead) = self.join(&bound, answer.read_at) {
             bound.row.count(Count::Refreshes);
             let want = Want::Newer { than: answer.entry.commit };
-            self.clone().spawn_flight(lead, bound, want, compute);
+            let (inner, entry) = (self.clone(), answer.entry.clone());
+            self.spawner.spawn(async move {
+                if let Err(error) = inner.clone().fly(lead, bound, want, compute).await {
+                    let wait = error.retry_after().unwrap_or_default();
+                    entry.refresh_not_before(inner.clock.now() + wait);
+                }
+            });
         }
         Ok(())
     }
 
-    /// Leads a flight in the background to its end.
+    /// Leads a flight in the background to its end, whoever still waits for it.
     fn spawn_flight<C, F, V, E>(
         self: Arc<Self>,
         lead: Lead,
@@ -252,26 +256,42 @@ impl Inner {
         E: std::fmt::Display,
     {
         let spawner = self.spawner.clone();
-        spawner.spawn(async move {
-            let started = self.clock.now();
-            let ticket = match self.clone().lead(lead, bound.clone(), want, started).await {
-                Led::Compute(ticket) => ticket,
-                Led::Done(_) => return,
-            };
-            let limit = bound.widget.0.compute_limit;
-            let work = AssertUnwindSafe(async move { compute().await }).catch_unwind();
-            let result = match self.clock.timeout(limit, work).await {
-                Ok(Ok(Ok(value))) => Ok(value.into()),
-                Ok(Ok(Err(error))) => Err(error.to_string()),
-                Ok(Err(_)) => Err("it panicked".to_owned()),
-                Err(_) => Err(format!("it took longer than {limit:?}")),
-            };
-            // Errors reach the waiters through the flight.
-            match result {
-                Ok(value) => drop(ticket.commit(value).await),
-                Err(error) => drop(ticket.fail(&error).await),
-            }
-        });
+        // Errors reach those who wait through the flight.
+        spawner.spawn(async move { drop(self.fly(lead, bound, want, compute).await) });
+    }
+
+    /// Leads a flight to its end.
+    async fn fly<C, F, V, E>(
+        self: Arc<Self>,
+        lead: Lead,
+        bound: Arc<Bound>,
+        want: Want,
+        compute: C,
+    ) -> Result<(), ReadError>
+    where
+        C: FnOnce() -> F + Send + 'static,
+        F: Future<Output = Result<V, E>> + Send + 'static,
+        V: Into<Value>,
+        E: std::fmt::Display,
+    {
+        let started = self.clock.now();
+        let ticket = match self.clone().lead(lead, bound.clone(), want, started).await {
+            Led::Compute(ticket) => ticket,
+            Led::Done(Outcome::Failed(error)) => return Err(error),
+            Led::Done(_) => return Ok(()),
+        };
+        let limit = bound.widget.0.compute_limit;
+        let work = AssertUnwindSafe(async move { compute().await }).catch_unwind();
+        let computed: Result<Value, String> = match self.clock.timeout(limit, work).await {
+            Ok(Ok(Ok(value))) => Ok(value.into()),
+            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Err(_)) => Err("it panicked".to_owned()),
+            Err(_) => Err(format!("it took longer than {limit:?}")),
+        };
+        match computed {
+            Ok(value) => ticket.commit(value).await.map(drop),
+            Err(error) => Err(ticket.fail(&error).await),
+        }
     }
 
     /// Looks for a fresh value until there is one, or the lease to make one.
@@ -417,8 +437,7 @@ impl Inner {
             && entry.may_serve_stale(now)
         {
             let state = State::Stale(StaleBecause::StoreDown);
-            let answer =
-                Answer { entry, state, tier: Tier::Local, stored: true, read_at: now };
+            let answer = Answer { entry, state, tier: Tier::Local, stored: true, read_at: now };
             let phase = lead.flight.capture(Default::default(), None);
             return Search::Ended(Outcome::Answer(answer, phase));
         }

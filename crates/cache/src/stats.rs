@@ -23,6 +23,8 @@ pub(crate) enum Count {
     Errors,
     /// Computes whose result was equal to the old one.
     Unchanged,
+    /// Computes whose result differed although no version had changed.
+    Drifted,
     LeasesWon,
     LeasesLost,
     LeaseWaits,
@@ -93,6 +95,7 @@ impl Row {
             computes: self.total(Count::Computes),
             errors: self.total(Count::Errors),
             unchanged: self.total(Count::Unchanged),
+            drifted: self.total(Count::Drifted),
             leases_won: self.total(Count::LeasesWon),
             leases_lost: self.total(Count::LeasesLost),
             lease_waits: self.total(Count::LeaseWaits),
@@ -165,6 +168,8 @@ pub struct Counters {
     pub errors: u64,
     /// Refreshes that changed nothing: a TTL that may be too short.
     pub unchanged: u64,
+    /// Recomputations that found a change which nobody had announced.
+    pub drifted: u64,
     pub leases_won: u64,
     pub leases_lost: u64,
     pub lease_waits: u64,
@@ -210,6 +215,7 @@ impl Counters {
             (&mut self.computes, other.computes),
             (&mut self.errors, other.errors),
             (&mut self.unchanged, other.unchanged),
+            (&mut self.drifted, other.drifted),
             (&mut self.leases_won, other.leases_won),
             (&mut self.leases_lost, other.leases_lost),
             (&mut self.lease_waits, other.lease_waits),
@@ -268,7 +274,7 @@ impl Health {
     }
 }
 
-fn mean(latency: &Latency) -> Duration {
+pub(crate) fn mean(latency: &Latency) -> Duration {
     let total: u64 = latency.iter().sum();
     let last = LATENCY_BOUNDS_US[LATENCY_BOUNDS_US.len() - 1];
     let sum: u128 = latency
@@ -282,8 +288,11 @@ fn mean(latency: &Latency) -> Duration {
 /// The rows of all widgets and tenants of a node.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    rows: Mutex<HashMap<(Arc<str>, Box<str>), Arc<Row>>>,
+    rows: Mutex<HashMap<RowName, Arc<Row>>>,
 }
+
+/// Widget and tenant.
+type RowName = (Arc<str>, Box<str>);
 
 /// The tenant under which those beyond the limit are counted.
 pub(crate) const OTHER_TENANTS: &str = "*";

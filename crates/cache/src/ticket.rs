@@ -161,7 +161,13 @@ impl Ticket {
             None => (&nothing.0, &nothing.1),
         };
         let entry = Arc::new(self.inner.localize(
-            &self.bound, &stored, &origins, capture, steps, self.as_of, None,
+            &self.bound,
+            &stored,
+            &origins,
+            capture,
+            steps,
+            self.as_of,
+            None,
         ));
         let lead = self.lead.take().expect("a ticket ends once");
         if committed && steps.iter().all(|step| *step != 0) {
@@ -207,9 +213,12 @@ impl Ticket {
         let inner = &self.inner;
         let widget = &self.bound.widget.0;
         let content_hash = xxhash_rust::xxh3::xxh3_64(&value);
-        let previous = inner.node.local.get(self.bound.key.as_str());
-        if previous.is_some_and(|entry| entry.content_hash == content_hash) {
-            self.bound.row.count(Count::Unchanged);
+        if let Some(previous) = inner.node.local.get(self.bound.key.as_str()) {
+            if previous.content_hash == content_hash {
+                self.bound.row.count(Count::Unchanged);
+            } else if previous.unmoved() {
+                self.bound.row.count(Count::Drifted);
+            }
         }
         let raw_len = value.len() as u64;
         let (coding, value) = match value.is_empty() {

@@ -11,7 +11,7 @@ pub struct VersionKey(Arc<str>);
 
 /// Where a key lives.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
-pub enum Scope {
+pub(crate) enum Scope {
     Tenant(Tenant),
     Global,
 }
@@ -178,31 +178,31 @@ pub(crate) fn changed_by(tag: &Tag, tenant: Option<&Tenant>) -> Option<Vec<Versi
 /// The two unique ids of a version. Never a counter, never a clock: random, so that one that was
 /// lost can never come back by chance or by restart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ids {
+pub(crate) struct Ids {
     /// Replaced by every invalidation.
-    pub change: u64,
+    pub(crate) change: u64,
     /// Replaced by `clear` only; a value may be served stale only while it is the same.
-    pub clear: u64,
+    pub(crate) clear: u64,
 }
 
 /// The current state of one version.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Version {
-    pub ids: Ids,
+pub(crate) struct Version {
+    pub(crate) ids: Ids,
     /// What happened last, if anything has since the version was made.
-    pub last: Option<Change>,
+    pub(crate) last: Option<Change>,
 }
 
 /// The last change of a version.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Change {
+pub(crate) struct Change {
     /// The change id it replaced: entries with this one may wait for their turn.
-    pub replaced: u64,
+    pub(crate) replaced: u64,
     /// By the store's clock.
-    pub at_ms: u64,
+    pub(crate) at_ms: u64,
     /// Over how long the recomputation is spread; 0: at once.
-    pub spread_ms: u64,
-    pub cause: String,
+    pub(crate) spread_ms: u64,
+    pub(crate) cause: String,
 }
 
 impl Version {
@@ -289,7 +289,8 @@ mod tests {
         let paths = ["o", "o/1", "o/1/2", "o/1/3", "o/4", "o1", "p"];
         for dependency in paths {
             for changed in paths {
-                let own = dependencies(&tenant(), "w", "c", &[Tag::new(dependency).expect("valid")]);
+                let own =
+                    dependencies(&tenant(), "w", "c", &[Tag::new(dependency).expect("valid")]);
                 let changed_tag = Tag::new(changed).expect("valid");
                 let moved = changed_by(&changed_tag, Some(&tenant())).expect("has a tenant");
                 let above = |a: &str, b: &str| a == b || b.starts_with(&format!("{a}/"));
@@ -304,7 +305,8 @@ mod tests {
 
     #[test]
     fn no_tenant_can_name_the_global_scope_or_leave_its_braces() {
-        for (id, tag) in [("*", "{%2A}"), ("a}b", "{a%7Db}"), ("a%7Db", "{a%257Db}"), ("Ä", "{%C3%84}")]
+        for (id, tag) in
+            [("*", "{%2A}"), ("a}b", "{a%7Db}"), ("a%7Db", "{a%257Db}"), ("Ä", "{%C3%84}")]
         {
             let mut text = String::new();
             Scope::Tenant(Tenant::new(id).expect("valid")).hash_tag(&mut text);

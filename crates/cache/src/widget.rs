@@ -221,10 +221,7 @@ impl<'a> Reading<'a> {
 
     /// Tags that are worked out when the local tier has no answer. They must follow from the
     /// widget and its parameters alone.
-    pub fn tags_from(
-        mut self,
-        tags: &'a (dyn Fn() -> Result<Vec<Tag>, TagError> + Sync),
-    ) -> Self {
+    pub fn tags_from(mut self, tags: &'a (dyn Fn() -> Result<Vec<Tag>, TagError> + Sync)) -> Self {
         self.tags = Tags::Later(tags);
         self
     }

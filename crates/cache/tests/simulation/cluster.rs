@@ -1,9 +1,6 @@
 //! Nodes that run the production cache, the readers and writers on them, and the chaos around.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use samovar_cache::{
     Answer, Beginning, Cache, Definition, Freshness, How, Laws, ReadError, Settings, Subject, Tag,
@@ -247,8 +244,7 @@ impl Node {
             Wanted::Strict { own } => {
                 let (own_text, tags) = (own.to_string(), [tag(own)]);
                 let params = [("own", own_text.as_str())];
-                let reading =
-                    self.strict.reading(&self.cluster.tenant).params(&params).tags(&tags);
+                let reading = self.strict.reading(&self.cluster.tenant).params(&params).tags(&tags);
                 self.cache.get_or_compute(&reading, self.compute(vec![own])).await
             }
             Wanted::Whole => self.whole().await,
@@ -314,8 +310,10 @@ impl Node {
         let _computing = self.cluster.oracle.compute(&[0, 1, 4, 5]);
         for _ in 0..5 {
             let texts = parts.map(|(own, shared)| [own.to_string(), shared.to_string()]);
-            let params: Vec<[(&str, &str); 2]> =
-                texts.iter().map(|[own, shared]| [("own", &**own), ("shared", &**shared)]).collect();
+            let params: Vec<[(&str, &str); 2]> = texts
+                .iter()
+                .map(|[own, shared]| [("own", &**own), ("shared", &**shared)])
+                .collect();
             let tags = parts.map(|(own, shared)| [tag(own), tag(shared)]);
             let readings: Vec<_> = params
                 .iter()

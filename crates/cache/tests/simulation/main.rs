@@ -1,6 +1,9 @@
 //! Laws 1 to 5, simulated: nodes run the production types; store, bus, clock and scheduler are
 //! ours, and a seed decides every interleaving.
 
+#![expect(unreachable_pub, reason = "a test binary exports nothing")]
+#![expect(clippy::print_stdout, reason = "the summary is what the test shows")]
+
 mod cluster;
 mod executor;
 mod oracle;
@@ -82,7 +85,9 @@ fn act(cluster: &Cluster, nodes: &mut [Node]) {
 fn wanted(cluster: &Cluster) -> Wanted {
     let random = &cluster.random;
     match random.below(10) {
-        0..6 => Wanted::Plain { own: random.below(2) as usize, shared: 4 + random.below(2) as usize },
+        0..6 => {
+            Wanted::Plain { own: random.below(2) as usize, shared: 4 + random.below(2) as usize }
+        }
         6..8 => Wanted::Strict { own: random.below(4) as usize },
         _ => Wanted::Whole,
     }
@@ -140,8 +145,14 @@ fn no_seed_finds_a_violation() {
         "simulation: {steps} steps over {seeds} seeds: {} fresh and {} stale answers, {} errors, \
          {} computes, {} invalidations of which {} overlapped a compute, {} failovers, \
          {} rollbacks, 0 violations",
-        total.fresh, total.stale, total.errors, total.computes, total.invalidations,
-        total.overlaps, total.failovers, total.rollbacks
+        total.fresh,
+        total.stale,
+        total.errors,
+        total.computes,
+        total.invalidations,
+        total.overlaps,
+        total.failovers,
+        total.rollbacks
     );
     assert!(steps >= 1_000_000, "only {steps} steps");
     assert!(total.overlaps > 1000, "only {} overlaps", total.overlaps);

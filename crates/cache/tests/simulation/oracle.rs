@@ -181,14 +181,7 @@ impl Oracle {
     }
 
     /// Checks an answer against all that had returned before its read began.
-    pub fn check(
-        &self,
-        began: Began,
-        reading: &str,
-        strict: bool,
-        fresh: bool,
-        value: &Value,
-    ) {
+    pub fn check(&self, began: Began, reading: &str, strict: bool, fresh: bool, value: &Value) {
         let mut state = self.state();
         if fresh {
             state.report.fresh += 1;
@@ -246,9 +239,8 @@ impl State {
         if strict || news.node == began.node {
             return began.place > news.returned;
         }
-        let calm = self.disturbed.get(began.node).is_some_and(|last| {
-            *last + SETTLED < news.returned_at
-        });
+        let calm =
+            self.disturbed.get(began.node).is_some_and(|last| *last + SETTLED < news.returned_at);
         let bound = if calm { BUS_BOUND } else { self.trust_bound };
         began.at >= news.returned_at + bound
     }

@@ -7,9 +7,7 @@ use bytes::Bytes;
 use super::StoreLaw;
 use crate::{
     entry::COMMIT_AT,
-    shared::{
-        BackOff, Begin, Begun, CleanedUp, Commit, Failure, Invalidate, LeaseState, Release,
-    },
+    shared::{BackOff, Begin, Begun, CleanedUp, Commit, Failure, Invalidate, LeaseState, Release},
     version::{Change, Ids, Version, VersionKey},
 };
 
@@ -145,8 +143,7 @@ impl Keyspace {
             Some(StoreLaw::TokenAtCommit) => held.unwrap_or(false),
             _ => held?,
         };
-        self.entries
-            .insert(key.to_owned(), (commit.value.clone(), now_ms + millis(commit.life)));
+        self.entries.insert(key.to_owned(), (commit.value.clone(), now_ms + millis(commit.life)));
         self.leases.remove(key);
         self.back_offs.remove(key);
         Some(waited)

@@ -11,11 +11,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use samovar_clock::{Clock, Spawner};
 use samovar_store::Trust;
 
+pub use self::world::{MASTERS, Reach, Timing, World};
 use self::{
     keyspace::{Keyspace, Leased, millis},
     world::{Delivery, Executed, Link, News},
 };
-pub use self::world::{MASTERS, Reach, Timing, World};
 use super::{
     BackOff, Begin, Begun, CleanedUp, Commit, Committed, Invalidate, LeaseState, Look, LookUp,
     Message, Origin, Origins, Release, StoreError, StoreState, Won,
@@ -144,7 +144,11 @@ fn origin(link: &Link) -> Origin {
 
 fn of_master<T: Clone>(master: usize, keys: &[VersionKey], values: &[T]) -> Vec<(VersionKey, T)> {
     let here = |key: &VersionKey| key.is_global() == (master == GLOBAL);
-    keys.iter().zip(values).filter(|(key, _)| here(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    keys.iter()
+        .zip(values)
+        .filter(|(key, _)| here(key))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 /// Puts what two masters said back into the order of the question.

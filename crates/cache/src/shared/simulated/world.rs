@@ -102,7 +102,10 @@ pub(super) struct Link {
 pub(super) enum News {
     Payload(Vec<u8>),
     /// Carries its own send time, as the real one's nonce stands for.
-    Beat { link: u64, sent_at: Instant },
+    Beat {
+        link: u64,
+        sent_at: Instant,
+    },
 }
 
 impl World {
@@ -332,7 +335,8 @@ impl State {
         for node in 0..self.lines.len() {
             let at = self.delivery(node, master);
             let line = &mut self.lines[node][master];
-            if line.link.is_some() && line.reach != Reach::Cut {
+            // A connection has no gaps: what cannot pass now arrives later or the link ends.
+            if line.link.is_some() {
                 line.push(at, news.clone());
             }
         }
