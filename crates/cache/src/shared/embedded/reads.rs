@@ -33,7 +33,7 @@ pub(super) fn look(
         entry: value.and_then(|found| living(found, now_ms)),
         versions: versions
             .into_iter()
-            .map(|found| found.and_then(|found| living(found, now_ms)))
+            .map(|found| found.and_then(|found| living(found, now_ms)).flatten())
             .collect(),
         origins: origins.clone(),
         now_ms,
@@ -48,7 +48,10 @@ pub(super) enum Captured {
     Changed,
     /// Some versions are missing, or may not live long enough.
     Incomplete,
-    Complete { versions: Vec<Version>, now_ms: u64 },
+    Complete {
+        versions: Vec<Version>,
+        now_ms: u64,
+    },
 }
 
 /// `now_ms` comes before everything that is read, so that the capture is not older than it says.
@@ -82,7 +85,7 @@ pub(super) fn commit_of(
     let found = statement.query_row([key.as_str()], |row| {
         Ok((read_ms(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(|commit| commit as u64)))
     });
-    Ok(found.optional()?.and_then(|found| living(found, now_ms)))
+    Ok(found.optional()?.and_then(|found| living(found, now_ms)).flatten())
 }
 
 /// With its end, expired or not; a version that cannot be decoded is none.
@@ -97,8 +100,8 @@ pub(super) fn read_version(
 }
 
 /// What has expired counts as missing from that moment on, whenever it is swept.
-pub(super) fn living<T>((expires_ms, found): (u64, Option<T>), now_ms: u64) -> Option<T> {
-    found.filter(|_| now_ms < expires_ms)
+pub(super) fn living<T>((expires_ms, found): (u64, T), now_ms: u64) -> Option<T> {
+    (now_ms < expires_ms).then_some(found)
 }
 
 /// Expired entries in the order in which they expired, from after `last` on.
@@ -108,7 +111,8 @@ pub(super) fn expired(
     now_ms: u64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Expired>> {
-    let (after_ms, after_row) = last.map_or((i64::MIN, i64::MIN), |last| (last.expires_ms, last.row));
+    let (after_ms, after_row) =
+        last.map_or((i64::MIN, i64::MIN), |last| (last.expires_ms, last.row));
     let mut statement = connection.prepare_cached(sql::ENTRY_EXPIRED)?;
     let rows = statement.query_map((now_ms as i64, after_ms, after_row, limit as i64), |row| {
         let bytes = u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0);

@@ -61,7 +61,7 @@ pub(super) fn trim(
     if Size::used_bytes(connection)? <= limit_bytes {
         return Ok(Removed::default());
     }
-    evict(connection, limits::CLEANED_AT_ONCE, now_ms)
+    evict(connection, limits::EVICTED_AT_ONCE, now_ms)
 }
 
 fn evict(connection: &Connection, count: usize, now_ms: u64) -> rusqlite::Result<Removed> {
@@ -79,9 +79,8 @@ fn evict(connection: &Connection, count: usize, now_ms: u64) -> rusqlite::Result
 
 /// Removes some of what has expired.
 pub(super) fn sweep(connection: &Connection, now_ms: u64) -> rusqlite::Result<Removed> {
-    let swept = |sql, limit: usize| {
-        connection.prepare_cached(sql)?.execute((now_ms as i64, limit as i64))
-    };
+    let swept =
+        |sql, limit: usize| connection.prepare_cached(sql)?.execute((now_ms as i64, limit as i64));
     let expired = swept(sql::ENTRY_SWEEP, limits::SWEPT_ENTRIES)?;
     swept(sql::VERSION_SWEEP, limits::SWEPT_VERSIONS)?;
     Ok(Removed { expired: expired as u64, evicted: 0 })

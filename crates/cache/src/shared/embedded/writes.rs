@@ -49,9 +49,10 @@ fn lengthened(
     keep_ms: u64,
     now_ms: u64,
 ) -> rusqlite::Result<Option<Version>> {
-    let found = read_version(&mut connection.prepare_cached(sql::VERSION_GET)?, key)?;
+    let mut get = connection.prepare_cached(sql::VERSION_GET)?;
+    let found = read_version(&mut get, key)?;
     let Some((expires_ms, version)) = found else { return Ok(None) };
-    let version = living((expires_ms, version), now_ms);
+    let version = living((expires_ms, version), now_ms).flatten();
     if version.is_some() && expires_ms < now_ms.saturating_add(keep_ms) {
         let until_ms = lengthen_to(keep_ms, now_ms);
         connection.prepare_cached(sql::VERSION_KEEP)?.execute((key.as_str(), until_ms))?;
@@ -69,17 +70,12 @@ fn stored_ms(ms: u64) -> i64 {
 }
 
 /// Why a value was not written.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum NotLanded {
-    Sqlite(rusqlite::Error),
-    /// Even alone with the versions it would exceed the limit.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("no room, not even alone with the versions")]
     NoRoom,
-}
-
-impl From<rusqlite::Error> for NotLanded {
-    fn from(error: rusqlite::Error) -> Self {
-        NotLanded::Sqlite(error)
-    }
 }
 
 /// What a commit did.
@@ -132,7 +128,8 @@ pub(super) fn invalidate(
     let mut change = connection.prepare_cached(sql::VERSION_CHANGE)?;
     for new in &invalidate.changes {
         let found = read_version(&mut get, &new.key)?;
-        let Some(old) = found.and_then(|found| living(found, now_ms)) else { continue };
+        let living = found.and_then(|found| living(found, now_ms)).flatten();
+        let Some(old) = living else { continue };
         let last = Change {
             replaced: old.ids.change,
             at_ms: now_ms,

@@ -1,0 +1,96 @@
+//! Taking the folder, opening the file, and bringing it within its limit.
+
+use std::{path::Path, thread};
+
+use samovar_clock::{Clock, Random};
+use samovar_store::embedded::{
+    self as store, Database, Durability, Folder, M, Migrations, Options,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    EmbeddedTier, limits,
+    room::{self, Removed},
+    sql,
+};
+use crate::cache::OpenError;
+
+const FILE: &str = "cache.db";
+
+impl EmbeddedTier {
+    /// Waits a little for a folder that is owned by somebody else.
+    pub(crate) async fn open(
+        folder: &Path,
+        limit_bytes: u64,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, OpenError> {
+        let max_bytes = limit_bytes.saturating_add(limits::VERSIONS_BYTES);
+        Self::open_within(folder, limit_bytes, max_bytes, clock, random).await
+    }
+
+    /// `max_bytes` is where SQLite itself finds the disk full.
+    pub(super) async fn open_within(
+        folder: &Path,
+        limit_bytes: u64,
+        max_bytes: u64,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, OpenError> {
+        let folder = Folder::own_within(folder, limits::OWNER_WAIT, &clock).await?;
+        let mut options = options();
+        options.max_bytes = Some(max_bytes);
+        let page_bytes = u64::from(options.page_bytes);
+        let database = open_aside(folder, options, clock.clone(), random).await?;
+        let tier = Self::new(database, clock, limit_bytes, page_bytes);
+        tier.trim().await;
+        Ok(tier)
+    }
+
+    /// Where the limit was lowered since the file was last open, makes it hold again.
+    async fn trim(&self) {
+        loop {
+            let (database, limit_bytes) = (self.database.clone(), self.limit_bytes);
+            let trimmed = self
+                .write(move |connection| room::trim(connection, limit_bytes, database.now_ms()))
+                .await;
+            match trimmed {
+                Ok(removed) if removed == Removed::default() => return,
+                Ok(removed) => self.count(removed),
+                Err(error) => {
+                    tracing::warn!(%error, "the cache's file exceeds its limit");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What is lost with the power is stale anyway: the boot is another one then.
+///
+/// Pages of 4 KB, the default: larger ones read values of 150 KB a fifth faster, but double what an
+/// invalidation writes. Mapping the file instead of caching pages gained nothing that was measured.
+fn options() -> Options {
+    let mut options = Options::new(FILE, Migrations::new(vec![M::up(sql::SCHEMA)]));
+    options.durability = Durability::Normal;
+    options
+}
+
+/// Opening waits for the disk, so it has a thread of its own.
+async fn open_aside(
+    folder: Folder,
+    options: Options,
+    clock: Clock,
+    random: Random,
+) -> Result<Database, store::OpenError> {
+    let path = folder.path().join(FILE);
+    let (opened, answer) = oneshot::channel();
+    let open = move || {
+        // The folder itself goes: it stays owned until the file is closed.
+        let _ = opened.send(Database::open(&folder, options, clock, random));
+    };
+    let thread = thread::Builder::new().name(format!("{FILE} open")).spawn(open);
+    let failed = |source| store::OpenError::Thread { path: path.clone(), source };
+    thread.map_err(failed)?;
+    answer.await.unwrap_or_else(|_| Err(failed(std::io::Error::other("it panicked"))))
+}
