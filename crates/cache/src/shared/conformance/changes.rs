@@ -49,8 +49,10 @@ pub(super) async fn an_invalidation_replaces_the_change_alone(h: &Harness) -> Ve
         assert_eq!(changed.ids, Ids { change: 77, clear: ids.clear });
         let Change { replaced, at_ms, spread_ms, cause: said } = changed.last.expect("changed");
         assert_eq!((replaced, spread_ms, said), (ids.change, 600_000, cause));
-        // Two masters of a Cluster have two clocks; here both are this machine's.
-        assert!((from_ms..=to_ms).contains(&at_ms), "{from_ms} <= {at_ms} <= {to_ms}");
+        if index == OWN {
+            // What is shared may be at another master, which has a clock of its own.
+            assert!((from_ms..=to_ms).contains(&at_ms), "{from_ms} <= {at_ms} <= {to_ms}");
+        }
     }
     Passed
 }
