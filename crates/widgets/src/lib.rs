@@ -1,1 +1,19 @@
-//! Widget definitions: TOML, checked.
+//! Widgets as teams declare them, checked, and the databases they read from.
+//!
+//! A definition goes from TOML ([`Document`]) to [`Definitions`]; every mistake on the way is a
+//! [`Problem`] with its line. A [`Source`] prepares the queries and runs them.
+
+mod definitions;
+mod document;
+mod problem;
+mod source;
+mod units;
+
+pub use definitions::{
+    BucketDefinition, Definitions, ParamDefinition, SourceDefinition, TenantDefinition,
+    WidgetDefinition,
+};
+pub use document::{Document, Section};
+pub use problem::{Located, Problem, nearest};
+pub use source::{Source, SourceError};
+pub use units::{parse_bytes, parse_duration};
