@@ -14,9 +14,15 @@ pub struct Tag {
     global: bool,
 }
 
+/// How a global tag is written.
+const GLOBAL_PREFIX: &str = "global:";
+
 impl Tag {
     /// Up to six segments between slashes; letters, digits and `-_.:@+` in each.
     pub fn new(path: &str) -> Result<Self, TagError> {
+        if path.starts_with(GLOBAL_PREFIX) {
+            return Err(TagError::Prefix { tag: path.to_owned() });
+        }
         check(path)?;
         Ok(Self { path: Arc::from(path), global: false })
     }
@@ -46,7 +52,7 @@ impl std::str::FromStr for Tag {
 
     /// `orders/2026`, or `global:rates/usd`.
     fn from_str(text: &str) -> Result<Self, TagError> {
-        match text.strip_prefix("global:") {
+        match text.strip_prefix(GLOBAL_PREFIX) {
             Some(path) => Tag::global(path),
             None => Tag::new(text),
         }
@@ -80,7 +86,7 @@ fn allowed(c: char) -> bool {
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.global {
-            f.write_str("global:")?;
+            f.write_str(GLOBAL_PREFIX)?;
         }
         f.write_str(&self.path)
     }
@@ -94,6 +100,8 @@ impl fmt::Debug for Tag {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
+    #[error("tag `{tag}` is a global one: make it with Tag::global, without the prefix")]
+    Prefix { tag: String },
     #[error("a tag has {bytes} bytes, at most {} are allowed", limits::TAG_BYTES)]
     TooLong { bytes: usize },
     #[error("tag `{tag}` has an empty segment: write it like `orders/2026`")]
@@ -128,6 +136,7 @@ mod tests {
         assert!(message("orders/{day}").contains("'{'"));
         assert!(message("a/b/c/d/e/f/g").contains("7 deep"));
         assert!(message(&"a".repeat(300)).contains("300 bytes"));
+        assert!(matches!(Tag::new("global:a"), Err(TagError::Prefix { .. })));
     }
 
     #[test]
