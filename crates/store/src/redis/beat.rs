@@ -1,8 +1,8 @@
 //! The heartbeat of a link: what proves that it still hears everything its master publishes.
 //!
-//! A beat is a write and a publish to the link's own channel, in one transaction: it comes back
-//! over the subscription only if the master still accepts writes, and after all that was published
-//! before it. The same exchange asks the master who it is and what it owns.
+//! A beat is a write, which says that the master still accepts some, and a publish to the link's
+//! own channel, which comes back over the subscription after all that was published before. The
+//! same exchange asks the master who it is and what it owns.
 
 use std::time::Duration;
 
@@ -136,19 +136,13 @@ impl Plan {
 
     fn pipeline(&self, channel: &str, nonce: u64) -> Pipeline {
         let mut pipeline = pipe();
-        match &self.key {
+        if let Some(key) = &self.key {
             // A deletion of nothing is a write to every rule that forbids writes (replica, too few
             // replicas, failed snapshots, a slot that went), except that a server whose memory is
-            // full accepts it. And it leaves nothing behind.
-            Some(key) => {
-                pipeline.cmd("MULTI").cmd("DEL").arg(key);
-                pipeline.cmd("PUBLISH").arg(channel).arg(nonce);
-                pipeline.cmd("EXEC");
-            }
-            None => {
-                pipeline.cmd("PUBLISH").arg(channel).arg(nonce);
-            }
+            // full accepts it (in a transaction it would not). And it leaves nothing behind.
+            pipeline.cmd("DEL").arg(key);
         }
+        pipeline.cmd("PUBLISH").arg(channel).arg(nonce);
         if self.cluster {
             pipeline.cmd("CLUSTER").arg("NODES");
         }
@@ -158,7 +152,6 @@ impl Plan {
 
     /// Looks through the answers for anything that has changed.
     fn check(&self, link: &Link, answers: &[Value]) -> Result<(), Miss> {
-        // The first error is the cause; what `EXEC` says follows from it.
         if let Some((_, error)) = reply::first_error(answers) {
             return Err(refusal(error, link));
         }

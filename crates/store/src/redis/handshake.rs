@@ -243,8 +243,9 @@ fn reason(error: &RedisError) -> Reason {
     if error.is_connection_refusal() {
         return "connection refused".into();
     }
-    match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.category()).into(),
-        None => error.to_string().into(),
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}").into(),
+        (None, Some(detail)) => format!("{}: {detail}", error.category()).into(),
+        _ => error.to_string().into(),
     }
 }
