@@ -11,11 +11,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     packages,
-    run::{FEATURES, cargo, run, shown, shown_duration, succeeds},
+    run::{FEATURES, cargo, run, shown, shown_duration, succeeds, workspace_root},
 };
 
-/// What the runners do here and not by default: show what simulations and suites report.
-const NEXTEST_CONFIG: &str = "samovar:xtask/nextest.toml";
+/// What nextest does here and not by default: show what simulations and suites report.
+const NEXTEST_CONFIG: &str = "xtask/nextest.toml";
 
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     packages::ensure()?;
@@ -24,8 +24,10 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
             // nextest does not know documentation tests.
             run(cargo().args(["test", "--doc"]).args(FEATURES))?;
         }
+        let config = workspace_root().join(NEXTEST_CONFIG);
         run(cargo()
-            .args(["nextest", "run", "--no-fail-fast", "--tool-config-file", NEXTEST_CONFIG])
+            .args(["nextest", "run", "--no-fail-fast", "--tool-config-file"])
+            .arg(format!("samovar:{}", config.display()))
             .args(FEATURES)
             .args(arguments))
     } else {

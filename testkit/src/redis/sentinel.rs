@@ -12,17 +12,22 @@ use super::{
 use crate::wait;
 
 const SERVICE: &str = "samovar";
-const SENTINELS: usize = 3;
 const QUORUM: usize = 2;
-const DOWN_AFTER_MS: u64 = 700;
+/// One per sentinel. If all three noticed at the same time, each would vote for itself, and they
+/// would have to begin again seconds later.
+const DOWN_AFTER_MS: [u64; 3] = [700, 900, 1500];
 const FAILOVER_TIMEOUT_MS: u64 = 1500;
-/// Periods in milliseconds, see `SENTINEL DEBUG`.
+/// Periods in milliseconds, see `SENTINEL DEBUG`. A replica may be promoted when it answered INFO
+/// within three INFO periods or five PING periods, and during a failover it is asked once a second:
+/// shorter periods than these find no good replica.
 const HURRY: [[&str; 2]; 4] = [
-    ["INFO-PERIOD", "200"],
-    ["PING-PERIOD", "100"],
+    ["INFO-PERIOD", "500"],
+    ["PING-PERIOD", "400"],
     ["ASK-PERIOD", "100"],
     ["PUBLISH-PERIOD", "200"],
 ];
+/// After this an ordered failover is taken for given up.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// One master, one replica, three sentinels; all killed when dropped.
@@ -54,7 +59,8 @@ impl RedisSentinel {
         wait::until(LIMIT, "a replica in step", || servers[0].has_replica_in_step().then_some(()))?;
         // Sentinels ask the master for its replicas once when they start and then every ten
         // seconds: they start when there is one.
-        let sentinels = in_parallel(vec![(); SENTINELS], |()| start_sentinel(master))?;
+        let sentinels =
+            in_parallel(DOWN_AFTER_MS.into(), |down_after| start_sentinel(master, down_after))?;
         let all = Self { servers, sentinels };
         all.wait_until_settled()?;
         Ok(all)
@@ -112,11 +118,11 @@ impl RedisSentinel {
     /// When that does not happen in a minute.
     pub fn failover(&self) -> Result<&RedisServer> {
         let old = self.master()?.address();
-        // Refused while an earlier failover is being finished or the replica looks unwell.
-        wait::until(LIMIT, "a sentinel to begin a failover", || {
-            self.sentinels[0].command(&["SENTINEL", "FAILOVER", SERVICE]).ok()
+        wait::until(LIMIT, "a failover", || {
+            // Refused while an earlier one is being finished, or the replica looks unwell.
+            self.sentinels[0].command(&["SENTINEL", "FAILOVER", SERVICE]).ok()?;
+            self.wait_for_other_master(old, FAILOVER_LIMIT).ok()
         })?;
-        self.wait_for_master_other_than(old)?;
         self.wait_until_settled()?;
         self.master()
     }
@@ -136,10 +142,15 @@ impl RedisSentinel {
     /// # Errors
     /// When that does not happen in a minute.
     pub fn wait_for_master_other_than(&self, old: SocketAddr) -> Result<&RedisServer> {
-        wait::until(LIMIT, "another master", || {
+        self.wait_for_other_master(old, LIMIT)
+    }
+
+    fn wait_for_other_master(&self, old: SocketAddr, limit: Duration) -> Result<&RedisServer> {
+        wait::until(limit, "another master", || {
             let master = self.master().ok()?;
             (master.address() != old && is_master(master)).then_some(master)
         })
+        .with_context(|| self.logs())
     }
 
     /// The server with that address, master, replica or sentinel.
@@ -168,13 +179,19 @@ impl RedisSentinel {
             };
             (in_roles && seen()).then_some(())
         })
+        .with_context(|| self.logs())
+    }
+
+    fn logs(&self) -> String {
+        let all = self.servers.iter().chain(&self.sentinels);
+        all.map(|one| format!("--- {}\n{}\n", one.address(), one.log_tail())).collect()
     }
 }
 
-fn start_sentinel(master: SocketAddr) -> Result<RedisServer> {
+fn start_sentinel(master: SocketAddr, down_after_ms: u64) -> Result<RedisServer> {
     let sentinel = super::server::RedisBuilder::sentinel()
         .config(format!("sentinel monitor {SERVICE} 127.0.0.1 {} {QUORUM}", master.port()))
-        .config(format!("sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}"))
+        .config(format!("sentinel down-after-milliseconds {SERVICE} {down_after_ms}"))
         .config(format!("sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MS}"))
         .config(format!("sentinel parallel-syncs {SERVICE} 1"))
         .start()?;
