@@ -221,6 +221,7 @@ impl Inner {
             home: Arc::downgrade(&self.node.local),
             refresh_after: AtomicU64::new(0),
             verified_at: AtomicU64::new(0),
+            weighed: AtomicU64::new(0),
         }
     }
 }

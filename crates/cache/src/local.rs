@@ -16,7 +16,7 @@ use bytes::Bytes;
 use foldhash::{SharedSeed, fast::SeedableRandomState};
 use quick_cache::{
     OptionsBuilder, Weighter,
-    sync::{Cache as Map, DefaultLifecycle},
+    sync::{Cache as Map, DefaultLifecycle, EntryAction},
 };
 use samovar_clock::Instant;
 use samovar_store::Trust;
@@ -57,6 +57,9 @@ pub(crate) struct Entry {
     pub(crate) refresh_after: AtomicU64,
     /// The count of moves at which the stamps were last seen to hold.
     pub(crate) verified_at: AtomicU64,
+    /// Its weight as the map has counted it. A weight that grew inside of the map by itself would
+    /// be subtracted as what it never added.
+    pub(crate) weighed: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -158,7 +161,7 @@ struct ByBytes;
 
 impl Weighter<EntryKey, Arc<Entry>> for ByBytes {
     fn weight(&self, _: &EntryKey, entry: &Arc<Entry>) -> u64 {
-        entry.weight()
+        entry.weighed.load(Ordering::Relaxed)
     }
 }
 
@@ -211,10 +214,12 @@ impl Local {
     }
 
     pub(crate) fn insert(&self, entry: Arc<Entry>) {
-        if entry.weight() > self.largest {
+        let weight = entry.weight();
+        if weight > self.largest {
             self.map.remove(&entry.key);
             return;
         }
+        entry.weighed.store(weight, Ordering::Relaxed);
         let key = entry.key.clone();
         let known = self.map.peek(&key).is_some();
         let bucket = bucket_of(entry.stale_until);
@@ -228,12 +233,21 @@ impl Local {
         self.map.remove(key);
     }
 
-    /// Counts a value that was decompressed since the entry was inserted.
+    /// Counts a value that was decompressed since the entry was inserted. In place, so that an
+    /// entry that was dropped meanwhile does not come back.
     pub(crate) fn reweigh(&self, entry: &Arc<Entry>) {
         let same = self.map.peek(&entry.key).is_some_and(|held| Arc::ptr_eq(&held, entry));
-        if same {
-            self.map.insert(entry.key.clone(), entry.clone());
+        if !same {
+            return;
         }
+        let weigh = |_: &EntryKey, held: &mut Arc<Entry>| {
+            if Arc::ptr_eq(held, entry) {
+                held.weighed.store(held.weight(), Ordering::Relaxed);
+            }
+            EntryAction::Retain(())
+        };
+        // Where it has gone since, what is handed out is the right to insert it: not used.
+        drop(self.map.entry(&entry.key, Some(Duration::ZERO), weigh));
     }
 
     fn file(&self, bucket: u64, key: EntryKey) {
