@@ -11,7 +11,10 @@ use std::{
         },
     },
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use anyhow::{Context, Result, bail};
@@ -51,7 +54,9 @@ impl PortLease {
             let Some(lock) = try_lock(port)? else { continue };
             if is_free(port) && is_free(port + BUS_OFFSET) {
                 let dir = base_dir()?.join(port.to_string());
-                remove_dir(&dir).context("removing what an aborted test left")?;
+                if remove_dir(&dir).is_err() {
+                    continue; // a server that is being killed still writes there
+                }
                 fs::create_dir(&dir).with_context(|| format!("creating {}", dir.display()))?;
                 return Ok(Self { port, dir, _lock: lock });
             }
@@ -97,7 +102,28 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind(loopback(port)).is_ok()
 }
 
-fn base_dir() -> Result<PathBuf> {
+/// The folder of all leases; the first time, without what aborted tests left there.
+fn base_dir() -> Result<&'static Path> {
+    static BASE: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(base) = BASE.get() {
+        return Ok(base);
+    }
+    let base = create_base_dir()?;
+    for entry in fs::read_dir(&base)? {
+        let path = entry?.path();
+        let port = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        // A folder belongs to whoever holds its port.
+        if let Some(port) = port
+            && let Some(_lock) = try_lock(port)?
+        {
+            // A server that is being killed may still write there.
+            let _ = remove_dir(&path);
+        }
+    }
+    Ok(BASE.get_or_init(|| base))
+}
+
+fn create_base_dir() -> Result<PathBuf> {
     let user = rustix::process::getuid().as_raw();
     let dir = std::env::temp_dir().join(format!("samovar-testkit-{user}"));
     fs::DirBuilder::new()

@@ -47,7 +47,9 @@ pub(crate) fn ensure() -> Result<()> {
     run(apt(prefix).arg("update"))?;
     run(apt(prefix).args(["install", "--yes", "--no-install-recommends"]).args(&names))?;
     match missing.iter().find(|package| !is_installed(package.program)) {
-        Some(package) => bail!("{} is installed, {} is not", package.debian, package.program),
+        Some(package) => {
+            bail!("{} is installed, yet no {} is on the path", package.debian, package.program)
+        }
         None => Ok(()),
     }
 }
