@@ -20,7 +20,7 @@ use crate::{
     entry::{Coding, Stamp, StoredEntry, compress},
     flight::{Lead, Outcome},
     laws::Law,
-    shared::{Commit, Committed, Failure, LookUp, Origin, Origins, Release, StoreError, Won},
+    shared::{Commit, Committed, Failure, LookUp, Origin, Origins, Release, Won},
     stats::Count,
     version::{Ids, Version, cut},
     widget::{Bound, Reading},
@@ -194,10 +194,10 @@ impl Ticket {
     async fn give_up(mut self, text: &str, error: ReadError) -> ReadError {
         self.bound.row.count(Count::Errors);
         let (first, longest) = self.bound.widget.0.back_off;
-        if let Some(lease) = self.end_lease() {
+        if let Some(token) = self.stop_renewing() {
             let failure = Failure { error: cut(text).to_owned(), first, longest };
             let entry = self.bound.key.clone();
-            let release = Release { entry, token: lease.token, failure: Some(failure) };
+            let release = Release { entry, token, failure: Some(failure) };
             if let Err(error) = self.inner.shared.release(release).await {
                 tracing::debug!(%error, "a lease could not be given back; it will run out");
             }
@@ -275,19 +275,19 @@ impl Ticket {
 
     /// Writes the entry. Says whose versions its stamps are, and whether it was stored.
     async fn land(&mut self, stored: &StoredEntry) -> (Origins, bool) {
-        let Some(lease) = self.end_lease() else {
+        let token = self.stop_renewing();
+        let (Some(lease), Some(token)) = (&self.lease, token) else {
             let nobody = Origin { incarnation: 0, trust: Arc::new(Trust::unproven()) };
             return (Origins { tenant: nobody.clone(), global: nobody }, false);
         };
         let lifetimes = stored.lifetimes;
         let commit = Commit {
             at: LookUp { entry: self.bound.key.clone(), versions: self.bound.versions.clone() },
-            token: lease.token,
+            token,
             value: stored.encode().into(),
             life: lifetimes.ttl + lifetimes.grace,
             keep: self.inner.keep_versions(&self.bound),
         };
-        let origins = lease.won.origins.clone();
         let now = self.inner.node.cells.capture(&self.bound.versions);
         let committed = match self.inner.shared.commit(commit).await {
             Ok(Committed::Stored { versions }) => {
@@ -301,32 +301,29 @@ impl Ticket {
             }
             Err(error) => {
                 tracing::debug!(%error, "a value could not be stored");
-                if matches!(error, StoreError::Unanswered(_)) {
-                    self.inner.release_behind(&self.bound, lease.token);
-                }
+                // Whether it landed is unknown; if it did not, nobody should wait for the lease.
+                self.inner.release_behind(&self.bound, token);
                 false
             }
         };
-        self.lease = Some(lease);
-        (origins, committed)
+        (lease.won.origins.clone(), committed)
     }
 
-    /// Ends the renewal; what is left to do with the lease is the caller's.
-    fn end_lease(&mut self) -> Option<Lease> {
-        let lease = self.lease.take()?;
+    /// From now on the lease runs out by itself. The token tells which one it is.
+    fn stop_renewing(&self) -> Option<u64> {
+        let lease = self.lease.as_ref()?;
         lease.renewal.over.store(true, Ordering::Release);
         lease.renewal.stop.notify_one();
-        Some(lease)
+        Some(lease.token)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let abandoned = self.lead.is_some();
-        if let Some(lease) = self.end_lease()
-            && abandoned
-        {
-            self.inner.release_behind(&self.bound, lease.token);
+        // Also when a commit or a failure was given up half-way: a lease that has ended already
+        // is not touched.
+        if let (Some(token), Some(_)) = (self.stop_renewing(), &self.lead) {
+            self.inner.release_behind(&self.bound, token);
         }
         if self.unstored {
             self.inner.unstored.add_permits(1);

@@ -11,8 +11,8 @@ use std::{
 };
 
 use samovar_cache::{
-    Answer, Beginning, Bucket, Cache, Definition, Freshness, How, ReadError, Reading,
-    RefreshAhead, StaleBecause, State, Subject, Tag, Tenant, Tier, Widget,
+    Answer, Beginning, Bucket, Cache, Definition, Freshness, How, ReadError, Reading, RefreshAhead,
+    StaleBecause, State, Subject, Tag, Tenant, Tier, Widget,
 };
 use samovar_clock::{Clock, ManualClock, WallTime};
 use tokio::sync::Semaphore;
@@ -375,9 +375,9 @@ async fn a_reader_that_goes_away_does_not_stop_the_compute() {
 #[tokio::test]
 async fn a_composed_value_is_as_old_as_its_oldest_part_and_follows_their_changes() {
     let bench = Bench::new().await;
-    let (part, whole) = (bench.widget(Definition::new("part")), bench.widget(Definition::new("whole")));
-    let (day, all) =
-        ([Tag::new("orders/1").expect("valid")], [Tag::new("orders").expect("valid")]);
+    let (part, whole) =
+        (bench.widget(Definition::new("part")), bench.widget(Definition::new("whole")));
+    let (day, all) = ([Tag::new("orders/1").expect("valid")], [Tag::new("orders").expect("valid")]);
     let part = part.reading(&bench.tenant).tags(&day);
     let whole = whole.reading(&bench.tenant).tags(&all);
     bench.read(&part).await;
