@@ -10,7 +10,7 @@ use super::{
     error::{ConnectError, QueryError, Repeat, Unavailable},
     info,
     link::Link,
-    node::State,
+    node::{Node, State},
     options::Options,
     route::{self, Request},
     script::{Call, Script},
@@ -59,7 +59,7 @@ impl Redis {
         Self { _last: Arc::new(CloseOnDrop(shared.clone())), shared }
     }
 
-    /// [`Redis::start`], then waits for a link to every master, for `connect_timeout` at most.
+    /// [`Redis::start`], then [`Redis::connected`]; shuts down when that fails.
     pub async fn connect(
         options: Options,
         clock: Clock,
@@ -77,7 +77,8 @@ impl Redis {
         }
     }
 
-    /// Waits for a link to every master, for `connect_timeout` at most.
+    /// Waits, for `connect_timeout` at most, until there is a link to one master and every other
+    /// one is linked to as well or known to be down.
     pub async fn connected(&self) -> Result<(), ConnectError> {
         let limit = self.shared.options.connect_timeout;
         let mut changed = self.changed();
@@ -160,7 +161,8 @@ impl Redis {
     /// The processes that listen to this master, by the number in their [`Options::node`].
     pub async fn nodes_at(&self, link: &Link) -> Result<Vec<u64>, QueryError> {
         let mut question = Pipeline::with_capacity(1);
-        question.cmd("PUBSUB").arg("CHANNELS").arg(self.options().beat_channel("*"));
+        let pattern = format!("{}*", escape_glob(&self.options().beat_channel("")));
+        question.cmd("PUBSUB").arg("CHANNELS").arg(pattern);
         let answers = link.query(&question).await?;
         let Some(Value::Array(channels)) = answers.first() else {
             return Err(QueryError::Protocol("no list of channels".into()));
@@ -185,10 +187,13 @@ impl Redis {
         }
     }
 
-    /// Whether every master is known and linked to.
+    /// Whether the masters are known, one is linked to, and none is still to be heard of.
     fn is_complete(&self) -> bool {
         let table = self.shared.table();
-        table.is_known() && table.nodes().all(|node| node.link().is_some())
+        let settled = |node: &Arc<Node>| !matches!(node.state(), State::Connecting);
+        table.is_known()
+            && table.nodes().all(settled)
+            && table.nodes().any(|node| node.link().is_some())
     }
 
     fn what_is_missing(&self) -> Arc<str> {
@@ -200,6 +205,13 @@ impl Redis {
         down.or_else(|| self.shared.topology_error())
             .unwrap_or_else(|| "nobody has answered yet".into())
     }
+}
+
+/// A text as a pattern that only it matches.
+fn escape_glob(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| ("*?[]^-\\".contains(c).then_some('\\')).into_iter().chain([c]))
+        .collect()
 }
 
 impl std::fmt::Debug for Redis {

@@ -7,6 +7,7 @@ use ::redis::{
     PushInfo, PushKind, RedisConnectionInfo, RedisError, Value, aio::MultiplexedConnection,
     io::tcp::TcpSettings,
 };
+use rustls::crypto::CryptoProvider;
 use tokio::sync::watch;
 
 use super::{
@@ -188,6 +189,10 @@ pub(super) async fn connect(
     config: &AsyncConnectionConfig,
 ) -> Result<MultiplexedConnection, Reason> {
     let (host, port) = (address.host.clone(), address.port);
+    if options.tls && CryptoProvider::get_default().is_none() {
+        // An error means that somebody else was faster.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
     let endpoint = match options.tls {
         true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
         false => ConnectionAddr::Tcp(host, port),
@@ -228,14 +233,20 @@ pub(super) async fn ask(
     connection: &mut MultiplexedConnection,
     questions: &Pipeline,
 ) -> Result<Vec<Value>, Reason> {
-    let answers = connection
-        .send_packed_commands(questions, 0, questions.len())
-        .await
-        .map_err(|error| reason(&error))?;
+    let answers = exchange(connection, questions).await?;
     match super::reply::first_error(&answers) {
         Some((_, error)) => Err(error.to_string().into()),
         None => Ok(answers),
     }
+}
+
+/// The same, with the servers' errors among the answers.
+pub(super) async fn exchange(
+    connection: &mut MultiplexedConnection,
+    questions: &Pipeline,
+) -> Result<Vec<Value>, Reason> {
+    let answers = connection.send_packed_commands(questions, 0, questions.len()).await;
+    answers.map_err(|error| reason(&error))
 }
 
 /// Short, and without what the library adds around it.

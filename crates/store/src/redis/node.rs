@@ -106,7 +106,8 @@ async fn keep_for_ever(shared: &Arc<Shared>, node: &Node) {
                 if end.proven {
                     backoff.reset();
                     up.finish(State::Connecting);
-                    jittered(shared.options.backoff.0, &shared.random)
+                    // Callers wait for this one: soon, but not all nodes at once.
+                    jittered(shared.options.backoff.0 / 10, &shared.random)
                 } else {
                     up.finish(State::Down(end.reason));
                     backoff.pause(&shared.random)

@@ -126,7 +126,7 @@ impl Options {
         format!("{}:bus", self.prefix)
     }
 
-    /// A channel of heartbeats: `{node}:{link}` of one link, `*` of all.
+    /// A channel of heartbeats: `{node}:{link}` of one link.
     pub(super) fn beat_channel(&self, link: &str) -> String {
         format!("{}:beat:{link}", self.prefix)
     }

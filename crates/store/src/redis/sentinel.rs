@@ -8,7 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use super::{
     address::Address,
     handshake::{self, As, Reason},
-    info,
+    info, reply,
     shared::Shared,
 };
 
@@ -82,13 +82,19 @@ impl Sentinel {
         let mut questions = pipe();
         questions.cmd("SENTINEL").arg("get-master-addr-by-name").arg(service);
         questions.cmd("SENTINEL").arg("MASTER").arg(service);
-        let answers = handshake::ask(&mut connection, &questions)
+        let answers = handshake::exchange(&mut connection, &questions)
             .await
             .map_err(|reason| at(reason, &self.address))?;
         // Kept only now: a connection that failed, or was given up on, is not used again.
         self.connection = Some(connection);
-        belief(&answers, &self.address)
-            .ok_or_else(|| at(format!("it does not know `{service}`").into(), &self.address))
+        belief(&answers, &self.address).ok_or_else(|| {
+            let reason = match reply::first_error(&answers) {
+                // Asked for the address of a name it does not know, it says "nil".
+                Some((0, error)) => error.to_string(),
+                _ => format!("it does not know `{service}`"),
+            };
+            at(reason.into(), &self.address)
+        })
     }
 }
 

@@ -50,6 +50,12 @@ pub struct ServerStatus {
 }
 
 impl ServerStatus {
+    /// Whether a failover may leave acknowledged writes behind on a master that was cut off, so
+    /// that what it was told is not known to the one that takes over.
+    pub fn may_split(&self) -> bool {
+        self.replicas > 0 && self.min_replicas_to_write == Some(0)
+    }
+
     /// Whether keys without a TTL may be evicted, which durable state does not survive.
     pub fn may_evict_durable_keys(&self) -> bool {
         self.maxmemory_policy.starts_with("allkeys-")

@@ -42,16 +42,29 @@ pub(super) enum Choice {
     Unknown,
 }
 
-/// Nodes that came and went by a change of the table.
+/// What a change of the table means for nodes.
 #[derive(Default)]
 pub(super) struct Change {
     pub(super) came: Vec<Arc<Node>>,
     pub(super) went: Vec<Arc<Node>>,
+    /// Slots that have another owner now, by the one they had.
+    pub(super) lost: Vec<(Arc<Node>, Vec<u16>)>,
 }
 
 impl Change {
     pub(super) fn is_empty(&self) -> bool {
-        self.came.is_empty() && self.went.is_empty()
+        self.came.is_empty() && self.went.is_empty() && self.lost.is_empty()
+    }
+
+    fn compare(&mut self, slot: u16, before: Option<&Arc<Node>>, now: Option<&Arc<Node>>) {
+        let (Some(before), Some(now)) = (before, now) else { return };
+        if Arc::ptr_eq(before, now) {
+            return;
+        }
+        match self.lost.iter_mut().find(|(node, _)| Arc::ptr_eq(node, before)) {
+            Some((_, slots)) => slots.push(slot),
+            None => self.lost.push((before.clone(), vec![slot])),
+        }
     }
 }
 
@@ -113,6 +126,11 @@ impl Table {
                 slots[usize::from(*first)..=usize::from(*last)].fill(Some(node.clone()));
             }
         }
+        if let Owners::Slots(before) = &self.owners {
+            for (slot, (before, now)) in (0..SLOTS).zip(before.iter().zip(&slots)) {
+                change.compare(slot, before.as_ref(), now.as_ref());
+            }
+        }
         self.owners = Owners::Slots(Arc::new(slots));
         self.shown = Some(Arc::new(view.clone()));
         self.nodes.retain(|known| {
@@ -132,6 +150,7 @@ impl Table {
         if let (Some(slot), Owners::Slots(slots)) = (slot, &mut self.owners)
             && let Some(owner) = Arc::make_mut(slots).get_mut(usize::from(slot))
         {
+            change.compare(slot, owner.as_ref(), Some(&node));
             *owner = Some(node);
             self.shown = None;
         }
@@ -183,6 +202,10 @@ mod tests {
         nodes.iter().map(|node| node.address().port).collect()
     }
 
+    fn losers(change: &Change) -> Vec<(u16, usize)> {
+        change.lost.iter().map(|(node, slots)| (node.address().port, slots.len())).collect()
+    }
+
     #[test]
     fn a_new_single_master_replaces_the_old_one() {
         let mut table = Table::default();
@@ -199,8 +222,10 @@ mod tests {
         let mut table = Table::default();
         table.install_view(&view(&[(1, 0, 99), (2, 100, 16383)]));
         assert_eq!((owner(&table, 99), owner(&table, 100)), (Some(1), Some(2)));
-        assert!(table.install_view(&view(&[(1, 0, 16383)])).went.is_empty());
-        assert!(table.install_view(&view(&[(1, 0, 99), (2, 100, 200)])).is_empty());
+        let change = table.install_view(&view(&[(1, 0, 16383)]));
+        assert_eq!((ports(&change.went), losers(&change)), (vec![], vec![(2, 16284)]));
+        let change = table.install_view(&view(&[(1, 0, 99), (2, 100, 200)]));
+        assert_eq!((ports(&change.came), losers(&change)), (vec![], vec![(1, 101)]));
         assert_eq!((owner(&table, 200), owner(&table, 201)), (Some(2), None));
         assert!(table.install_view(&view(&[(1, 0, 16383)])).went.is_empty());
         assert_eq!(ports(&table.install_view(&view(&[(1, 0, 16383)])).went), [2]);
@@ -210,7 +235,8 @@ mod tests {
     fn redirects_are_learnt_within_the_limit() {
         let mut table = Table::default();
         table.install_view(&view(&[(1, 0, 16383)]));
-        assert_eq!(ports(&table.learn(&address(2), Some(7)).came), [2]);
+        let change = table.learn(&address(2), Some(7));
+        assert_eq!((ports(&change.came), losers(&change)), (vec![2], vec![(1, 1)]));
         assert_eq!((owner(&table, 7), owner(&table, 8)), (Some(2), Some(1)));
         assert!(table.learn(&address(2), None).is_empty());
         assert!(table.has_room(&address(2), 2) && !table.has_room(&address(3), 2));

@@ -55,6 +55,14 @@ fn apply(shared: &Arc<Shared>, change: Change) {
     for node in &change.went {
         node.retire();
     }
+    // A master that was cut off may still believe in its slots, and its heartbeats be in order.
+    for (node, slots) in &change.lost {
+        if let Some(link) = node.link()
+            && link.ownership().is_some_and(|own| slots.iter().any(|slot| own.holds(*slot)))
+        {
+            link.life().end("another master has taken over a slot");
+        }
+    }
     for node in change.came {
         shared.spawn(node::keep(shared.clone(), node));
     }

@@ -2,4 +2,6 @@
 
 mod embedded;
 mod redis;
+mod redis_cluster;
+mod redis_sentinel;
 mod redis_single;

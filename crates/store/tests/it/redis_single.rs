@@ -429,3 +429,29 @@ async fn status_tells_what_the_server_tells() {
     assert_eq!((told.min_replicas_to_write, told.replicas), (Some(0), 0));
     assert!(!told.append_only_file && told.version.starts_with(|c: char| c.is_ascii_digit()));
 }
+
+#[tokio::test]
+async fn a_master_names_the_processes_that_listen() {
+    let server = RedisServer::start().expect("a server");
+    let named = |node: u64| {
+        let mut options = options(&server.url());
+        options.prefix = "a*[b]\\".to_owned();
+        options.node = node;
+        options
+    };
+    let (one, two) = (connect(named(1)).await, connect(named(u64::MAX)).await);
+    let mut other = options(&server.url());
+    other.node = 3;
+    let other = connect(other).await;
+    let link = trusted(&one, |_| true).await;
+    let mut nodes = one.nodes_at(&link).await.expect("names");
+    nodes.sort_unstable();
+    assert_eq!(nodes, [1, u64::MAX]);
+    two.shutdown().await;
+    wait::until_async(LIMIT, "one to be left", || async {
+        (one.nodes_at(&link).await.ok()? == [1]).then_some(())
+    })
+    .await
+    .expect("it is gone");
+    assert_eq!(other.nodes_at(&other.links()[0]).await.expect("names"), [3]);
+}
