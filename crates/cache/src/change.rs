@@ -126,33 +126,55 @@ impl Cache {
         clear: bool,
         how: &How,
     ) -> Result<(), ChangeError> {
-        let random = &self.0.random;
-        let new = |key: &VersionKey| NewIds {
-            key: key.clone(),
-            change: random.id(),
-            clear: clear.then(|| random.id()),
-        };
         let (global, own): (Vec<_>, Vec<_>) =
-            versions.iter().map(new).partition(|ids| ids.key.is_global());
-        let (global, own) =
-            futures_util::join!(self.change_scope(global, how), self.change_scope(own, how));
+            versions.iter().cloned().partition(VersionKey::is_global);
+        let (global, own) = futures_util::join!(
+            self.change_scope(&global, clear, how),
+            self.change_scope(&own, clear, how)
+        );
         global?;
         Ok(own?)
     }
 
-    async fn change_scope(&self, changes: Vec<NewIds>, how: &How) -> Result<(), StoreError> {
-        if changes.is_empty() {
+    /// Changes versions of one scope. When the store does not answer it may have done it or not:
+    /// it is asked again, with new ids, because ids that came twice could make values valid that
+    /// somebody else has invalidated in between.
+    async fn change_scope(
+        &self,
+        versions: &[VersionKey],
+        clear: bool,
+        how: &How,
+    ) -> Result<(), StoreError> {
+        if versions.is_empty() {
             return Ok(());
         }
-        let heard = changes
-            .iter()
-            .map(|new| (new.key.as_str().to_owned(), new.change, new.clear))
-            .collect();
-        let cause = cut(&how.cause).to_owned();
-        let done = self.0.shared.invalidate(Invalidate { changes, spread: how.over, cause }).await;
-        // Also when the store did not answer: it may have done it, and asking costs little.
-        self.0.node.take_in(&Message::Changed(heard));
-        done
+        let random = &self.0.random;
+        let mut attempts = 1;
+        loop {
+            let changes: Vec<NewIds> = versions
+                .iter()
+                .map(|key| NewIds {
+                    key: key.clone(),
+                    change: random.id(),
+                    clear: clear.then(|| random.id()),
+                })
+                .collect();
+            let heard = changes
+                .iter()
+                .map(|new| (new.key.as_str().to_owned(), new.change, new.clear))
+                .collect();
+            let cause = cut(&how.cause).to_owned();
+            let done =
+                self.0.shared.invalidate(Invalidate { changes, spread: how.over, cause }).await;
+            // Also when the store did not answer: asking costs little.
+            self.0.node.take_in(&Message::Changed(heard));
+            match done {
+                Err(StoreError::Unanswered(_)) if attempts < limits::CHANGE_ATTEMPTS => {
+                    attempts += 1;
+                }
+                done => return done,
+            }
+        }
     }
 }
 

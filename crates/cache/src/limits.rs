@@ -32,6 +32,8 @@ pub const DECOMPRESSED_BYTES: usize = 1 << 30;
 pub const COMPRESSION_LEVEL: i32 = 3;
 /// Longest freshness anybody may declare.
 pub const LONGEST_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+/// How often a change is sent when the store does not answer. Then: an error; repeating is safe.
+pub const CHANGE_ATTEMPTS: u32 = 3;
 /// How much longer than its entries a version lives.
 pub const VERSION_MARGIN: Duration = Duration::from_secs(3600);
 /// How often somebody who waits for another process's lease asks again when no message comes.

@@ -15,7 +15,8 @@ use crate::{
 const MESSAGE_BYTES: usize = 64 << 10;
 
 impl RedisTier {
-    /// Repeating is safe: the ids are the caller's, so the second time finds the work done.
+    /// Never sent twice with the same ids: between the two, somebody else may have replaced them,
+    /// and values that carry them would be valid again. The caller repeats with new ones.
     pub(crate) async fn invalidate(&self, invalidate: Invalidate) -> Result<(), StoreError> {
         if invalidate.changes.is_empty() {
             return Ok(());
@@ -38,7 +39,7 @@ impl RedisTier {
                 .arg(new.change.to_be_bytes().as_slice())
                 .arg(clear.as_ref().map_or(&[][..], |clear| clear));
         }
-        self.run(&call, Repeat::Safe).await.map(drop)
+        self.run(&call, Repeat::OnlyIfUnsent).await.map(drop)
     }
 
     pub(crate) async fn drop_entry(&self, entry: &EntryKey) -> Result<(), StoreError> {

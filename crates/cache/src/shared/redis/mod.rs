@@ -9,6 +9,8 @@ mod clean_up;
 mod keys;
 mod lease;
 mod look;
+#[cfg(test)]
+mod measure;
 mod reply;
 mod scripts;
 mod state;
@@ -87,7 +89,7 @@ impl RedisTier {
     /// the global versions are: in one pipeline where both are one master.
     async fn run_both(&self, first: &Call<'_>, second: &Call<'_>, repeat: Repeat) -> (Said, Said) {
         if self.redis.options().is_cluster() {
-            return futures_util::join!(self.run(first, repeat), self.run(second, Repeat::Safe));
+            return futures_util::join!(self.run(first, repeat), self.run(second, repeat));
         }
         let mut values = match self.redis.run_all(&[first.clone(), second.clone()], repeat).await {
             Ok((values, link)) => values.into_iter().map(move |value| Ok((value, link.clone()))),

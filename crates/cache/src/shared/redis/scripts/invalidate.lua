@@ -26,17 +26,13 @@ for at = 1, #KEYS do
   if version then
     found = found + 1
     local replaced = string.sub(version, 1, 8)
-    -- Equal when this was sent once more because the first answer was lost.
-    if replaced ~= change then
-      if clear == '' then
-        clear = string.sub(version, 9, 16)
-      end
-      local new = change .. clear .. replaced .. what
-      local done = redis.pcall('SET', KEYS[at], new, 'KEEPTTL')
-      if done.err then
-        -- Memory is full and nothing may be evicted. What is missing is stale as well.
-        redis.call('DEL', KEYS[at])
-      end
+    if clear == '' then
+      clear = string.sub(version, 9, 16)
+    end
+    local done = redis.pcall('SET', KEYS[at], change .. clear .. replaced .. what, 'KEEPTTL')
+    if done.err then
+      -- Memory is full and nothing may be evicted. What is missing is stale as well.
+      redis.call('DEL', KEYS[at])
     end
   end
 end
