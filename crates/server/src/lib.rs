@@ -1,1 +1,10 @@
-//! The HTTP surface.
+//! The HTTP surface: routes over an engine. No other crate knows HTTP.
+
+mod error;
+mod input;
+pub mod limits;
+mod negotiate;
+mod routes;
+mod server;
+
+pub use server::{BindError, Server};

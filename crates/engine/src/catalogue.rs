@@ -1,0 +1,161 @@
+//! Definitions in which nothing is wrong any more: checked against the cache's rules and against
+//! the databases.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use jiff::tz::TimeZone;
+use samovar_cache::{Bucket, Definition, Freshness, KeyTemplate, Tenant};
+use samovar_clock::Clock;
+use samovar_widgets::{
+    BucketDefinition, Definitions, ParamDefinition, Problem, Source, TenantDefinition,
+    WidgetDefinition, nearest,
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::tags::TagTemplate;
+
+/// What can be served: the tenants, and the widgets with their sources opened.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    pub(crate) tenants: BTreeMap<String, Member>,
+    pub(crate) widgets: Vec<Entry>,
+}
+
+/// A tenant whose readings are served.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub(crate) tenant: Tenant,
+    pub(crate) zone: TimeZone,
+    pub name: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) definition: Definition,
+    pub(crate) class: String,
+    pub(crate) source: Source,
+    pub(crate) query: Arc<str>,
+    pub(crate) params: Vec<ParamDefinition>,
+    pub(crate) tags: Vec<TagTemplate>,
+}
+
+impl Catalogue {
+    /// Opens the sources, which are found from `folder`, and prepares every query.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the file.
+    pub fn check(
+        definitions: &Definitions,
+        folder: &Path,
+        clock: &Clock,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut tenants = BTreeMap::new();
+        for tenant in &definitions.tenants {
+            match check_tenant(tenant) {
+                Ok(member) => drop(tenants.insert(tenant.id.value.clone(), member)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let mut sources = BTreeMap::new();
+        for source in &definitions.sources {
+            match Source::open(source, folder, clock.clone()) {
+                Ok(opened) => drop(sources.insert(source.name.as_str(), opened)),
+                Err(error) => problems.push(Problem::new(source.path.line, error)),
+            }
+        }
+        let mut widgets = Vec::new();
+        for widget in &definitions.widgets {
+            // A source that is missing here is a problem already.
+            let Some(source) = sources.get(widget.source.as_str()) else { continue };
+            widgets.extend(check_widget(widget, source, &mut problems));
+        }
+        problems.sort_by_key(|problem| problem.line);
+        if problems.is_empty() { Ok(Self { tenants, widgets }) } else { Err(problems) }
+    }
+}
+
+fn check_tenant(tenant: &TenantDefinition) -> Result<Member, Problem> {
+    let id = Tenant::new(&tenant.id.value).map_err(|error| Problem::new(tenant.id.line, error))?;
+    Ok(Member { tenant: id, zone: tenant.time_zone.clone(), name: tenant.name.clone() })
+}
+
+fn check_widget(
+    widget: &WidgetDefinition,
+    source: &Source,
+    problems: &mut Vec<Problem>,
+) -> Option<Entry> {
+    let before = problems.len();
+    problems.extend(source.check(widget));
+    let freshness = check_freshness(widget).map_err(|problem| problems.push(problem)).ok();
+    let params: Vec<&str> = widget.params.iter().map(|param| param.name.value.as_str()).collect();
+    let mut tags = Vec::new();
+    let default = samovar_widgets::Located { value: widget.source.clone(), line: widget.name.line };
+    for tag in widget.tags.as_deref().unwrap_or(&[default]) {
+        match TagTemplate::parse(&tag.value, &params) {
+            Ok(template) => tags.push(template),
+            Err(reason) => problems.push(Problem::new(tag.line, reason)),
+        }
+    }
+    if let Some(key) = &widget.key
+        && let Err(error) = KeyTemplate::parse(&key.value)
+    {
+        problems.push(Problem::new(key.line, error));
+    }
+    let freshness = freshness.filter(|_| problems.len() == before)?;
+    Some(Entry {
+        name: widget.name.value.clone(),
+        class: freshness.class().to_owned(),
+        definition: define(widget, freshness, source),
+        source: source.clone(),
+        query: Arc::from(widget.query.value.as_str()),
+        params: widget.params.clone(),
+        tags,
+    })
+}
+
+fn check_freshness(widget: &WidgetDefinition) -> Result<Freshness, Problem> {
+    let Some(class) = &widget.freshness else { return Ok(Freshness::default()) };
+    Freshness::built_in(&class.value).ok_or_else(|| {
+        let reason = format!("there is no freshness class `{}`", class.value);
+        let problem = Problem::new(class.line, reason);
+        match nearest(&class.value, Freshness::built_in_classes()) {
+            Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
+            None => {
+                let known: Vec<_> = Freshness::built_in_classes().collect();
+                problem.hint(format!("there are: {}", known.join(", ")))
+            }
+        }
+    })
+}
+
+fn define(widget: &WidgetDefinition, freshness: Freshness, source: &Source) -> Definition {
+    let mut definition = Definition::new(&widget.name.value)
+        .version(&version_of(widget, source))
+        .freshness(freshness);
+    if let Some(key) = &widget.key {
+        definition = definition.key(&key.value);
+    }
+    if let Some(bucket) = widget.bucket {
+        definition = definition.bucket(match bucket {
+            BucketDefinition::Minute => Bucket::Minute,
+            BucketDefinition::Hour => Bucket::Hour,
+            BucketDefinition::Day => Bucket::Day,
+        });
+    }
+    if let Some(patience) = widget.patience {
+        definition = definition.patience(patience);
+    }
+    if let Some(deadline) = widget.deadline {
+        definition = definition.deadline(deadline);
+    }
+    if widget.strict { definition.strict() } else { definition }
+}
+
+/// Changes with whatever gives a reading another value, so that a value of an earlier definition
+/// is never found.
+fn version_of(widget: &WidgetDefinition, source: &Source) -> String {
+    let defines = format!("{}\n{}", source.path_as_written().display(), widget.query.value);
+    format!("{:x}", xxh3_64(defines.as_bytes()))
+}

@@ -1,0 +1,179 @@
+//! Readings over a real table and a real embedded store.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use samovar_cache::{Cache, Settings};
+use samovar_clock::Clock;
+use samovar_engine::{Answer, Catalogue, Change, ChangeFailure, Engine, ReadFailure, Tier};
+use samovar_widgets::{Definitions, Document, Problem};
+use tempfile::TempDir;
+
+const DEFINITIONS: &str = r#"
+[tenants]
+list = [{ id = "north" }, { id = "south" }]
+
+[source.shop]
+url = "sqlite://shop.db"
+
+[widget.orders]
+source = "shop"
+query = "select count(*) as orders from orders where tenant = :tenant and channel = :channel"
+params.channel = {}
+tags = ["orders/{channel}"]
+
+[widget.total]
+source = "shop"
+query = "select sum(total) as total from orders where tenant = :tenant and total >= :least"
+params.least = { default = "0" }
+freshness = "statistics"
+"#;
+
+struct Shop {
+    folder: TempDir,
+    engine: Engine,
+}
+
+fn check(text: &str, folder: &Path) -> Result<Catalogue, Vec<Problem>> {
+    let document = Document::parse(text)?;
+    let definitions = Definitions::read(&mut document.root());
+    Catalogue::check(&definitions, folder, &Clock::System)
+}
+
+fn database(folder: &Path) -> Connection {
+    let connection = Connection::open(folder.join("shop.db")).expect("a database");
+    let schema = "create table if not exists orders (tenant text, channel text, total integer)";
+    connection.execute(schema, []).expect("a table");
+    connection
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = "insert into orders values ('north', 'web', 5), ('north', 'till', 7),
+                                              ('south', 'web', 100)";
+        database(folder.path()).execute(rows, []).expect("rows");
+        let settings = Settings::default();
+        let cache = Cache::builder().settings(settings.clone());
+        let cache = cache.open(&folder.path().join("store")).await.expect("a store");
+        let catalogue = check(DEFINITIONS, folder.path()).expect("nothing is wrong");
+        let engine = Engine::start(cache, &settings, catalogue).expect("it starts");
+        Self { folder, engine }
+    }
+
+    fn order(&self, values: &str) {
+        let insert = format!("insert into orders values {values}");
+        database(self.folder.path()).execute(&insert, []).expect("a row");
+    }
+
+    async fn read(&self, widget: &str, param: &str) -> (String, Tier) {
+        let given = param.split_once('=').map(|(name, value)| (name.into(), value.into()));
+        let answer = self.engine.read(widget, "north", given.into_iter().collect()).await;
+        show(&answer.expect("an answer"))
+    }
+
+    async fn failure(&self, widget: &str, tenant: &str, params: &[(&str, &str)]) -> ReadFailure {
+        let given = params.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        self.engine.read(widget, tenant, given.collect()).await.expect_err("a failure")
+    }
+
+    async fn invalidate(&self, tag: &str) {
+        let tags = vec![tag.to_owned()];
+        let change = Change { tenant: Some("north".to_owned()), tags, ..Change::default() };
+        self.engine.invalidate(&change).await.expect("invalidated");
+    }
+}
+
+fn show(answer: &Answer) -> (String, Tier) {
+    let bytes = answer.bytes().expect("it decodes");
+    (String::from_utf8(bytes.to_vec()).expect("JSON is UTF-8"), answer.tier())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_is_computed_once_until_its_data_changes() {
+    let shop = Shop::open().await;
+    let with = |total: u32| {
+        format!(
+            r#"{{"widget":"total","tenant":"north","params":{{"least":"0"}},"data":{{"rows":[{{"total":{total}}}]}}}}"#
+        )
+    };
+    assert_eq!(shop.read("total", "").await, (with(12), Tier::Computed));
+    shop.order("('north', 'web', 8)");
+    assert_eq!(shop.read("total", "least=0").await, (with(12), Tier::Local));
+    // Nothing else is tagged: a widget depends on its source by default.
+    shop.invalidate("shop").await;
+    assert_eq!(shop.read("total", "").await, (with(20), Tier::Computed));
+    assert!(shop.read("total", "least=6").await.0.contains(r#""total":15"#));
+    let south = shop.engine.read("total", "south", Vec::new()).await.expect("an answer");
+    assert!(show(&south).0.contains(r#""total":100"#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_with_a_parameter_touches_the_readings_with_its_value() {
+    let shop = Shop::open().await;
+    shop.read("orders", "channel=web").await;
+    shop.read("orders", "channel=till").await;
+    shop.invalidate("orders/web").await;
+    assert_eq!(shop.read("orders", "channel=till").await.1, Tier::Local);
+    assert_eq!(shop.read("orders", "channel=web").await.1, Tier::Computed);
+    shop.invalidate("orders").await;
+    assert_eq!(shop.read("orders", "channel=till").await.1, Tier::Computed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unknown_is_named() {
+    let shop = Shop::open().await;
+    let nearest = |text: &str| Some(text.to_owned());
+    let unknown = shop.failure("totl", "north", &[]).await;
+    let name = "totl".to_owned();
+    assert_eq!(unknown, ReadFailure::UnknownWidget { name, nearest: nearest("total") });
+    let unknown = shop.failure("total", "east", &[]).await;
+    assert_eq!(unknown, ReadFailure::UnknownTenant { id: "east".to_owned() });
+    let unknown = shop.failure("total", "north", &[("leest", "1")]).await;
+    let name = "leest".to_owned();
+    assert_eq!(unknown, ReadFailure::UnknownParam { name, nearest: nearest("least") });
+    let repeated = shop.failure("total", "north", &[("least", "1"), ("least", "1")]).await;
+    assert_eq!(repeated, ReadFailure::RepeatedParam { name: "least".to_owned() });
+    let missing = shop.failure("orders", "north", &[]).await;
+    assert_eq!(missing, ReadFailure::MissingParam { name: "channel".to_owned() });
+    let no_tag = shop.failure("orders", "north", &[("channel", "a b")]).await;
+    assert!(matches!(no_tag, ReadFailure::Read(_)), "{no_tag:?}");
+
+    let nothing = shop.engine.invalidate(&Change::default()).await;
+    assert_eq!(nothing, Err(ChangeFailure::Nothing));
+    let class = Change { class: Some("statistic".to_owned()), ..Change::default() };
+    let unknown = shop.engine.invalidate(&class).await.expect_err("unknown");
+    let name = "statistic".to_owned();
+    assert_eq!(unknown, ChangeFailure::UnknownClass { name, nearest: nearest("statistics") });
+    let homeless = Change { tags: vec!["orders".to_owned()], ..Change::default() };
+    assert!(matches!(shop.engine.invalidate(&homeless).await, Err(ChangeFailure::Change(_))));
+}
+
+#[test]
+fn what_the_cache_or_the_database_refuses_is_a_problem_with_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    database(folder.path());
+    let found = |written: &str, instead: &str| {
+        let text = DEFINITIONS.replacen(written, instead, 1);
+        assert_ne!(text, DEFINITIONS, "{written}");
+        let problems = check(&text, folder.path()).expect_err("a problem");
+        let shown = problems.iter().map(|it| format!("{}: {}", it.line, it.reason));
+        shown.collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(found("statistics", "statistic"), "18: there is no freshness class `statistic`");
+    assert_eq!(
+        found("orders/{channel}", "orders/{chanel}"),
+        "12: `{chanel}` is not a parameter of this widget"
+    );
+    assert_eq!(
+        found("freshness", "key = \"total {tenant}\"\nfreshness").split(':').next(),
+        Some("18")
+    );
+    assert_eq!(
+        found("from orders", "from ordres"),
+        "10: the query cannot be prepared: no such table: ordres"
+    );
+    assert!(found("shop.db", "shoop.db").starts_with("6: cannot read"));
+    let long = "x".repeat(200);
+    assert!(found("\"south\"", &format!("{long:?}")).starts_with("3: a tenant id"));
+}

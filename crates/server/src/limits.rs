@@ -1,0 +1,13 @@
+//! Every limit of the HTTP surface, and what happens at it.
+
+use std::time::Duration;
+
+/// Connections at a time. More wait in the system's queue until one ends.
+pub const CONNECTIONS: usize = 10_000;
+/// Bytes of a request's body. More: 413.
+pub const BODY_BYTES: usize = 256 << 10;
+/// Bytes of a request's line and headers. More, or more than 100 headers: 431, and the connection
+/// ends.
+pub const HEADER_BYTES: usize = 16 << 10;
+/// How long a client may take to send its headers. Longer: the connection ends.
+pub const HEADER_TIME: Duration = Duration::from_secs(30);

@@ -1,0 +1,42 @@
+//! The routes, one file each: what comes in, what goes out, and the handler between them.
+
+mod healthz;
+mod invalidate;
+mod reading;
+mod readyz;
+mod statistics;
+mod widgets;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    routing::{get, post},
+};
+use samovar_engine::Engine;
+
+use crate::{error::ApiError, limits};
+
+pub(crate) fn router(engine: Engine) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz::get))
+        .route("/readyz", get(readyz::get))
+        .route("/v1/widgets", get(widgets::get))
+        .route("/v1/widgets/{name}", get(reading::get))
+        .route("/v1/invalidate", post(invalidate::post))
+        .route("/v1/cache/stats", get(statistics::get))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
+        .with_state(engine)
+}
+
+async fn no_such_route() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_route", "there is nothing at this path")
+        .hint("begin with GET /v1/widgets")
+}
+
+async fn wrong_method() -> ApiError {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    ApiError::new(status, "wrong_method", "this path does not take this method")
+}

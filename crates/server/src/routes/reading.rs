@@ -1,0 +1,104 @@
+//! `GET /v1/widgets/{name}?tenant=&{param}=`: a reading, as the bytes that are stored.
+//!
+//! Whatever changes from read to read is in the headers.
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use samovar_engine::{Answer, Coding, Engine, ReadError, StaleBecause, Tier};
+
+use crate::{
+    error::ApiError,
+    input::{UrlPath, UrlQuery},
+    negotiate::{accepts_zstd, entity_tag, is_unchanged},
+};
+
+pub(super) async fn get(
+    State(engine): State<Engine>,
+    UrlPath(name): UrlPath<String>,
+    UrlQuery(mut params): UrlQuery<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let tenant = take_tenant(&mut params)?;
+    let answer = engine.read(&name, &tenant, params).await?;
+    respond(&answer, &headers)
+}
+
+/// One `tenant`; a second one stays among the parameters, where it is unknown.
+fn take_tenant(params: &mut Vec<(String, String)>) -> Result<String, ApiError> {
+    let position = params.iter().position(|(name, _)| name == "tenant").ok_or_else(|| {
+        let status = StatusCode::BAD_REQUEST;
+        ApiError::new(status, "missing_tenant", "the tenant is missing")
+            .field("tenant")
+            .hint("say whose reading it is: ?tenant=ID")
+    })?;
+    Ok(params.remove(position).1)
+}
+
+fn respond(answer: &Answer, request: &HeaderMap) -> Result<Response, ApiError> {
+    let (stored, mut coding) = answer.stored_bytes();
+    let bytes = if coding == Coding::Zstd && !accepts_zstd(request) {
+        coding = Coding::Identity;
+        answer.bytes().map_err(ReadError::from)?
+    } else {
+        stored.clone()
+    };
+    let tag = entity_tag(answer.content_hash(), coding);
+    let state = if answer.is_fresh() { "fresh" } else { "stale" };
+    let described = [
+        ("cache-status", cache_status(answer)),
+        ("samovar-state", state.to_owned()),
+        ("samovar-tier", tier(answer).to_owned()),
+        ("samovar-fresh-for", answer.fresh_for().as_millis().to_string()),
+        ("samovar-compute-ms", answer.compute_time().as_millis().to_string()),
+    ];
+    let standard = [
+        (header::AGE, answer.age().as_secs().to_string()),
+        // Browsers and proxies may keep it, but ask each time whether it is still the same.
+        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+        (header::VARY, "Accept-Encoding".to_owned()),
+        (header::ETAG, tag.clone()),
+    ];
+    if is_unchanged(request, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, standard, described).into_response());
+    }
+    let mut response = (standard, described, Body::from(bytes)).into_response();
+    let kind = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    if coding == Coding::Zstd {
+        let zstd = header::HeaderValue::from_static("zstd");
+        response.headers_mut().insert(header::CONTENT_ENCODING, zstd);
+    }
+    Ok(response)
+}
+
+fn tier(answer: &Answer) -> &'static str {
+    match answer.tier() {
+        Tier::Local => "local",
+        Tier::Shared => "shared",
+        Tier::Computed => "computed",
+    }
+}
+
+/// RFC 9211.
+fn cache_status(answer: &Answer) -> String {
+    use samovar_engine::State::{Fresh, Stale};
+    match (answer.tier(), answer.state()) {
+        (Tier::Computed, _) if answer.is_stored() => "samovar; fwd=miss; stored".to_owned(),
+        (Tier::Computed, _) => "samovar; fwd=miss".to_owned(),
+        (_, Fresh) => format!("samovar; hit; ttl={}", answer.fresh_for().as_secs()),
+        (_, Stale(because)) => {
+            let because = match because {
+                StaleBecause::Age => "age",
+                StaleBecause::Change => "change",
+                StaleBecause::Spread => "spread",
+                StaleBecause::Incarnation => "incarnation",
+                StaleBecause::StoreDown => "store-down",
+            };
+            format!("samovar; hit; ttl=0; detail={because}")
+        }
+    }
+}
