@@ -49,8 +49,9 @@ fn check_lints(manifest: &SourceFile) -> Option<Finding> {
         Err(error) => return Some(Finding::new(&manifest.path, error.message())),
     };
     let shares = table.get("lints").and_then(|lints| lints.get("workspace"));
-    let is_package = table.contains_key("package");
-    (is_package && shares != Some(&toml::Value::Boolean(true)))
+    // A package that is a workspace of its own (for fuzzing) has no lints to share.
+    let is_member = table.contains_key("package") && !table.contains_key("workspace");
+    (is_member && shares != Some(&toml::Value::Boolean(true)))
         .then(|| Finding::new(&manifest.path, "does not take the workspace's lints"))
 }
 
@@ -86,5 +87,6 @@ mod tests {
     fn a_manifest_takes_the_shared_lints() {
         assert!(complaints("a/Cargo.toml", "[package]\n[lints]\nworkspace = true\n").is_empty());
         assert_eq!(complaints("a/Cargo.toml", "[package]\n").len(), 1);
+        assert!(complaints("a/Cargo.toml", "[package]\n[workspace]\n").is_empty());
     }
 }
