@@ -20,7 +20,7 @@ use crate::{
     entry::{Coding, Stamp, StoredEntry, compress},
     flight::{Lead, Outcome},
     laws::Law,
-    shared::{Commit, Committed, Failure, LookUp, Origin, Origins, Release, Won},
+    shared::{Commit, Committed, Failure, LookUp, Message, Origin, Origins, Release, Won},
     stats::Count,
     version::{Ids, Version, cut},
     widget::{Bound, Reading},
@@ -337,9 +337,13 @@ impl Inner {
         let inner = self.clone();
         let entry = bound.key.clone();
         self.spawner.spawn(async move {
-            let release = Release { entry, token, failure: None };
-            if let Err(error) = inner.shared.release(release).await {
-                tracing::debug!(%error, "a lease could not be given back; it will run out");
+            let release = Release { entry: entry.clone(), token, failure: None };
+            match inner.shared.release(release).await {
+                // Whoever leads the next flight here may have found it taken meanwhile.
+                Ok(()) => inner.node.take_in(&Message::Released(entry.as_str().to_owned())),
+                Err(error) => {
+                    tracing::debug!(%error, "a lease could not be given back; it will run out");
+                }
             }
         });
     }
