@@ -173,8 +173,8 @@ impl EmbeddedTier {
         })
     }
 
-    /// Nobody is told. Who waits in this process waits for the flight that held the lease, and
-    /// there is no other process.
+    /// Nobody is told: there is no other process, and this one tells itself when it gives back the
+    /// lease of a ticket that was dropped. All others who wait follow the flight that holds it.
     pub(crate) async fn release(&self, release: Release) -> Result<(), StoreError> {
         self.leases.release(&release.entry, release.token, release.failure.as_ref());
         Ok(())

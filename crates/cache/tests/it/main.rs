@@ -1,0 +1,5 @@
+//! The cache as its users see it.
+
+mod corpus;
+mod embedded;
+mod freshness;
