@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{
     Passed, Verdict,
     harness::{Harness, LIMIT, LONG, stored},
@@ -113,6 +115,10 @@ pub(super) async fn a_begin_upon_an_outdated_look_is_told(h: &Harness) -> Verdic
     }
     assert_eq!(node.shared.lease_state(&at.entry).await.expect("answers").0, None);
     node.win(Begin { seen: Some(7), ..node.asks(&at, 2) }).await;
+    // Bytes too short to hold a commit count as none: what is damaged is computed anew.
+    let committed = node.commit(&at, 2, Bytes::from_static(b"0123456789")).await;
+    assert!(matches!(committed, Committed::Stored { .. }));
+    node.win(node.asks(&at, 3)).await;
     Passed
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::StoreLaw;
 use crate::{
-    entry::COMMIT_AT,
+    entry::commit_of,
     shared::{BackOff, Begin, Begun, CleanedUp, Commit, Failure, Invalidate, LeaseState, Release},
     version::{Change, Ids, Version, VersionKey},
 };
@@ -71,9 +71,7 @@ impl Keyspace {
                 return Leased::Not(Begun::BackOff(back_off));
             }
             let entry = self.entry(key, now_ms);
-            let commit = entry.map(|entry| {
-                u64::from_be_bytes(entry[COMMIT_AT..COMMIT_AT + 8].try_into().expect("8 bytes"))
-            });
+            let commit = entry.as_deref().and_then(commit_of);
             if commit != begin.seen {
                 return Leased::Not(Begun::Changed);
             }
