@@ -1,0 +1,415 @@
+//! The most all jobs of a process may hold together, and who is admitted to it.
+
+mod line;
+mod pressure;
+mod room;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use samovar_clock::{Clock, Instant};
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    Account, Class, Usage,
+    account::process_scope,
+    alerts::{Alert, Alerts},
+    history::History,
+    limit::megabytes,
+    system::ProcessMemory,
+};
+use line::Line;
+use room::{Load, Piece, Room};
+
+pub use pressure::Pressure;
+
+/// How long what waits goes without asking again by itself: pages go back without anybody telling.
+const RECHECK: Duration = Duration::from_millis(100);
+/// Pages are asked back at most this often.
+const PURGE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Where the process's RSS comes from.
+#[derive(Debug, Clone, Default)]
+pub enum Rss {
+    #[default]
+    System,
+    /// What a test says.
+    Told(Arc<AtomicU64>),
+}
+
+impl Rss {
+    fn read(&self) -> u64 {
+        match self {
+            Rss::System => ProcessMemory::own().map_or(0, |memory| memory.rss_bytes),
+            Rss::Told(bytes) => bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Work that asks to be admitted.
+#[derive(Debug, Clone, Copy)]
+pub struct Work<'a> {
+    /// Of which the peaks are remembered: the job's name without its arguments.
+    pub kind: &'a str,
+    /// This one, for people.
+    pub job: &'a str,
+    pub class: Class,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error(
+        "class {class} is above the budget of {:.0} MB for all jobs: it could never run",
+        megabytes(*budget_bytes)
+    )]
+    AboveBudget { class: Class, budget_bytes: u64 },
+    #[error("{} jobs wait for memory already", line::MOST_WAITING)]
+    LineFull,
+}
+
+/// Admits work while it fits. Clones are the same budget.
+#[derive(Clone)]
+pub struct Budget(Arc<Inner>);
+
+struct Inner {
+    total_bytes: u64,
+    clock: Clock,
+    rss: Rss,
+    idle_rss_bytes: AtomicU64,
+    state: Mutex<State>,
+    history: Mutex<History>,
+    alerts: Alerts,
+    pressure: watch::Sender<Pressure>,
+}
+
+#[derive(Default)]
+struct State {
+    line: Line,
+    next_ticket: u64,
+    waiters: HashMap<u64, Waiter>,
+    running: BTreeMap<u64, Running>,
+    /// Accounts that limit themselves, as a cache does: their pages are not the jobs'.
+    exempt: Vec<Account>,
+    last_purge: Option<Instant>,
+}
+
+struct Waiter {
+    granted: oneshot::Sender<Running>,
+    job: String,
+    class: Class,
+}
+
+#[derive(Clone)]
+struct Running {
+    account: Account,
+    need_bytes: u64,
+    child: ChildGauge,
+}
+
+/// What a job's child process holds above its idle, as seen last.
+#[derive(Debug, Clone, Default)]
+pub struct ChildGauge(Arc<Gauge>);
+
+#[derive(Debug, Default)]
+struct Gauge {
+    current_bytes: AtomicU64,
+    peak_bytes: AtomicU64,
+}
+
+impl ChildGauge {
+    pub(crate) fn set(&self, bytes: u64) {
+        self.0.current_bytes.store(bytes, Ordering::Relaxed);
+        self.0.peak_bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// As the child's own account has it, which sees what comes and goes between two looks.
+    pub(crate) fn set_peak(&self, bytes: u64) {
+        self.0.peak_bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    pub fn current_bytes(&self) -> u64 {
+        self.0.current_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn peak_bytes(&self) -> u64 {
+        self.0.peak_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A job that was admitted, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RunningJob {
+    pub job: String,
+    pub need_bytes: u64,
+    /// Nothing where metering is off.
+    pub usage: Option<Usage>,
+    pub child_bytes: u64,
+}
+
+/// What the budget is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct BudgetUsage {
+    pub total_bytes: u64,
+    pub promised_bytes: u64,
+    /// RSS above idle, children included, exempt accounts excluded.
+    pub rss_bytes: u64,
+    pub running: usize,
+    pub waiting: usize,
+}
+
+impl Budget {
+    /// What the process has in memory now is its idle: it is not counted.
+    pub fn new(total_bytes: u64, clock: Clock) -> Self {
+        Self::with_rss(total_bytes, clock, Rss::System)
+    }
+
+    pub fn with_rss(total_bytes: u64, clock: Clock, rss: Rss) -> Self {
+        let idle_rss_bytes = AtomicU64::new(rss.read());
+        process_scope(|| {
+            Self(Arc::new(Inner {
+                total_bytes,
+                clock,
+                rss,
+                idle_rss_bytes,
+                state: Mutex::default(),
+                history: Mutex::default(),
+                alerts: Alerts::default(),
+                pressure: watch::Sender::new(Pressure::None),
+            }))
+        })
+    }
+
+    /// `account` limits itself: what it holds is not taken from the jobs.
+    pub fn exempt(&self, account: &Account) {
+        process_scope(|| self.state().exempt.push(account.clone()));
+    }
+
+    /// Waits until the work fits. Dropping the future gives the place up.
+    pub async fn admit(&self, work: Work<'_>) -> Result<Admitted, Refused> {
+        let budget_bytes = self.0.total_bytes;
+        if work.class.bytes() > budget_bytes {
+            return Err(Refused::AboveBudget { class: work.class, budget_bytes });
+        }
+        let (place, mut granted) = self.join(work)?;
+        self.pump();
+        let running = loop {
+            // A place outlives its sender: only a grant or the clock ends this.
+            match self.0.clock.timeout(RECHECK, &mut granted).await {
+                Ok(Ok(running)) => break running,
+                Ok(Err(_)) => return Err(Refused::LineFull),
+                Err(_) => self.pump(),
+            }
+        };
+        Ok(Admitted { place, running, kind: work.kind.to_owned() })
+    }
+
+    fn join(&self, work: Work<'_>) -> Result<(Place, oneshot::Receiver<Running>), Refused> {
+        process_scope(|| {
+            let need_bytes = self.history().need_bytes(work.kind, work.class);
+            let mut state = self.state();
+            let ticket = state.next_ticket;
+            if !state.line.join(ticket, need_bytes) {
+                return Err(Refused::LineFull);
+            }
+            state.next_ticket += 1;
+            let (granted, receiver) = oneshot::channel();
+            let waiter = Waiter { granted, job: work.job.to_owned(), class: work.class };
+            state.waiters.insert(ticket, waiter);
+            Ok((Place { budget: self.clone(), ticket }, receiver))
+        })
+    }
+
+    /// Admits all that fit.
+    fn pump(&self) {
+        process_scope(|| {
+            while self.admit_what_fits() == Room::TooManyPages {
+                if !self.may_purge() {
+                    break;
+                }
+                crate::purge();
+            }
+        });
+    }
+
+    fn admit_what_fits(&self) -> Room {
+        let total = self.0.total_bytes;
+        let mut state = self.state();
+        loop {
+            let load = self.load(&state);
+            let is_idle = state.running.is_empty();
+            // With nothing running there is nothing to wait for: pages of others do not stop the
+            // last piece, so that jobs go one by one at worst.
+            let fits = |need| is_idle || load.room_for(need, total) == Room::Enough;
+            let Some((ticket, need_bytes)) = state.line.next(fits) else {
+                self.signal(&load);
+                let pages_only = |need| load.room_for(need, total) == Room::TooManyPages;
+                let is_stopped_by_pages = state.line.any(pages_only);
+                return if is_stopped_by_pages { Room::TooManyPages } else { Room::Enough };
+            };
+            let Some(waiter) = state.waiters.remove(&ticket) else { continue };
+            let account = Account::new(&waiter.job, waiter.class);
+            let running = Running { account, need_bytes, child: ChildGauge::default() };
+            if waiter.granted.send(running.clone()).is_ok() {
+                state.running.insert(ticket, running);
+            }
+        }
+    }
+
+    fn may_purge(&self) -> bool {
+        let now = self.0.clock.now();
+        let mut state = self.state();
+        let may = state.last_purge.is_none_or(|last| now.since(last) >= PURGE_INTERVAL);
+        if may {
+            state.last_purge = Some(now);
+        }
+        may
+    }
+
+    fn load(&self, state: &State) -> Load {
+        let children: u64 = state.running.values().map(|it| it.child.current_bytes()).sum();
+        let exempt = state.exempt.iter().filter_map(Account::usage);
+        let exempt: u64 = exempt.map(|usage| usage.current_bytes).sum();
+        let idle = self.0.idle_rss_bytes.load(Ordering::Relaxed) + exempt;
+        let pieces = state.running.values().map(|it| Piece {
+            need_bytes: it.need_bytes,
+            held_bytes: it
+                .account
+                .usage()
+                .map(|usage| usage.current_bytes + it.child.current_bytes()),
+        });
+        Load::of(pieces, self.0.rss.read().saturating_sub(idle) + children)
+    }
+
+    fn signal(&self, load: &Load) {
+        let pressure = Pressure::of(load.rss_bytes, self.0.total_bytes);
+        self.0.pressure.send_if_modified(|last| std::mem::replace(last, pressure) != pressure);
+    }
+
+    /// As seen now; subscribers are told as well.
+    pub fn pressure(&self) -> Pressure {
+        self.signal(&self.load(&self.state()));
+        *self.0.pressure.borrow()
+    }
+
+    /// Tells of changes, as they are noticed by admission and by samples.
+    pub fn pressure_signal(&self) -> watch::Receiver<Pressure> {
+        self.0.pressure.subscribe()
+    }
+
+    pub fn usage(&self) -> BudgetUsage {
+        let state = self.state();
+        let load = self.load(&state);
+        self.signal(&load);
+        BudgetUsage {
+            total_bytes: self.0.total_bytes,
+            promised_bytes: load.promised_bytes,
+            rss_bytes: load.rss_bytes,
+            running: state.running.len(),
+            waiting: state.line.len(),
+        }
+    }
+
+    pub fn running(&self) -> Vec<RunningJob> {
+        let state = self.state();
+        let running = state.running.values().map(|it| RunningJob {
+            job: it.account.job().to_owned(),
+            need_bytes: it.need_bytes,
+            usage: it.account.usage(),
+            child_bytes: it.child.current_bytes(),
+        });
+        running.collect()
+    }
+
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.0.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What ended jobs gave cause for since this was asked last: limits exceeded, leaks.
+    pub fn take_alerts(&self) -> Vec<Alert> {
+        self.0.alerts.take()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Budget").field(&self.usage()).finish()
+    }
+}
+
+/// A place in the line or among those that run; given up when dropped.
+struct Place {
+    budget: Budget,
+    ticket: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        {
+            let mut state = self.budget.state();
+            state.line.leave(self.ticket);
+            state.waiters.remove(&self.ticket);
+            state.running.remove(&self.ticket);
+        }
+        self.budget.pump();
+    }
+}
+
+/// The right to run, with the account to run in. Its end gives the room to the next and remembers
+/// what this run came to.
+pub struct Admitted {
+    place: Place,
+    running: Running,
+    kind: String,
+}
+
+impl Admitted {
+    pub fn account(&self) -> &Account {
+        &self.running.account
+    }
+
+    /// For a child process that does this job's work.
+    pub fn child_gauge(&self) -> ChildGauge {
+        self.running.child.clone()
+    }
+
+    pub fn need_bytes(&self) -> u64 {
+        self.running.need_bytes
+    }
+}
+
+impl fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admitted")
+            .field("account", self.account())
+            .field("need_bytes", &self.running.need_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        process_scope(|| {
+            let budget = &self.place.budget;
+            let account = &self.running.account;
+            if let Err(exceeded) = account.check() {
+                budget.0.alerts.raise(Alert::exceeded(&exceeded));
+            }
+            let child_peak = self.running.child.peak_bytes();
+            let peak = account.usage().map(|usage| usage.peak_bytes + child_peak);
+            if let Some(leak) = budget.history().record(&self.kind, peak, account) {
+                budget.0.alerts.raise(Alert::Leak(leak));
+            }
+        });
+    }
+}
