@@ -73,11 +73,15 @@ fn cargo_test(arguments: &[String]) -> Result<()> {
         }
     }
     let status = child.wait()?;
+    let failed = !status.success();
+    if failed && closings.is_empty() {
+        bail!("the tests do not build: {status}");
+    }
     println!("\ncargo test, {}, closed with:", shown_duration(start.elapsed()));
     for closing in &closings {
         println!("{closing}");
     }
-    if !status.success() {
+    if failed {
         bail!("cargo test failed: {status}");
     }
     Ok(())
