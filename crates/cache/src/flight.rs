@@ -44,7 +44,6 @@ struct State {
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) answer: Answer,
-    phase: u32,
     /// Old but unchanged: nobody has to wait for something newer.
     pub(crate) at_once: bool,
 }
@@ -84,12 +83,6 @@ pub(crate) struct Progress {
     pub(crate) dropped: bool,
 }
 
-impl Candidate {
-    pub(crate) fn serves(&self, joined: Joined, laws: Laws) -> bool {
-        joined.served_by(self.phase, laws)
-    }
-}
-
 impl Flight {
     fn join(&self, now: Instant, strict: bool) -> Joined {
         let state = self.state();
@@ -109,9 +102,15 @@ impl Flight {
         state.phase
     }
 
-    pub(crate) fn offer(&self, answer: Answer, phase: u32, at_once: bool) {
-        self.state().candidate = Some(Candidate { answer, phase, at_once });
+    /// Offers a stale value; whether it was cleared meanwhile is for the taker to see.
+    pub(crate) fn offer(&self, answer: Answer, at_once: bool) {
+        self.state().candidate = Some(Candidate { answer, at_once });
         self.changed.notify_waiters();
+    }
+
+    /// Nothing may be served any more but a result.
+    pub(crate) fn withdraw(&self) {
+        self.state().candidate = None;
     }
 
     pub(crate) fn progress(&self) -> Progress {

@@ -320,6 +320,10 @@ impl Inner {
     ) -> Search {
         let flight = &*lead.flight;
         let look_up = LookUp { entry: bound.key.clone(), versions: bound.versions.clone() };
+        // A store that takes its time is like one that is down, once patience is over.
+        if let Some(answer) = self.local_without_store(bound) {
+            flight.offer(answer, false);
+        }
         loop {
             let capture = self.node.cells.capture(&bound.versions);
             let phase = flight.capture(capture.clone(), self.shared.trusts(&bound.key));
@@ -332,6 +336,9 @@ impl Inner {
             let seen = look.entry.as_deref().and_then(commit_of);
             let assessed = self.assess(bound, look, &capture, sent_at);
             let mut at_once = false;
+            if assessed.is_none() {
+                flight.withdraw();
+            }
             if let Some(Assessed { entry, standing, keepable }) = assessed {
                 if keepable {
                     lead.keep(|| self.node.local.insert(entry.clone()));
@@ -361,10 +368,10 @@ impl Inner {
                     _ if bound.strict() => {}
                     Standing::Old(because) => {
                         at_once = want != Want::Anew;
-                        flight.offer(answer.stale(because), phase, at_once);
+                        flight.offer(answer.stale(because), at_once);
                     }
                     Standing::Changed => {
-                        flight.offer(answer.stale(StaleBecause::Change), phase, false);
+                        flight.offer(answer.stale(StaleBecause::Change), false);
                     }
                 }
             }
@@ -431,16 +438,11 @@ impl Inner {
         started: Instant,
     ) -> Search {
         tracing::debug!(key = bound.key.shown(), %error, "reading without the store");
-        let now = self.clock.now();
-        if !bound.strict()
-            && let Some(entry) = self.node.local.get(bound.key.as_str())
-            && entry.may_serve_stale(now)
-        {
-            let state = State::Stale(StaleBecause::StoreDown);
-            let answer = Answer { entry, state, tier: Tier::Local, stored: true, read_at: now };
+        if let Some(answer) = self.local_without_store(bound) {
             let phase = lead.flight.capture(Default::default(), None);
             return Search::Ended(Outcome::Answer(answer, phase));
         }
+        let now = self.clock.now();
         let rest = (started + bound.deadline).since(now);
         match self.clock.timeout(rest, self.unstored.acquire()).await {
             // The compute is limited by the tickets that hold one; they give it back when dropped.
@@ -452,6 +454,15 @@ impl Inner {
             }
             _ => Search::Ended(Outcome::Failed(error.clone().into())),
         }
+    }
+
+    /// What may be served, marked stale, while the store cannot be asked.
+    fn local_without_store(&self, bound: &Bound) -> Option<Answer> {
+        let read_at = self.clock.now();
+        let entry = self.node.local.get(bound.key.as_str())?;
+        let usable = !bound.strict() && entry.may_serve_stale(read_at);
+        let state = State::Stale(StaleBecause::StoreDown);
+        usable.then_some(Answer { entry, state, tier: Tier::Local, stored: true, read_at })
     }
 
     /// Waits for a flight: for its outcome, for a stale value after the reader's patience, until
@@ -471,9 +482,7 @@ impl Inner {
             let now = self.clock.now();
             let progress = flight.progress();
             let usable = |candidate: &Candidate| {
-                !progress.dropped
-                    && candidate.serves(joined, self.laws)
-                    && candidate.answer.entry.may_serve_stale(now)
+                !progress.dropped && candidate.answer.entry.may_serve_stale(now)
             };
             let candidate = progress.candidate.as_ref().filter(|candidate| usable(candidate));
             match progress.outcome {
