@@ -1,2 +1,56 @@
-//! .
-fn main() {}
+//! The `samovar` command.
+
+mod commands;
+mod config;
+mod demo;
+mod failure;
+mod serve;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    commands::{Arguments, Command},
+    failure::Failure,
+};
+
+/// Gives memory back to the system and does not fragment under many sizes.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Threads that are still in a query when everything else has ended are left behind.
+const THREADS_LEAVE_WITHIN: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody is left to tell when this fails as well.
+            let _ = writeln!(io::stderr(), "{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed("starting the runtime", error))?;
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(arguments) => serve::serve(arguments).await,
+            Command::Demo(arguments) => demo::demo(arguments).await,
+            Command::Check(arguments) => serve::check(&arguments),
+        }
+    });
+    runtime.shutdown_timeout(THREADS_LEAVE_WITHIN);
+    done
+}

@@ -1,0 +1,171 @@
+//! `samovar demo`: a shop with orders of three tenants, generated, and widgets over them.
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use rusqlite::{Connection, params};
+use samovar_cache::{How, Subject};
+use samovar_clock::Random;
+
+use crate::{
+    commands::DemoArguments,
+    config::Config,
+    failure::Failure,
+    serve::{print, run},
+};
+
+const CONFIG: &str = include_str!("demo.toml");
+const SCHEMA: &str = include_str!("demo.sql");
+/// Raised when the same number of orders gives other orders than before.
+const GENERATION: u32 = 1;
+
+const TENANTS: [&str; 3] = ["north", "south", "harbour"];
+const CHANNELS: [&str; 4] = ["web", "till", "app", "phone"];
+const PRODUCTS: [(&str, u32); 6] = [
+    ("samovar", 18_900),
+    ("teapot", 4_200),
+    ("tray", 2_450),
+    ("glass", 650),
+    ("black tea", 890),
+    ("sugar tongs", 1_150),
+];
+
+pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
+    let folder = arguments.data_dir.clone().unwrap_or_else(default_folder);
+    let prepared = |error| Failure::failed(format!("preparing {}", folder.display()), error);
+    let config = Config::load(&write_config(&folder).map_err(prepared)?)?;
+    // Owned before the database is replaced: nobody else serves from it.
+    let cache = config.open_cache().await?;
+    let database = folder.join("shop.db");
+    if !is_generated(&database, arguments.orders).map_err(prepared)? {
+        generate(&database, arguments.orders).map_err(prepared)?;
+        let how = How { cause: "the demo's orders were generated".to_owned(), ..How::default() };
+        let cleared = cache.clear(&Subject::Everything, None, &how).await;
+        cleared.map_err(|error| Failure::failed("clearing the cache", error))?;
+    }
+    let catalogue = config.catalogue()?;
+    let (orders, tenants) = (arguments.orders, TENANTS.len());
+    print(&format!("{orders} orders of {tenants} tenants in {}", database.display()))?;
+    run(&config, catalogue, cache, arguments.listen, invitation).await
+}
+
+fn invitation(address: SocketAddr) -> String {
+    format!(
+        "listening on http://{address}\n\
+         \n\
+         Try, in another terminal, the first two calls twice:\n\
+         \n  curl -i 'http://{address}/v1/widgets/sales_by_channel?tenant=north'\
+         \n  curl -i 'http://{address}/v1/widgets/top_products?tenant=north&channel=web'\
+         \n  curl --json '{{\"tenant\":\"north\",\"tags\":[\"orders\"]}}' http://{address}/v1/invalidate\n"
+    )
+}
+
+/// In the user's cache, and where there is none, among what is temporary.
+fn default_folder() -> PathBuf {
+    let given = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    given("XDG_CACHE_HOME")
+        .or_else(|| given("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(env::temp_dir)
+        .join("samovar-demo")
+}
+
+/// A configuration that somebody else wrote stays as it is.
+fn write_config(folder: &Path) -> anyhow::Result<PathBuf> {
+    let file = folder.join("samovar.toml");
+    let ours = CONFIG.lines().next();
+    if file.exists() && fs::read_to_string(&file)?.lines().next() != ours {
+        bail!("{} is not the demo's: choose another folder", file.display());
+    }
+    fs::create_dir_all(folder)?;
+    fs::write(&file, CONFIG)?;
+    Ok(file)
+}
+
+/// Whether the database is there, with as many orders. One that is not the demo's is left alone.
+fn is_generated(database: &Path, orders: u32) -> anyhow::Result<bool> {
+    if !database.exists() {
+        return Ok(false);
+    }
+    let connection = Connection::open(database)?;
+    let query = "select orders, generation from generated";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?));
+    let foreign = || format!("{} is not the demo's: choose another folder", database.display());
+    let found = connection.query_row(query, [], read).with_context(foreign)?;
+    Ok(found == (orders, GENERATION))
+}
+
+/// Written beside and renamed, so that what is interrupted is not taken for whole.
+fn generate(database: &Path, orders: u32) -> anyhow::Result<()> {
+    let draft = database.with_extension("draft");
+    if draft.exists() {
+        fs::remove_file(&draft)?;
+    }
+    let mut connection = Connection::open(&draft)?;
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    insert_orders(&transaction, orders)?;
+    transaction.execute("insert into generated values (?1, ?2)", [orders, GENERATION])?;
+    transaction.commit()?;
+    connection.close().map_err(|(_, error)| error)?;
+    Ok(fs::rename(draft, database)?)
+}
+
+fn insert_orders(connection: &Connection, orders: u32) -> rusqlite::Result<()> {
+    let random = Random::seeded(u64::from(GENERATION));
+    let pick = |count: usize| random.below(count as u64) as usize;
+    let mut insert =
+        connection.prepare("insert into orders values (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    for id in 1..=orders {
+        // The first of each is the busiest.
+        let tenant = TENANTS[pick(TENANTS.len()).min(pick(TENANTS.len()))];
+        let channel = CHANNELS[pick(CHANNELS.len()).min(pick(CHANNELS.len()))];
+        let (product, price_cents) = PRODUCTS[pick(PRODUCTS.len())];
+        let quantity = 1 + pick(4) as u32;
+        let (month, day) = (1 + pick(6), 1 + pick(28));
+        let day = format!("2026-{month:02}-{day:02}");
+        let total_cents = quantity * price_cents;
+        insert.execute(params![id, tenant, day, channel, product, quantity, total_cents])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revenue(database: &Path) -> i64 {
+        let connection = Connection::open(database).expect("it opens");
+        let query = "select sum(total_cents * id) from orders";
+        connection.query_row(query, [], |row| row.get(0)).expect("a sum")
+    }
+
+    #[test]
+    fn the_same_number_gives_the_same_orders_and_is_not_generated_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (first, second) = (folder.path().join("a.db"), folder.path().join("b.db"));
+        let is_generated = |path, orders| is_generated(path, orders).expect("it is the demo's");
+        assert!(!is_generated(&first, 100));
+        generate(&first, 100).expect("generated");
+        generate(&second, 100).expect("generated");
+        assert_eq!(revenue(&first), revenue(&second));
+        assert!(is_generated(&first, 100));
+        assert!(!is_generated(&first, 200));
+        generate(&first, 200).expect("replaced");
+        assert!(is_generated(&first, 200) && revenue(&first) > revenue(&second));
+    }
+
+    #[test]
+    fn what_belongs_to_somebody_else_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join("shop.db");
+        let connection = Connection::open(&database).expect("it opens");
+        connection.execute("create table mine (x)", []).expect("a table");
+        assert!(is_generated(&database, 100).is_err());
+        fs::write(folder.path().join("samovar.toml"), "[server]\n").expect("written");
+        assert!(write_config(folder.path()).is_err());
+    }
+}

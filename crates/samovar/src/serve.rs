@@ -1,0 +1,105 @@
+//! The composition root: what is loaded, opened, started, waited for and stopped, in this order.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use samovar_cache::Cache;
+use samovar_clock::Clock;
+use samovar_engine::{Catalogue, Engine};
+use samovar_server::Server;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    commands::{CheckArguments, ServeArguments},
+    config::Config,
+    failure::Failure,
+};
+
+/// Requests that are not answered this long after the signal are given up.
+const DRAIN: Duration = Duration::from_secs(20);
+
+pub(crate) async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config)?;
+    let catalogue = config.catalogue()?;
+    let cache = config.open_cache().await?;
+    let listen = arguments.listen.unwrap_or(config.listen);
+    run(&config, catalogue, cache, listen, |address| format!("listening on http://{address}")).await
+}
+
+pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config)?;
+    config.catalogue()?;
+    let widgets = config.definitions.widgets.len();
+    print(&format!("{}: nothing wrong with {widgets} widgets", config.file.display()))
+}
+
+/// Serves until a signal, and leaves the store in good order however that ends. `announce` says
+/// that it listens, and where.
+pub(crate) async fn run(
+    config: &Config,
+    catalogue: Catalogue,
+    cache: Cache,
+    listen: SocketAddr,
+    announce: impl FnOnce(SocketAddr) -> String,
+) -> Result<(), Failure> {
+    let served = async {
+        let engine = Engine::start(cache.clone(), &config.cache, catalogue)
+            .map_err(|error| Failure::failed("declaring the widgets", error))?;
+        let server = Server::bind(listen, engine)
+            .await
+            .map_err(|error| Failure::failed("starting the server", error))?;
+        // Before anybody is told where it listens: from then on a signal must be heard.
+        let stop = Stop::listen().map_err(|error| Failure::failed("waiting for signals", error))?;
+        let address =
+            server.address().map_err(|error| Failure::failed("asking for the address", error))?;
+        print(&announce(address))?;
+        serve_until(server, stop).await;
+        Ok(())
+    };
+    let served = served.await;
+    cache.close().await;
+    served
+}
+
+async fn serve_until(server: Server, mut stop: Stop) {
+    let (drain, draining) = tokio::sync::oneshot::channel();
+    let mut serving = tokio::spawn(server.run(async { drop(draining.await) }));
+    stop.wait().await;
+    tracing::info!("stopping: requests that were begun are answered");
+    let _ = drain.send(());
+    if Clock::System.timeout(DRAIN, &mut serving).await.is_err() {
+        serving.abort();
+        tracing::warn!(drain_s = DRAIN.as_secs(), "requests were given up");
+    }
+}
+
+/// SIGTERM or ctrl-c.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let printed = writeln!(out, "{text}").and_then(|()| out.flush());
+    printed.map_err(|error| Failure::failed("writing to standard output", error))
+}

@@ -1,0 +1,9 @@
+//! The binary as people run it: started over a generated table, asked over HTTP, stopped by signals.
+
+mod checks;
+mod demo;
+mod endings;
+mod http;
+mod readings;
+mod shop;
+mod stores;
