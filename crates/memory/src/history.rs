@@ -56,7 +56,12 @@ impl History {
     }
 
     /// A run has ended. Tells when this kind of work leaks.
-    pub fn record(&mut self, name: &str, peak_bytes: Option<u64>, account: &Account) -> Option<Leak> {
+    pub fn record(
+        &mut self,
+        name: &str,
+        peak_bytes: Option<u64>,
+        account: &Account,
+    ) -> Option<Leak> {
         self.runs += 1;
         let runs = self.runs;
         self.make_room_for(name);

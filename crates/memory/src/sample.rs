@@ -113,7 +113,8 @@ pub async fn watch<F: Future<Output = bool>>(
             (sample, alerts)
         });
         let goes_on = each(sample, alerts).await;
-        let is_over = watch.duration.is_some_and(|it| clock.now().since(start) + watch.interval > it);
+        let is_over =
+            watch.duration.is_some_and(|it| clock.now().since(start) + watch.interval > it);
         if !goes_on || is_over {
             return;
         }
@@ -175,12 +176,8 @@ mod tests {
     #[test]
     fn the_recorder_keeps_the_last_samples_of_a_job() {
         let recorder = FlightRecorder::default();
-        let job = RunningJob {
-            job: "fails".to_owned(),
-            need_bytes: 1,
-            usage: None,
-            child_bytes: 0,
-        };
+        let job =
+            RunningJob { job: "fails".to_owned(), need_bytes: 1, usage: None, child_bytes: 0 };
         for at_ms in 0..200 {
             let sample = Sample { at_ms, jobs: vec![job.clone()], ..Sample::default() };
             recorder.record(&sample);

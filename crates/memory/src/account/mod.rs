@@ -9,7 +9,7 @@ mod task;
 use std::{fmt, sync::Arc};
 
 pub(crate) use ledger::Ledger;
-pub(crate) use registry::{PROCESS, counts, total};
+pub(crate) use registry::{PROCESS, total};
 
 pub use moved::Adopt;
 pub use scope::{Inherited, inherit, process_scope, step};
@@ -117,10 +117,6 @@ impl Account {
 
     pub(crate) fn ledger(&self) -> &'static Ledger {
         self.0.ledger
-    }
-
-    pub(crate) fn is(&self, other: &Account) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -85,9 +85,8 @@ mod tests {
             let spawned = spawn(async { running() }).await.expect("it ends");
             let blocking = spawn_blocking(running).await.expect("it ends");
             let thread = spawn_thread(running).join().expect("it ends");
-            let scoped = std::thread::scope(|scope| {
-                scope.spawn(inherit(running)).join().expect("it ends")
-            });
+            let scoped =
+                std::thread::scope(|scope| scope.spawn(inherit(running)).join().expect("it ends"));
             [before, running(), spawned, blocking, thread, scoped]
         });
         assert_eq!(seen.await, ["follows"; 6]);

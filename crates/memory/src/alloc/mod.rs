@@ -8,5 +8,5 @@ mod metered;
 pub(crate) mod out_of_memory;
 
 pub use jemalloc::{AllocatorFigures, purge};
-pub use metered::{Metered, Metering, metering};
 pub(crate) use metered::reassign;
+pub use metered::{Metered, Metering, metering};

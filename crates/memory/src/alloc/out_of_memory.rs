@@ -14,6 +14,9 @@ static REPORTS: AtomicBool = AtomicBool::new(false);
 
 pub(crate) const REPORT: &str = "samovar: failed allocation of ";
 
+/// What the standard library says before it aborts.
+const END: &str = "\nmemory allocation of ";
+
 /// From now on failed allocations of this process are reported on standard error.
 pub(crate) fn report_from_now_on() {
     REPORTS.store(true, Ordering::Relaxed);
@@ -27,9 +30,11 @@ pub(crate) struct FailedAllocation {
 }
 
 impl FailedAllocation {
-    /// The last one that `output` tells of.
+    /// The one that `output` says the process ended with, else the last it tells of. On its way
+    /// out a process may ask for more, in vain.
     pub(crate) fn find_in(output: &str) -> Option<Self> {
-        let (_, told) = output.rsplit_once(REPORT)?;
+        let before_the_end = output.find(END).map_or(output, |at| &output[..at]);
+        let (_, told) = before_the_end.rsplit_once(REPORT)?;
         let line = told.lines().next()?;
         let (requested, data) = line.split_once(" bytes, data ")?;
         let data = data.strip_suffix(" bytes")?;
@@ -75,6 +80,10 @@ mod tests {
             "noise\n\n{REPORT}1 bytes, data 2 bytes\nmore\n{REPORT}30 bytes, data 40 bytes\nabort"
         );
         let found = FailedAllocation { requested_bytes: 30, data_bytes: 40 };
+        assert_eq!(FailedAllocation::find_in(&text), Some(found));
+        let text = format!(
+            "{text}\nmemory allocation of 30 bytes failed\n{REPORT}9 bytes, data 9 bytes\n"
+        );
         assert_eq!(FailedAllocation::find_in(&text), Some(found));
         assert_eq!(FailedAllocation::find_in("nothing here"), None);
     }

@@ -142,12 +142,7 @@ fn locked(running: &Running) -> MutexGuard<'_, Option<Account>> {
 }
 
 /// Hears the parent's wishes and its end, and samples while nothing is said.
-fn listen(
-    mut stream: UnixStream,
-    works: &mpsc::Sender<Frame>,
-    running: &Running,
-    parent: &Parent,
-) {
+fn listen(mut stream: UnixStream, works: &mpsc::Sender<Frame>, running: &Running, parent: &Parent) {
     let mut inbox = Inbox::default();
     let timed = stream.set_read_timeout(Some(SAMPLE_INTERVAL));
     while timed.is_ok() {

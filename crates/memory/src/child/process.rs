@@ -69,7 +69,10 @@ pub struct Request {
 pub enum Event {
     Progress(Vec<u8>),
     /// Of its account.
-    Sample { current_bytes: u64, peak_bytes: u64 },
+    Sample {
+        current_bytes: u64,
+        peak_bytes: u64,
+    },
 }
 
 /// Why there is no result.
@@ -97,7 +100,7 @@ const RESIDENT_SLACK_BYTES: u64 = 16 * MB;
 /// A warm child that has grown by more is not kept.
 const WARM_GROWTH_BYTES: u64 = 16 * MB;
 /// What is remembered of a child's output.
-const OUTPUT_KEPT: usize = 8 * 1024;
+const OUTPUT_KEPT: usize = 64 * 1024;
 
 /// A child that is ready.
 #[derive(Debug)]
