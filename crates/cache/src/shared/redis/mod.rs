@@ -9,8 +9,6 @@ mod clean_up;
 mod keys;
 mod lease;
 mod look;
-#[cfg(test)]
-mod measure;
 mod reply;
 mod scripts;
 mod state;

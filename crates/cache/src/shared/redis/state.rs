@@ -17,7 +17,7 @@ fn describe(status: &Status, topology: &Topology) -> StoreState {
         let servers: Option<Vec<_>> = masters.iter().map(|master| master.server.as_ref()).collect();
         servers.filter(|all| !all.is_empty()).map(|all| all.into_iter().map(figure).sum())
     };
-    let errors = masters.iter().filter_map(|master| master.last_error.as_deref());
+    let mut errors = masters.iter().filter_map(|master| master.last_error.as_deref());
     StoreState {
         kind: "redis",
         connected: !masters.is_empty() && masters.iter().all(|master| master.connected),
@@ -28,7 +28,7 @@ fn describe(status: &Status, topology: &Topology) -> StoreState {
         evicted: sum(|server| server.evicted),
         reconnects: masters.iter().map(|master| master.reconnects).sum(),
         warnings: masters.iter().flat_map(|master| warnings(master, topology)).collect(),
-        last_error: status.topology_error.as_deref().or(errors.last()).map(str::to_owned),
+        last_error: status.topology_error.as_deref().or(errors.next_back()).map(str::to_owned),
     }
 }
 
