@@ -98,6 +98,7 @@ struct State {
     /// Accounts that limit themselves, as a cache does: their pages are not the jobs'.
     exempt: Vec<Account>,
     last_purge: Option<Instant>,
+    last_pump: Option<Instant>,
 }
 
 struct Waiter {
@@ -201,10 +202,10 @@ impl Budget {
         self.pump();
         let running = loop {
             // A place outlives its sender: only a grant or the clock ends this.
-            match self.0.clock.timeout(RECHECK, &mut granted).await {
+            match self.0.clock.timeout(self.recheck_interval(), &mut granted).await {
                 Ok(Ok(running)) => break running,
                 Ok(Err(_)) => return Err(Refused::LineFull),
-                Err(_) => self.pump(),
+                Err(_) => self.pump_if_due(),
             }
         };
         Ok(Admitted { place, running, kind: work.kind.to_owned() })
@@ -226,9 +227,22 @@ impl Budget {
         })
     }
 
+    /// Everybody who waits looks; the more there are, the less often each of them.
+    fn recheck_interval(&self) -> Duration {
+        RECHECK * (1 + u32::try_from(self.state().line.len() / 50).unwrap_or(u32::MAX))
+    }
+
+    fn pump_if_due(&self) {
+        let last = self.state().last_pump;
+        if last.is_none_or(|last| self.0.clock.now().since(last) >= RECHECK) {
+            self.pump();
+        }
+    }
+
     /// Admits all that fit.
     fn pump(&self) {
         process_scope(|| {
+            self.state().last_pump = Some(self.0.clock.now());
             while self.admit_what_fits() == Room::TooManyPages {
                 if !self.may_purge() {
                     break;

@@ -57,7 +57,7 @@ async fn a_child_works_and_the_next_work_finds_it_warm() {
     let tell = move |event| tells.lock().expect("nobody panics").push(event);
     let output = pool.run(request("echo", b"hello"), tell).await.expect("it works");
     assert_eq!(output, b"hello");
-    let told = told.lock().expect("nobody panics");
+    let told = told.lock().expect("nobody panics").clone();
     assert_eq!(told[0], Event::Progress(b"half".to_vec()));
     assert!(matches!(told[1], Event::Sample { .. }));
     assert_eq!(pool.warm_count(), 2);
