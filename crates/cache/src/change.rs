@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::{
     Tag, Tenant,
     cache::Cache,
-    key::{EntryKey, KeyError, Pattern, Resolved},
+    key::{EntryKey, KeyError},
     limits,
+    pattern::{Pattern, Resolved},
     shared::{Invalidate, Message, NewIds, StoreError},
     version::{Kind, Scope, VersionKey, changed_by, cut},
     widget::{Reading, ReadingError, Widget},

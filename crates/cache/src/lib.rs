@@ -169,7 +169,9 @@ mod laws;
 pub mod limits;
 mod local;
 mod node;
+mod pattern;
 mod read;
+mod search;
 mod shared;
 mod stats;
 mod tag;
@@ -177,6 +179,7 @@ mod tenant;
 mod ticket;
 mod typed;
 mod version;
+mod wait;
 mod widget;
 
 pub use advice::{Advice, Sample, advise};
@@ -186,8 +189,9 @@ pub use change::{ChangeError, ClearedBy, How, Subject};
 pub use entry::{Coding, EntryError, check_stored_entry};
 pub use explain::{Explanation, StampShown};
 pub use freshness::{Freshness, FreshnessError, RefreshAhead};
-pub use key::{Bucket, KeyError, KeyTemplate, Pattern};
+pub use key::{Bucket, KeyError, KeyTemplate};
 pub use laws::{Law, Laws};
+pub use pattern::Pattern;
 pub use read::Beginning;
 #[cfg(feature = "simulation")]
 pub use shared::simulated;

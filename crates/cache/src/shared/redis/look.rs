@@ -1,7 +1,7 @@
 //! The shared read: entries and versions in one wait, however many there are.
 //!
-//! Everything at one master goes there in one pipeline. Each entry is asked for before the
-//! versions it is compared with, so what happens in between can only make it look stale.
+//! Entries and versions of one slot are one `MGET`: nothing happens between them. What two masters
+//! say is not of one moment, but versions never return, so a mixture can only look stale.
 
 use std::collections::HashMap;
 
@@ -23,15 +23,18 @@ use crate::{
 impl RedisTier {
     pub(crate) async fn look(&self, at: &[LookUp]) -> Result<Vec<Look>, StoreError> {
         let plan = Plan::new(at, self.redis.options().is_cluster());
-        let pipelines: Vec<Pipeline> =
-            plan.questions.iter().map(|question| question.pipeline(&self.names)).collect();
-        let asked = plan.questions.iter().zip(&pipelines).map(|(question, pipeline)| async {
-            let answer = self.redis.query(question.route.as_bytes(), pipeline, Repeat::Safe).await;
-            let (values, link) = answer.map_err(|error| reply::error(&error))?;
-            question.read(values, &link).ok_or_else(|| reply::unexpected("a look"))
-        });
-        let mut answers = try_join_all(asked).await?;
+        let mut answers = match &plan.questions[..] {
+            [question] => vec![self.ask(question).await?],
+            questions => try_join_all(questions.iter().map(|question| self.ask(question))).await?,
+        };
         Ok(plan.places.iter().map(|place| place.pick(&mut answers)).collect())
+    }
+
+    async fn ask(&self, question: &Question<'_>) -> Result<Answers, StoreError> {
+        let pipeline = question.pipeline(&self.names);
+        let answer = self.redis.query(question.route.as_bytes(), &pipeline, Repeat::Safe).await;
+        let (values, link) = answer.map_err(|error| reply::error(&error))?;
+        question.read(values, &link).ok_or_else(|| reply::unexpected("a look"))
     }
 }
 
@@ -67,10 +70,11 @@ impl<'a> Plan<'a> {
         let mut questions = Questions { cluster, ..Questions::default() };
         let mut asked: HashMap<&str, Spot> = HashMap::new();
         let mut place = |look_up: &'a LookUp| {
-            let own = questions.to(look_up.entry.as_str());
+            let room = look_up.versions.len();
+            let own = questions.to(look_up.entry.as_str(), room);
             // What depends on nothing global does not need that master either.
             let global = match look_up.versions.iter().any(VersionKey::is_global) {
-                true => questions.to(GLOBAL),
+                true => questions.to(GLOBAL, room),
                 false => own,
             };
             let mut version = |key: &'a VersionKey| {
@@ -96,14 +100,15 @@ struct Questions<'a> {
 
 impl<'a> Questions<'a> {
     /// The question to the master of a key.
-    fn to(&mut self, route: &'a str) -> usize {
+    fn to(&mut self, route: &'a str, room: usize) -> usize {
         let next = self.list.len();
         let number = match self.cluster {
             true => *self.by_slot.entry(slot_of(route.as_bytes())).or_insert(next),
             false => 0,
         };
         if number == next {
-            self.list.push(Question { route, entries: Vec::new(), versions: Vec::new() });
+            let versions = Vec::with_capacity(room);
+            self.list.push(Question { route, entries: Vec::new(), versions });
         }
         number
     }
@@ -123,52 +128,45 @@ impl<'a> Questions<'a> {
 
 impl Question<'_> {
     fn pipeline(&self, names: &Namespace) -> Pipeline {
-        let mut pipeline = Pipeline::with_capacity(self.entries.len() + 2);
-        for entry in &self.entries {
-            pipeline.add_command(command("GET", &[names.key(entry.as_str())]));
-        }
-        if !self.versions.is_empty() {
-            let keys: Vec<Key<'_>> =
-                self.versions.iter().map(|version| names.key(version.as_str())).collect();
-            pipeline.add_command(command("MGET", &keys));
-        }
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.add_command(self.mget(names));
         if !self.entries.is_empty() {
-            pipeline.add_command(command("TIME", &[]));
+            pipeline.cmd("TIME");
         }
         pipeline
+    }
+
+    /// Written into room that fits: the hot path of a shared hit.
+    fn mget(&self, names: &Namespace) -> Cmd {
+        const NAME: &str = "MGET";
+        let entries = self.entries.iter().map(|entry| names.key(entry.as_str()));
+        let versions = self.versions.iter().map(|version| names.key(version.as_str()));
+        let keys = entries.chain(versions);
+        let bytes = NAME.len() + keys.clone().map(Key::len).sum::<usize>();
+        let mut command = Cmd::with_capacity(1 + self.entries.len() + self.versions.len(), bytes);
+        command.arg(NAME);
+        for key in keys {
+            command.arg(key);
+        }
+        command
     }
 
     /// `None` when the answers are not those to this question.
     fn read(&self, values: Vec<Value>, link: &Link) -> Option<Answers> {
         let mut values = values.into_iter();
-        let entries = values.by_ref().take(self.entries.len()).map(reply::bytes).collect();
-        let versions = match self.versions.is_empty() {
-            true => Vec::new(),
-            false => match values.next()? {
-                Value::Array(versions) if versions.len() == self.versions.len() => versions,
-                _ => return None,
-            },
+        let found = match values.next()? {
+            Value::Array(found) if found.len() == self.entries.len() + self.versions.len() => found,
+            _ => return None,
         };
-        let now_ms = match self.entries.is_empty() {
-            true => 0,
-            false => match values.next()? {
-                Value::Array(time) => reply::time_ms(&time)?,
-                _ => return None,
-            },
+        let mut found = found.into_iter();
+        let entries = found.by_ref().take(self.entries.len()).map(reply::bytes).collect();
+        let now_ms = match values.next() {
+            Some(Value::Array(time)) => reply::time_ms(&time)?,
+            None if self.entries.is_empty() => 0,
+            _ => return None,
         };
-        Some(Answers { entries, versions, now_ms, origin: reply::origin(link) })
+        Some(Answers { entries, versions: found.collect(), now_ms, origin: reply::origin(link) })
     }
-}
-
-/// Written into room that fits: the hot path of a shared hit.
-fn command(name: &str, keys: &[Key<'_>]) -> Cmd {
-    let bytes = name.len() + keys.iter().map(|key| key.len()).sum::<usize>();
-    let mut command = Cmd::with_capacity(1 + keys.len(), bytes);
-    command.arg(name);
-    for key in keys {
-        command.arg(*key);
-    }
-    command
 }
 
 /// What one master said.
@@ -220,15 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn one_master_is_asked_once_and_for_the_entry_first() {
+    fn one_master_is_asked_once_for_everything() {
         let at = [look_up("t", "x", "o")];
-        assert_eq!(sent(&at, false), ["GET n:{t}:e:x MGET n:{*}:v:a: n:{t}:v:b:o TIME"]);
+        assert_eq!(sent(&at, false), ["MGET n:{t}:e:x n:{*}:v:a: n:{t}:v:b:o TIME"]);
     }
 
     #[test]
     fn in_a_cluster_each_slot_is_asked_for_its_own() {
         let at = [look_up("t", "x", "o")];
-        assert_eq!(sent(&at, true), ["GET n:{t}:e:x MGET n:{t}:v:b:o TIME", "MGET n:{*}:v:a:"]);
+        assert_eq!(sent(&at, true), ["MGET n:{t}:e:x n:{t}:v:b:o TIME", "MGET n:{*}:v:a:"]);
     }
 
     #[test]
@@ -237,9 +235,9 @@ mod tests {
         assert_eq!(
             sent(&at, true),
             [
-                "GET n:{t}:e:x GET n:{t}:e:y MGET n:{t}:v:b:o TIME",
+                "MGET n:{t}:e:x n:{t}:e:y n:{t}:v:b:o TIME",
                 "MGET n:{*}:v:a:",
-                "GET n:{u}:e:x MGET n:{u}:v:b:o TIME",
+                "MGET n:{u}:e:x n:{u}:v:b:o TIME",
             ]
         );
     }

@@ -1,0 +1,223 @@
+//! What the leader of a flight does: look at the shared tier, and take the lease if there is
+//! nothing fresh.
+
+use std::{sync::Arc, time::Duration};
+
+use samovar_clock::Instant;
+
+use crate::{
+    answer::{Answer, ReadError, StaleBecause, State, Tier},
+    cache::Inner,
+    entry::commit_of,
+    flight::{Lead, Outcome},
+    judge::{Assessed, Standing},
+    limits,
+    shared::{Begin, Begun, LookUp, StoreError},
+    stats::Count,
+    ticket::{Prepared, Ticket},
+    version::Ids,
+    widget::Bound,
+};
+
+/// What a leader is after.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Want {
+    /// Any fresh value.
+    Value,
+    /// A successor of the entry with this commit.
+    Newer { than: u64 },
+    /// A new compute, whatever is there and whatever failed before.
+    Anew,
+}
+
+/// How the search of a leader ends.
+pub(crate) enum Led {
+    Done(Outcome),
+    Compute(Box<Ticket>),
+}
+
+/// How a search ends.
+enum Search {
+    Ended(Outcome),
+    Won(Prepared),
+}
+
+impl Inner {
+    /// Looks for a fresh value until there is one, or the lease to make one.
+    pub(crate) async fn lead(
+        self: Arc<Self>,
+        lead: Lead,
+        bound: Arc<Bound>,
+        want: Want,
+        started: Instant,
+    ) -> Led {
+        match self.search(&lead, &bound, want, started).await {
+            Search::Won(ticket) => Led::Compute(Box::new(ticket.into_ticket(self, lead, bound))),
+            Search::Ended(outcome) => {
+                lead.finish(outcome.clone());
+                Led::Done(outcome)
+            }
+        }
+    }
+
+    async fn search(
+        self: &Arc<Self>,
+        lead: &Lead,
+        bound: &Arc<Bound>,
+        want: Want,
+        started: Instant,
+    ) -> Search {
+        let flight = &*lead.flight;
+        let look_up = LookUp { entry: bound.key.clone(), versions: bound.versions.clone() };
+        // A store that takes its time is like one that is down, once patience is over.
+        if let Some(answer) = self.local_without_store(bound) {
+            flight.offer(answer, false);
+        }
+        loop {
+            let capture = self.node.cells.capture(&bound.versions);
+            let phase = flight.capture(capture.clone(), self.shared.trusts(&bound.key));
+            let sent_at = self.clock.now();
+            let look = match self.shared.look(std::slice::from_ref(&look_up)).await {
+                Ok(looks) => looks.into_iter().next().expect("one look for one question"),
+                Err(error) => return self.without_store(lead, bound, &error, started).await,
+            };
+            // Also of an entry that is not usable: what counts is whether it is still the same.
+            let seen = look.entry.as_deref().and_then(commit_of);
+            let assessed = self.assess(bound, look, &capture, sent_at);
+            let mut at_once = false;
+            if assessed.is_none() {
+                flight.withdraw();
+            }
+            if let Some(Assessed { entry, standing, keepable }) = assessed {
+                if keepable {
+                    lead.keep(|| self.node.local.insert(entry.clone()));
+                }
+                let answer = Answer {
+                    entry,
+                    state: State::Fresh,
+                    tier: Tier::Shared,
+                    stored: true,
+                    read_at: sent_at,
+                };
+                let wanted = match want {
+                    Want::Value => true,
+                    Want::Newer { than } => answer.entry.commit != than,
+                    Want::Anew => false,
+                };
+                match standing {
+                    Standing::Fresh if wanted => {
+                        return Search::Ended(Outcome::Answer(answer, phase));
+                    }
+                    Standing::Fresh => {}
+                    Standing::Spread if wanted && !bound.strict() => {
+                        let answer = answer.stale(StaleBecause::Spread);
+                        return Search::Ended(Outcome::Answer(answer, phase));
+                    }
+                    Standing::Spread => {}
+                    _ if bound.strict() => {}
+                    Standing::Old(because) => {
+                        at_once = want != Want::Anew;
+                        flight.offer(answer.stale(because), at_once);
+                    }
+                    Standing::Changed => {
+                        flight.offer(answer.stale(StaleBecause::Change), false);
+                    }
+                }
+            }
+
+            let capture = self.node.cells.capture(&bound.versions);
+            let phase = flight.capture(capture.clone(), self.shared.trusts(&bound.key));
+            let sent_at = self.clock.now();
+            let token = self.random.id();
+            let fresh_ids = || Ids { change: self.random.id(), clear: self.random.id() };
+            let begin = Begin {
+                at: look_up.clone(),
+                token,
+                node: self.node.id,
+                lease: self.settings.lease,
+                seen,
+                fresh: bound.versions.iter().map(|_| fresh_ids()).collect(),
+                keep: self.keep_versions(bound),
+                force: want == Want::Anew,
+            };
+            match self.shared.begin(begin).await {
+                Ok(Begun::Won(won)) => {
+                    bound.row.count(Count::LeasesWon);
+                    let lease = Some((token, won, capture));
+                    return Search::Won(Prepared { phase, sent_at, lease });
+                }
+                Ok(Begun::Changed) => {}
+                Ok(Begun::BackOff(back_off)) => {
+                    return Search::Ended(Outcome::Failed(ReadError::BackingOff {
+                        error: back_off.error,
+                        failures: back_off.failures,
+                        retry_after: back_off.left,
+                    }));
+                }
+                Ok(Begun::Busy { left }) => {
+                    // Who refreshes has nobody waiting for it; whoever holds the lease will do.
+                    if at_once || matches!(want, Want::Newer { .. }) {
+                        return Search::Ended(Outcome::Again);
+                    }
+                    bound.row.count(Count::LeaseWaits);
+                    let rest = (started + bound.deadline).since(self.clock.now());
+                    if rest.is_zero() {
+                        return Search::Ended(Outcome::Again);
+                    }
+                    let nap = left.max(Duration::from_millis(1)).min(limits::LEASE_POLL).min(rest);
+                    let _ = self.clock.timeout(nap, flight.released.notified()).await;
+                }
+                Err(error) => {
+                    if matches!(error, StoreError::Unanswered(_)) {
+                        self.release_behind(bound, token);
+                    }
+                    return self.without_store(lead, bound, &error, started).await;
+                }
+            }
+        }
+    }
+
+    /// The store cannot be asked: an old value if there is one, else straight from the source,
+    /// few at a time.
+    async fn without_store(
+        self: &Arc<Self>,
+        lead: &Lead,
+        bound: &Arc<Bound>,
+        error: &StoreError,
+        started: Instant,
+    ) -> Search {
+        tracing::debug!(key = bound.key.shown(), %error, "reading without the store");
+        if let Some(answer) = self.local_without_store(bound) {
+            let phase = lead.flight.capture(Default::default(), None);
+            return Search::Ended(Outcome::Answer(answer, phase));
+        }
+        let now = self.clock.now();
+        let rest = (started + bound.deadline).since(now);
+        match self.clock.timeout(rest, self.unstored.acquire()).await {
+            // The compute is limited by the tickets that hold one; they give it back when dropped.
+            Ok(Ok(permit)) => {
+                permit.forget();
+                bound.row.count(Count::Unstored);
+                let phase = lead.flight.capture(Default::default(), None);
+                Search::Won(Prepared { phase, sent_at: self.clock.now(), lease: None })
+            }
+            _ => Search::Ended(Outcome::Failed(error.clone().into())),
+        }
+    }
+
+    /// What may be served, marked stale, while the store cannot be asked.
+    fn local_without_store(&self, bound: &Bound) -> Option<Answer> {
+        let read_at = self.clock.now();
+        let entry = self.node.local.get(bound.key.as_str())?;
+        let usable = !bound.strict() && entry.may_serve_stale(read_at);
+        let state = State::Stale(StaleBecause::StoreDown);
+        usable.then_some(Answer { entry, state, tier: Tier::Local, stored: true, read_at })
+    }
+
+    /// How long the versions of a reading must live to outlive its entry.
+    pub(crate) fn keep_versions(&self, bound: &Bound) -> Duration {
+        let freshness = &bound.widget.0.freshness;
+        let compute = bound.widget.0.compute_limit + self.settings.lease;
+        freshness.ttl + freshness.grace + compute + limits::VERSION_MARGIN
+    }
+}
