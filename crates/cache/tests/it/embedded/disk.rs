@@ -8,8 +8,7 @@ use super::*;
 const LIMIT: u64 = 2 << 20;
 
 async fn small(home: &Home) -> Cache {
-    let mut settings = Settings::default();
-    settings.disk = LIMIT;
+    let settings = Settings { disk: LIMIT, ..Settings::default() };
     home.builder().settings(settings).open(home.path()).await.expect("opens")
 }
 

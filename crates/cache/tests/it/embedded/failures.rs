@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Mutex};
 
-use samovar_cache::Beginning;
+use samovar_cache::{Beginning, Settings};
 use samovar_clock::Spawner;
 
 use super::*;
@@ -57,8 +57,7 @@ async fn who_asks_for_a_recomputation_does_not_wait_for_the_back_off() {
 #[tokio::test]
 async fn a_value_beyond_the_value_limit_is_refused_by_name() {
     let home = Home::new();
-    let mut settings = samovar_cache::Settings::default();
-    settings.value_limit = 1000;
+    let settings = Settings { value_limit: 1000, ..Settings::default() };
     let cache = home.builder().settings(settings).open(home.path()).await.expect("opens");
     let revenue = Wanted::revenue(&cache);
     let compute = || async { Ok::<_, &str>(vec![b'x'; 1001]) };
