@@ -54,13 +54,15 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
 }
 
 fn invitation(address: SocketAddr) -> String {
+    let tags = r#"{"tenant":"north","tags":["orders"]}"#;
     format!(
-        "listening on http://{address}\n\
-         \n\
-         Try, in another terminal, the first two calls twice:\n\
-         \n  curl -i 'http://{address}/v1/widgets/sales_by_channel?tenant=north'\
-         \n  curl -i 'http://{address}/v1/widgets/top_products?tenant=north&channel=web'\
-         \n  curl --json '{{\"tenant\":\"north\",\"tags\":[\"orders\"]}}' http://{address}/v1/invalidate\n"
+        "listening on http://{address}\n\n\
+         Computed once, from memory the second time:\n\
+         \x20 curl -i 'http://{address}/v1/widgets/sales_by_channel?tenant=north'\n\
+         With a parameter:\n\
+         \x20 curl -i 'http://{address}/v1/widgets/top_products?tenant=north&channel=web'\n\
+         Orders have changed: what depends on them is computed anew when it is read.\n\
+         \x20 curl --json '{tags}' http://{address}/v1/invalidate\n"
     )
 }
 

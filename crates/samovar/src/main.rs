@@ -7,7 +7,7 @@ mod failure;
 mod serve;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
     time::Duration,
 };
@@ -29,8 +29,7 @@ const THREADS_LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    log_to_stderr();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -39,6 +38,15 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// `RUST_LOG` says what; standard output belongs to what the commands answer.
+fn log_to_stderr() {
+    let quiet = || EnvFilter::new("info,rusqlite_migration=warn");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| quiet());
+    let colours = io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    log.with_writer(io::stderr).init();
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {

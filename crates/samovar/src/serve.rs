@@ -32,8 +32,9 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
 pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
     config.catalogue()?;
-    let widgets = config.definitions.widgets.len();
-    print(&format!("{}: nothing wrong with {widgets} widgets", config.file.display()))
+    let (file, count) = (config.file.display(), config.definitions.widgets.len());
+    let plural = if count == 1 { "" } else { "s" };
+    print(&format!("{file}: nothing wrong with {count} widget{plural}"))
 }
 
 /// Serves until a signal, and leaves the store in good order however that ends. `announce` says

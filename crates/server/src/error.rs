@@ -8,17 +8,24 @@ use axum::{
     response::{IntoResponse, Json, Response},
 };
 use samovar_engine::{ChangeError, ChangeFailure, ReadError, ReadFailure};
-use serde_json::json;
+use serde::Serialize;
 
 /// `{"error":{"code","message","hint","field"}}` with its status. Codes do not change.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct ApiError {
+    #[serde(skip)]
     status: StatusCode,
     code: &'static str,
     message: String,
     hint: Option<String>,
     field: Option<String>,
+    #[serde(skip)]
     retry_after: Option<Duration>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a ApiError,
 }
 
 impl ApiError {
@@ -51,13 +58,11 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, message, hint, field, retry_after } = self;
-        if status.is_server_error() {
-            tracing::warn!(code, %message, "a request failed");
+        if self.status.is_server_error() {
+            tracing::warn!(code = self.code, message = self.message, "a request failed");
         }
-        let error = json!({ "code": code, "message": message, "hint": hint, "field": field });
-        let mut response = (status, Json(json!({ "error": error }))).into_response();
-        if let Some(wait) = retry_after {
+        let mut response = (self.status, Json(Body { error: &self })).into_response();
+        if let Some(wait) = self.retry_after {
             // Whole seconds, and never before the time has come.
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             if let Ok(value) = HeaderValue::try_from(seconds.to_string()) {

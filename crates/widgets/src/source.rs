@@ -54,6 +54,11 @@ impl Source {
         Ok(source)
     }
 
+    /// The same on every machine that was given the same definitions.
+    pub fn path_as_written(&self) -> &Path {
+        &self.0.definition.path.value
+    }
+
     /// Prepares a widget's query: it is one SELECT over tables that exist, and uses the parameters
     /// that the widget declares.
     pub fn check(&self, widget: &WidgetDefinition) -> Vec<Problem> {

@@ -5,5 +5,6 @@ mod demo;
 mod endings;
 mod http;
 mod readings;
+mod readme;
 mod shop;
 mod stores;
