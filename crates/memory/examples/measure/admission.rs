@@ -16,7 +16,8 @@ const PIECES: usize = 200;
 const BUDGET: u64 = 256 * MB;
 
 pub(super) fn one_run() -> String {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build();
     runtime.expect("it starts").block_on(admit_all())
 }
 

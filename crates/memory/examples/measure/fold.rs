@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use super::{cpu_ns, run, spread};
 
-const PAIRS: usize = 11;
+const PAIRS: usize = 21;
 const ROWS: usize = 20_000;
-const PASSES: usize = 5;
+const PASSES: usize = 20;
 
 #[derive(Deserialize)]
 struct Order {

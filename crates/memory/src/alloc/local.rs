@@ -45,20 +45,25 @@ enum Stage {
 
 struct Local {
     current: Cell<&'static Ledger>,
+    /// Untold charges of the current ledger, which needs no claim: its account is borrowed. Or
+    /// [`WATCHED`].
+    home: Cell<i64>,
+    /// Untold charges of others.
     slots: [Slot; SLOTS],
-    /// Zero sends each charge the slow way: before the thread's end is watched, and after it came.
-    batch: Cell<u64>,
     stage: Cell<Stage>,
     /// Calls of the allocator that went the slow way.
     slow_calls: Cell<u64>,
 }
 
+/// No charge is kept, and the next goes the slow way: it is beyond every batch.
+const WATCHED: i64 = i64::MIN / 4;
+
 thread_local! {
     static LOCAL: Local = const {
         Local {
             current: Cell::new(&PROCESS),
+            home: Cell::new(WATCHED),
             slots: [const { Slot { ledger: Cell::new(None), delta: Cell::new(0) } }; SLOTS],
-            batch: Cell::new(0),
             stage: Cell::new(Stage::New),
             slow_calls: Cell::new(0),
         }
@@ -71,8 +76,9 @@ struct End;
 impl Drop for End {
     fn drop(&mut self) {
         LOCAL.with(|local| {
-            local.batch.set(0);
             local.stage.set(Stage::Ended);
+            local.flush_home();
+            local.home.set(WATCHED);
             local.slots.iter().for_each(Slot::release);
         });
     }
@@ -81,58 +87,53 @@ impl Drop for End {
 /// Adds `delta` to what is held for `ledger`.
 #[inline]
 pub(crate) fn charge(ledger: &'static Ledger, delta: i64) {
-    LOCAL.with(|local| local.charge(ledger, delta));
+    LOCAL.with(|local| {
+        if std::ptr::eq(ledger, local.current.get()) {
+            local.charge_home(delta);
+        } else {
+            local.charge_other(ledger, delta);
+        }
+    });
 }
 
 /// Charges the account the thread works for, and returns its ledger for the block's header.
 #[inline]
 pub(crate) fn charge_current(delta: i64) -> &'static Ledger {
     LOCAL.with(|local| {
-        let ledger = local.current.get();
-        local.charge(ledger, delta);
-        ledger
+        local.charge_home(delta);
+        local.current.get()
     })
 }
 
 impl Local {
     #[inline]
-    fn slot(&self, ledger: &'static Ledger) -> &Slot {
-        let line = std::ptr::from_ref(ledger).addr() / align_of::<Ledger>();
-        &self.slots[line % SLOTS]
-    }
-
-    #[inline]
-    fn charge(&self, ledger: &'static Ledger, delta: i64) {
-        let slot = self.slot(ledger);
-        if slot.ledger.get().is_some_and(|kept| std::ptr::eq(kept, ledger)) {
-            let sum = slot.delta.get() + delta;
-            if sum.unsigned_abs() < self.batch.get() {
-                slot.delta.set(sum);
-                return;
-            }
+    fn charge_home(&self, delta: i64) {
+        let sum = self.home.get() + delta;
+        if sum.unsigned_abs() < BATCH_BYTES.unsigned_abs() {
+            self.home.set(sum);
+        } else {
+            self.charge_home_slowly(delta);
         }
-        self.charge_slowly(ledger, delta);
     }
 
     #[cold]
     #[inline(never)]
-    fn charge_slowly(&self, ledger: &'static Ledger, delta: i64) {
-        self.slow_calls.set(self.slow_calls.get() + 1);
-        match self.stage.get() {
-            Stage::Ended => {
-                // Claimed, so that the ledger cannot be taken for quiet between two frees.
-                ledger.claim();
-                ledger.flush(delta);
-                ledger.release();
-                return;
-            }
-            Stage::New => {
-                // Before the destructor is registered, which may come back here.
-                self.stage.set(Stage::Flushing);
-                self.batch.set(BATCH_BYTES.unsigned_abs());
-                END.with(|_| ());
-            }
-            Stage::Flushing => {}
+    fn charge_home_slowly(&self, delta: i64) {
+        let ledger = self.current.get();
+        if self.begin(ledger, delta) == Stage::Ended {
+            return;
+        }
+        let kept = if self.home.get() == WATCHED { 0 } else { self.home.get() };
+        self.home.set(kept + delta);
+        if self.home.get().unsigned_abs() >= BATCH_BYTES.unsigned_abs() {
+            self.flush_home();
+        }
+    }
+
+    #[inline(never)]
+    fn charge_other(&self, ledger: &'static Ledger, delta: i64) {
+        if self.stage.get() != Stage::Flushing && self.begin(ledger, delta) == Stage::Ended {
+            return;
         }
         let slot = self.slot(ledger);
         if !slot.ledger.get().is_some_and(|kept| std::ptr::eq(kept, ledger)) {
@@ -142,8 +143,68 @@ impl Local {
         }
         let sum = slot.delta.get() + delta;
         slot.delta.set(sum);
-        if sum.unsigned_abs() >= self.batch.get() {
+        if sum.unsigned_abs() >= BATCH_BYTES.unsigned_abs() {
             slot.flush(ledger);
+        }
+    }
+
+    /// Sees to it that the thread's end is watched. After the end, charges at once.
+    fn begin(&self, ledger: &'static Ledger, delta: i64) -> Stage {
+        self.slow_calls.set(self.slow_calls.get() + 1);
+        match self.stage.get() {
+            Stage::Ended => {
+                // Claimed, so that the ledger cannot be taken for quiet between two frees.
+                ledger.claim();
+                ledger.flush(delta);
+                ledger.release();
+            }
+            Stage::New => {
+                // Before the destructor is registered, which may come back here.
+                self.stage.set(Stage::Flushing);
+                END.with(|_| ());
+            }
+            Stage::Flushing => {}
+        }
+        self.stage.get()
+    }
+
+    fn slot(&self, ledger: &'static Ledger) -> &Slot {
+        let line = std::ptr::from_ref(ledger).addr() / align_of::<Ledger>();
+        &self.slots[line % SLOTS]
+    }
+
+    fn flush_home(&self) {
+        let kept = self.home.get();
+        if kept != WATCHED && kept != 0 {
+            self.home.set(0);
+            self.current.get().flush(kept);
+        }
+    }
+
+    /// What was kept for the former ledger waits in a slot: it is the process's as a rule, and
+    /// telling that from every thread at every scope would be a fight over one cache line.
+    fn enter(&self, ledger: &'static Ledger) -> &'static Ledger {
+        let former = self.current.get();
+        let kept = self.home.get();
+        if kept != WATCHED && kept != 0 && !std::ptr::eq(former, ledger) {
+            self.home.set(0);
+            self.charge_other(former, kept);
+        }
+        self.current.replace(ledger)
+    }
+
+    fn leave(&self, to: &'static Ledger) {
+        let left = self.current.get();
+        if std::ptr::eq(left, to) {
+            return;
+        }
+        self.flush_home();
+        self.current.set(to);
+        if !std::ptr::eq(left, &raw const PROCESS) {
+            let slot = self.slot(left);
+            if slot.ledger.get().is_some_and(|kept| std::ptr::eq(kept, left)) {
+                slot.release();
+            }
         }
     }
 }
@@ -153,26 +214,11 @@ pub(crate) fn within<T>(ledger: &'static Ledger, work: impl FnOnce() -> T) -> T 
     struct Back(&'static Ledger);
     impl Drop for Back {
         fn drop(&mut self) {
-            LOCAL.with(|local| {
-                let left = local.current.replace(self.0);
-                if !std::ptr::eq(left, self.0) && !std::ptr::eq(left, &raw const PROCESS) {
-                    local.forget(left);
-                }
-            });
+            LOCAL.with(|local| local.leave(self.0));
         }
     }
-    let _back = Back(LOCAL.with(|local| local.current.replace(ledger)));
+    let _back = Back(LOCAL.with(|local| local.enter(ledger)));
     work()
-}
-
-impl Local {
-    /// Tells the ledger what this thread kept for it, and keeps nothing more.
-    fn forget(&self, ledger: &'static Ledger) {
-        let slot = self.slot(ledger);
-        if slot.ledger.get().is_some_and(|kept| std::ptr::eq(kept, ledger)) {
-            slot.release();
-        }
-    }
 }
 
 /// The ledger the thread works for.
@@ -183,6 +229,9 @@ pub(crate) fn current() -> &'static Ledger {
 /// Tells one ledger what this thread kept for it.
 pub(crate) fn flush(ledger: &'static Ledger) {
     LOCAL.with(|local| {
+        if std::ptr::eq(ledger, local.current.get()) {
+            local.flush_home();
+        }
         let slot = local.slot(ledger);
         if slot.ledger.get().is_some_and(|kept| std::ptr::eq(kept, ledger)) {
             slot.flush(ledger);
@@ -192,20 +241,19 @@ pub(crate) fn flush(ledger: &'static Ledger) {
 
 /// Tells all ledgers what this thread kept for them.
 pub(crate) fn flush_all() {
-    LOCAL.with(|local| local.slots.iter().for_each(Slot::release));
+    LOCAL.with(|local| {
+        local.flush_home();
+        local.slots.iter().for_each(Slot::release);
+    });
 }
 
 /// Whether `work` made a call of the metering allocator on this thread.
 pub(crate) fn sees_allocator_in(work: impl FnOnce()) -> bool {
     LOCAL.with(|local| {
-        let (batch, calls) = (local.batch.get(), local.slow_calls.get());
-        // Calls take the slow way meanwhile, where they are counted.
-        local.batch.set(0);
+        let calls = local.slow_calls.get();
+        local.flush_home();
+        local.home.set(WATCHED);
         work();
-        let seen = local.slow_calls.get() != calls;
-        if local.stage.get() != Stage::Flushing || batch != 0 {
-            local.batch.set(batch);
-        }
-        seen
+        local.slow_calls.get() != calls
     })
 }

@@ -18,7 +18,7 @@ use samovar_clock::{Clock, Instant};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    Account, Class, Usage,
+    Account, Class, MB, Usage,
     account::process_scope,
     alerts::{Alert, Alerts},
     history::History,
@@ -32,8 +32,8 @@ pub use pressure::Pressure;
 
 /// How long what waits goes without asking again by itself: pages go back without anybody telling.
 const RECHECK: Duration = Duration::from_millis(100);
-/// Pages are asked back at most this often.
-const PURGE_INTERVAL: Duration = Duration::from_millis(200);
+/// Fewer free pages are not worth to be asked back.
+const WORTH_A_PURGE_BYTES: u64 = 8 * MB;
 
 /// Where the process's RSS comes from.
 #[derive(Debug, Clone, Default)]
@@ -97,7 +97,6 @@ struct State {
     running: BTreeMap<u64, Running>,
     /// Accounts that limit themselves, as a cache does: their pages are not the jobs'.
     exempt: Vec<Account>,
-    last_purge: Option<Instant>,
     last_pump: Option<Instant>,
 }
 
@@ -243,24 +242,26 @@ impl Budget {
     fn pump(&self) {
         process_scope(|| {
             self.state().last_pump = Some(self.0.clock.now());
-            while self.admit_what_fits() == Room::TooManyPages {
-                if !self.may_purge() {
-                    break;
-                }
+            let mut room = self.admit_what_fits(false);
+            if room == Room::TooManyPages && has_free_pages() {
                 crate::purge();
+                room = self.admit_what_fits(false);
+            }
+            if room == Room::TooManyPages {
+                self.admit_what_fits(true);
             }
         });
     }
 
-    fn admit_what_fits(&self) -> Room {
+    /// With nothing running there is nothing to wait for: then pages of others do not stop the
+    /// `last_resort`, so that jobs go one by one at worst.
+    fn admit_what_fits(&self, last_resort: bool) -> Room {
         let total = self.0.total_bytes;
         let mut state = self.state();
         loop {
             let load = self.load(&state);
-            let is_idle = state.running.is_empty();
-            // With nothing running there is nothing to wait for: pages of others do not stop the
-            // last piece, so that jobs go one by one at worst.
-            let fits = |need| is_idle || load.room_for(need, total) == Room::Enough;
+            let must_fit = last_resort && state.running.is_empty();
+            let fits = |need| must_fit || load.room_for(need, total) == Room::Enough;
             let Some((ticket, need_bytes)) = state.line.next(fits) else {
                 self.signal(&load);
                 let pages_only = |need| load.room_for(need, total) == Room::TooManyPages;
@@ -274,16 +275,6 @@ impl Budget {
                 state.running.insert(ticket, running);
             }
         }
-    }
-
-    fn may_purge(&self) -> bool {
-        let now = self.0.clock.now();
-        let mut state = self.state();
-        let may = state.last_purge.is_none_or(|last| now.since(last) >= PURGE_INTERVAL);
-        if may {
-            state.last_purge = Some(now);
-        }
-        may
     }
 
     fn load(&self, state: &State) -> Load {
@@ -359,6 +350,11 @@ impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Budget").field(&self.usage()).finish()
     }
+}
+
+fn has_free_pages() -> bool {
+    let figures = crate::AllocatorFigures::read();
+    figures.resident_bytes.saturating_sub(figures.allocated_bytes) >= WORTH_A_PURGE_BYTES
 }
 
 /// A place in the line or among those that run; given up when dropped.
