@@ -93,8 +93,10 @@ pub enum Failure {
 const TICK: Duration = Duration::from_millis(20);
 /// How long a child may take to start.
 const START_TICKS: u32 = 1500;
-/// What the allocator keeps beside the blocks it gives out: its own tables, pages half used.
+/// What the allocator maps beside the blocks it gives out: its own tables in steps of 2 MB, pages
+/// half used. Work that steps is to be stopped by its account, before this.
 const SLACK_PERCENT: u64 = 6;
+const SLACK_BYTES: u64 = 8 * MB;
 /// Code and files that are mapped while work runs are resident, too.
 const RESIDENT_SLACK_BYTES: u64 = 16 * MB;
 /// A warm child that has grown by more is not kept.
@@ -244,7 +246,7 @@ impl Process {
     /// The limit on mapped data, set from here: the child need not be trusted to, and a warm one
     /// gets another for each piece of work.
     fn set_limits(&self, limit_bytes: u64) -> io::Result<u64> {
-        let with_slack = limit_bytes + limit_bytes / 100 * SLACK_PERCENT;
+        let with_slack = limit_bytes + limit_bytes / 100 * SLACK_PERCENT + SLACK_BYTES;
         let data = self.idle.data_bytes + with_slack;
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let limit = Rlimit { current: Some(data), maximum: None };
