@@ -187,7 +187,7 @@ pub use answer::{Answer, ReadError, StaleBecause, State, Tier, Value};
 pub use cache::{Builder, Cache, LocalState, OpenError, Settings};
 pub use change::{ChangeError, ClearedBy, How, Subject};
 pub use entry::{Coding, EntryError, check_stored_entry};
-pub use explain::{Explanation, StampShown};
+pub use explain::{Explanation, StampShown, StoredShown};
 pub use freshness::{Freshness, FreshnessError, RefreshAhead};
 pub use key::{Bucket, KeyError, KeyTemplate};
 pub use laws::{Law, Laws};
