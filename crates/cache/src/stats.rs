@@ -325,15 +325,16 @@ mod tests {
     #[test]
     fn health_is_half_hits_a_third_speed_and_a_fifth_errors() {
         let targets = HealthTargets::default();
-        let mut good = Counters { local_hits: 99, misses: 1, ..Counters::default() };
-        good.read_latency[0] = 100;
-        assert_eq!(Health::of(&good, targets).map(|health| health.score.round()), Some(100.0));
-        let failing = Counters { errors: 1, ..good.clone() };
-        assert_eq!(Health::of(&failing, targets).map(|health| health.score.round()), Some(80.0));
-        let mut slow = good.clone();
-        slow.read_latency = Latency::default();
-        slow.read_latency[11] = 100; // all in the bucket up to 500 ms
-        assert_eq!(Health::of(&slow, targets).map(|health| health.score.round()), Some(70.0));
+        let score = |counters: &Counters| Health::of(counters, targets).map(|it| it.score.round());
+        let mut counters = Counters { local_hits: 99, misses: 1, ..Counters::default() };
+        counters.read_latency[0] = 100;
+        assert_eq!(score(&counters), Some(100.0));
+        counters.errors = 1;
+        assert_eq!(score(&counters), Some(80.0));
+        counters.errors = 0;
+        counters.read_latency = Latency::default();
+        counters.read_latency[11] = 100; // all in the bucket up to 500 ms
+        assert_eq!(score(&counters), Some(70.0));
         assert_eq!(Health::of(&Counters::default(), targets), None);
     }
 

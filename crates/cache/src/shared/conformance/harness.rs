@@ -275,7 +275,7 @@ impl Peer {
 }
 
 impl Heard {
-    fn listener(self: Arc<Self>) -> Arc<dyn Fn(&[u8]) + Send + Sync> {
+    fn listener(self: Arc<Self>) -> samovar_store::redis::OnMessage {
         Arc::new(move |payload| {
             let message = Message::decode(payload).expect("readable");
             let mut messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
