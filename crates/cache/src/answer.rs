@@ -39,7 +39,7 @@ pub enum StaleBecause {
     Spread,
     /// The store was replaced or restarted: it cannot vouch for the value any more.
     Incarnation,
-    /// The store cannot be asked, or does not answer within the reader's patience.
+    /// The store cannot be asked.
     StoreDown,
 }
 

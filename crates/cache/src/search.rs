@@ -69,10 +69,6 @@ impl Inner {
     ) -> Search {
         let flight = &*lead.flight;
         let look_up = LookUp { entry: bound.key.clone(), versions: bound.versions.clone() };
-        // A store that takes its time is like one that is down, once patience is over.
-        if let Some(answer) = self.local_without_store(bound) {
-            flight.offer(answer, false);
-        }
         loop {
             let capture = self.node.cells.capture(&bound.versions);
             let phase = flight.capture(capture.clone(), self.shared.trusts(&bound.key));
