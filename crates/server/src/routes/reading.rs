@@ -27,15 +27,17 @@ pub(super) async fn get(
     respond(&answer, &headers)
 }
 
-/// One `tenant`; a second one stays among the parameters, where it is unknown.
 fn take_tenant(params: &mut Vec<(String, String)>) -> Result<String, ApiError> {
-    let position = params.iter().position(|(name, _)| name == "tenant").ok_or_else(|| {
-        let status = StatusCode::BAD_REQUEST;
-        ApiError::new(status, "missing_tenant", "the tenant is missing")
-            .field("tenant")
-            .hint("say whose reading it is: ?tenant=ID")
-    })?;
-    Ok(params.remove(position).1)
+    let refused = |code, message: &str| {
+        let error = ApiError::new(StatusCode::BAD_REQUEST, code, message);
+        error.field("tenant").hint("say whose reading it is: ?tenant=ID")
+    };
+    let mut tenants = params.extract_if(.., |(name, _)| name == "tenant").map(|(_, id)| id);
+    match (tenants.next(), tenants.next()) {
+        (Some(id), None) => Ok(id),
+        (None, _) => Err(refused("missing_tenant", "the tenant is missing")),
+        (Some(_), Some(_)) => Err(refused("repeated_param", "the tenant is given twice")),
+    }
 }
 
 fn respond(answer: &Answer, request: &HeaderMap) -> Result<Response, ApiError> {
