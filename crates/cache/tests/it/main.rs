@@ -3,4 +3,3 @@
 mod corpus;
 mod embedded;
 mod freshness;
-mod redis_races;
