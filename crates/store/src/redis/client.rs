@@ -114,7 +114,10 @@ impl Redis {
     /// Sends a pipeline, all of whose keys are in the slot of `key`, and returns the answers in the
     /// order of the commands together with the link they came over. Usually one network wait.
     ///
-    /// Commands that were redirected or turned away are sent again, alone: each is executed once.
+    /// Commands that were redirected or turned away are sent again, alone: each is executed once,
+    /// but for a `PUBLISH` behind them, which follows them again. Whatever else must be done in
+    /// order is a script.
+    ///
     /// When answers came over more than one link, the one returned is an ended stand-in with an
     /// incarnation of its own.
     pub async fn query(

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::redis::{Cmd, Pipeline, Value};
+use ::redis::{Arg, Cmd, Pipeline, Value};
 
 use super::{
     address::Address,
@@ -69,6 +69,9 @@ struct Rest<'a> {
     slot: u16,
     attempts: u32,
     pause: Backoff,
+    /// The commands that only publish. They follow whatever is sent again, on the same connection:
+    /// a message must not stay ahead of the change that it tells of.
+    messages: Vec<usize>,
 }
 
 /// Where a command goes next.
@@ -90,7 +93,10 @@ struct Pending {
 impl<'a> Rest<'a> {
     fn new(shared: &'a Arc<Shared>, request: &'a Request<'a>, slot: u16, attempts: u32) -> Self {
         let pauses = (shared.options.retry_pause, Duration::from_secs(1));
-        Self { shared, request, slot, attempts, pause: Backoff::new(pauses) }
+        let commands = request.pipeline.cmd_iter().enumerate();
+        let messages = commands.filter(|(_, command)| publishes(command)).map(|(index, _)| index);
+        let messages = messages.collect();
+        Self { shared, request, slot, attempts, pause: Backoff::new(pauses), messages }
     }
 
     async fn finish(
@@ -108,6 +114,7 @@ impl<'a> Rest<'a> {
             let via = first.via.clone();
             let (now, later) = waiting.into_iter().partition(|pending| pending.via == via);
             waiting = later;
+            let now = self.with_messages(now, &via);
             link = match &via {
                 Via::Owner => self.shared.link_to_slot(self.slot).await?,
                 Via::Asking(address) => self.shared.link_to(address).await?,
@@ -115,7 +122,21 @@ impl<'a> Rest<'a> {
             let again = self.send(&mut values, now, &link, &mut only).await?;
             waiting.extend(again);
         }
-        Ok((values, only.unwrap_or(link)))
+        match reply::first_error(&values) {
+            Some((index, error)) => Err(link.refused(index, error)),
+            None => Ok((values, only.unwrap_or(link))),
+        }
+    }
+
+    fn with_messages(&self, mut now: Vec<Pending>, via: &Via) -> Vec<Pending> {
+        let first = now.iter().map(|pending| pending.index).min().unwrap_or(0);
+        for &index in self.messages.iter().filter(|index| **index > first) {
+            if now.iter().all(|pending| pending.index != index) {
+                now.push(Pending { index, via: via.clone(), load: false });
+            }
+        }
+        now.sort_unstable_by_key(|pending| pending.index);
+        now
     }
 
     /// Sends commands again, puts their answers into place, and returns those still not done.
@@ -172,7 +193,10 @@ impl<'a> Rest<'a> {
         let mut wait = false;
         for mut pending in sent {
             let Value::ServerError(error) = &values[pending.index] else {
-                self.came_over(link, only);
+                // Whoever passed a message on has said nothing about a key.
+                if !self.messages.contains(&pending.index) {
+                    self.came_over(link, only);
+                }
                 continue;
             };
             link.note(error);
@@ -199,7 +223,8 @@ impl<'a> Rest<'a> {
                 Turn::UnknownScript if pending.index < self.request.scripts.len() => {
                     pending.load = true;
                 }
-                _ => return Err(link.refused(pending.index, error)),
+                // Reported when the other commands are done.
+                _ => continue,
             }
             if !self.has_attempts() {
                 return Err(QueryError::TurnedAway {
@@ -236,4 +261,8 @@ impl<'a> Rest<'a> {
     fn may_repeat(&self) -> bool {
         self.request.repeat == Repeat::Safe && self.has_attempts()
     }
+}
+
+fn publishes(command: &Cmd) -> bool {
+    matches!(command.args_iter().next(), Some(Arg::Simple(name)) if name.eq_ignore_ascii_case(b"PUBLISH"))
 }

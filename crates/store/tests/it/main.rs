@@ -5,3 +5,4 @@ mod redis;
 mod redis_cluster;
 mod redis_sentinel;
 mod redis_single;
+mod redis_trust;

@@ -1,7 +1,7 @@
 //! What the tests against Redis share.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -91,5 +91,56 @@ impl Inbox {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Holds messages up while it is closed.
+pub(crate) struct Gate {
+    open: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Gate {
+    pub(crate) fn opened() -> Arc<Self> {
+        Arc::new(Self { open: Mutex::new(true), moved: Condvar::new() })
+    }
+
+    pub(crate) fn closed() -> Arc<Self> {
+        Arc::new(Self { open: Mutex::new(false), moved: Condvar::new() })
+    }
+
+    /// Blocks the task, but no other one: for runtimes of several threads.
+    pub(crate) fn pass(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if *open {
+            return;
+        }
+        tokio::task::block_in_place(|| {
+            drop(
+                self.moved.wait_while(open, |open| !*open).unwrap_or_else(PoisonError::into_inner),
+            );
+        });
+    }
+
+    pub(crate) fn open(&self) {
+        self.set(true);
+    }
+
+    pub(crate) fn close(&self) {
+        self.set(false);
+    }
+
+    fn set(&self, open: bool) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open;
+        self.moved.notify_all();
+    }
+}
+
+/// A test that fails must not leave a thread behind that waits for ever.
+pub(crate) struct OpenOnDrop(pub(crate) Arc<Gate>);
+
+impl Drop for OpenOnDrop {
+    fn drop(&mut self) {
+        self.0.open();
     }
 }

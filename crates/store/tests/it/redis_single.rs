@@ -1,16 +1,14 @@
 //! One server: what a link promises, and what ends it.
 
-use std::{
-    sync::{Arc, Condvar, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use samovar_clock::{Clock, Random, Spawner};
 use samovar_store::redis::{Lost, QueryError, Redis, Repeat, Script, Unavailable, Value, pipe};
 use samovar_testkit::{Direction, Proxy, RedisServer, wait};
 
 use crate::redis::{
-    Inbox, LIMIT, bulk, connect, connect_with, get, holds, options, set, start, trusted, until,
+    Gate, Inbox, LIMIT, OpenOnDrop, bulk, connect, connect_with, get, holds, options, set, start,
+    trusted, until,
 };
 
 #[tokio::test]
@@ -143,42 +141,14 @@ async fn trust_lapses_in_a_black_hole_and_needs_a_new_heartbeat() {
     assert!(!holds(&link), "what came late revives nothing");
 }
 
-/// Opens when told to.
-#[derive(Default)]
-struct Gate {
-    open: Mutex<bool>,
-    moved: Condvar,
-}
-
-impl Gate {
-    fn pass(&self) {
-        let open = self.open.lock().expect("no panic");
-        drop(self.moved.wait_while(open, |open| !*open).expect("no panic"));
-    }
-
-    fn open(&self) {
-        *self.open.lock().expect("no panic") = true;
-        self.moved.notify_all();
-    }
-}
-
-/// A test that fails must not leave a thread behind that waits for ever.
-struct OpenOnDrop(Arc<Gate>);
-
-impl Drop for OpenOnDrop {
-    fn drop(&mut self) {
-        self.0.open();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_heartbeat_counts_only_after_the_messages_before_it() {
     let server = RedisServer::start().expect("a server");
-    let (gate, inbox) = (Arc::new(Gate::default()), Inbox::default());
+    let (gate, inbox) = (Gate::closed(), Inbox::default());
     let on_message = {
         let (gate, deliver) = (gate.clone(), inbox.on_message());
         Arc::new(move |payload: &[u8]| {
-            tokio::task::block_in_place(|| gate.pass());
+            gate.pass();
             deliver(payload);
         })
     };
