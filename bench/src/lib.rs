@@ -27,3 +27,8 @@ pub mod shared_hit;
 pub mod stampede;
 pub mod table;
 pub mod waits;
+
+use std::time::Duration;
+
+/// How long anything is waited for.
+const LIMIT: Duration = Duration::from_secs(60);

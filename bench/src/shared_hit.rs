@@ -1,17 +1,18 @@
 //! A hit in the shared tier on Redis against a bare `GET` of the same stored bytes.
 //!
 //! Both go through redis-rs' `MultiplexedConnection`, on one runtime, to one server, and take turns
-//! operation by operation. The widget is strict, so that each of its reads asks the shared tier.
+//! operation by operation. The reader is a process that has just come up: its local tier is empty,
+//! and each reading is read once.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use redis::{Value, aio::MultiplexedConnection};
-use samovar_cache::{Cache, Definition, Freshness, Reading, Tag, Tenant, Tier, Widget};
-use samovar_testkit::RedisServer;
+use samovar_cache::{Answer, Cache, Definition, Freshness, Reading, Tag, Tenant, Tier, Widget};
+use samovar_testkit::{RedisServer, wait};
 use tokio::runtime::Runtime;
 
 use crate::{
-    deck,
+    LIMIT, deck,
     measure::{ROUNDS, Samples, StopWatch, quantile},
     table::{self, Table},
 };
@@ -23,10 +24,11 @@ pub fn run() -> Result<()> {
     table::title(
         "Shared hit on Redis",
         &format!(
-            "A strict widget, which asks Redis on each read, against a `GET` of the same stored \
-             bytes over the same kind of connection; payloads that do not compress. µs: the median \
-             of {ROUNDS} rounds, each the median of {READS_PER_SAMPLE} reads, contestants in turn \
-             read by read. Ratios to `GET`, round by round: median (least-most)."
+            "Readings that the local tier does not hold, against a `GET` of the same stored bytes \
+             over the same kind of connection; payloads that do not compress. A strict widget asks \
+             for its versions too, on every read. µs: the median of {ROUNDS} rounds, each the \
+             median of {READS_PER_SAMPLE} reads, contestants in turn read by read. Ratios to \
+             `GET`, round by round: median (least-most)."
         ),
     );
     let server = RedisServer::start()?;
@@ -36,7 +38,6 @@ pub fn run() -> Result<()> {
 }
 
 async fn compare_all(server: &RedisServer) -> Result<()> {
-    let cache = Cache::builder().connect(&server.url()).await?;
     let client = redis::Client::open(server.url())?;
     let mut bare = client.get_multiplexed_async_connection().await?;
     let table = Table::begin(&[
@@ -45,127 +46,161 @@ async fn compare_all(server: &RedisServer) -> Result<()> {
         "GET",
         "get_or_compute",
         "get_many of one",
+        "strict",
         "get_or_compute / GET",
         "get_many / GET",
+        "strict / GET",
     ]);
     for tags in [0, 4, 16] {
         for bytes in SIZES {
-            let strict = Strict::fill(&cache, server, tags, bytes).await?;
-            let [get, one, many] = strict.compare(&mut bare).await?;
-            table.row(&[
-                tags.to_string(),
-                (bytes >> 10).to_string(),
-                format!("{:.1}", get.median() / 1e3),
-                format!("{:.1}", one.median() / 1e3),
-                format!("{:.1}", many.median() / 1e3),
-                one.ratio_to(&get).to_string(),
-                many.ratio_to(&get).to_string(),
-            ]);
+            let [get, one, many, strict] = compare(server, &mut bare, tags, bytes).await?;
+            let mut row = vec![tags.to_string(), (bytes >> 10).to_string()];
+            row.extend([&get, &one, &many, &strict].map(|s| format!("{:.1}", s.median() / 1e3)));
+            row.extend([&one, &many, &strict].map(|samples| samples.ratio_to(&get).to_string()));
+            table.row(&row);
         }
     }
-    cache.close().await;
     Ok(())
 }
 
-/// One reading of a widget that is never answered locally.
-pub(crate) struct Strict {
-    cache: Cache,
-    widget: Widget,
+async fn compare(
+    server: &RedisServer,
+    bare: &mut MultiplexedConnection,
+    tags: usize,
+    bytes: usize,
+) -> Result<[Samples; 4]> {
+    server.command(&["FLUSHALL"])?;
+    let filler = Cache::builder().connect(&server.url()).await?;
+    let readings = Readings::new(&filler, tags, bytes)?;
+    let stored = readings.fill(&filler, server).await?;
+    filler.close().await;
+    let mut rounds: [Samples; 4] = Default::default();
+    for round in 0..=ROUNDS {
+        let cache = Cache::builder().connect(&server.url()).await?;
+        let readings = Readings::new(&cache, tags, bytes)?;
+        readings.settle(&cache).await?;
+        let mut samples: [Vec<f64>; 4] = Default::default();
+        for number in 0..READS_PER_SAMPLE {
+            let watch = StopWatch::start();
+            get(bare, &stored[number], bytes).await?;
+            samples[0].push(watch.nanos());
+            let watch = StopWatch::start();
+            readings.hit(&cache, Kind::Plain, number).await?;
+            samples[1].push(watch.nanos());
+            let watch = StopWatch::start();
+            readings.hit_many(&cache, READS_PER_SAMPLE + number).await?;
+            samples[2].push(watch.nanos());
+            let watch = StopWatch::start();
+            readings.hit(&cache, Kind::Strict, number).await?;
+            samples[3].push(watch.nanos());
+        }
+        if round > 0 {
+            for (samples, rounds) in samples.iter().zip(&mut rounds) {
+                rounds.push(quantile(samples, 0.5));
+            }
+        }
+        cache.close().await;
+    }
+    Ok(rounds)
+}
+
+async fn get(bare: &mut MultiplexedConnection, key: &str, bytes: usize) -> Result<()> {
+    let value = redis::cmd("GET").arg(key).query_async(bare).await?;
+    let Value::BulkString(stored) = value else { anyhow::bail!("{value:?}") };
+    ensure!(stored.len() > bytes, "another entry");
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Plain,
+    /// Never answered locally.
+    Strict,
+}
+
+/// Readings of two widgets of one tenant, with the same tags.
+pub(crate) struct Readings {
+    plain: Widget,
+    strict: Widget,
     tenant: Tenant,
     tags: Vec<Tag>,
     payload: Bytes,
-    stored_as: String,
+    numbers: Vec<String>,
 }
 
-impl Strict {
-    pub(crate) async fn fill(
-        cache: &Cache,
-        server: &RedisServer,
-        tags: usize,
-        bytes: usize,
-    ) -> Result<Self> {
-        let mut strict = Self::new(cache, tags, bytes)?;
-        let shown = strict.read().await?;
-        let keys = server.command(&["KEYS", &format!("*:e:{shown}")])?;
-        let [key] = keys.items() else { anyhow::bail!("not one key but {keys:?}") };
-        strict.stored_as = key.text();
-        let stored = server.command(&["GET", &strict.stored_as])?;
-        ensure!(stored.bytes().ends_with(&strict.payload), "stored otherwise than it was made");
-        Ok(strict)
-    }
+/// The reading that only makes the versions known.
+const LAST: usize = 2 * READS_PER_SAMPLE;
 
+impl Readings {
     pub(crate) fn new(cache: &Cache, tags: usize, bytes: usize) -> Result<Self> {
-        let name = format!("strict_{tags}_{bytes}");
         let freshness = Freshness::built_in("daily").context("a built-in class")?;
-        let widget = cache.declare(Definition::new(&name).freshness(freshness).strict())?;
+        let definition = |name: &str| Definition::new(name).freshness(freshness.clone());
         let tags = (0..tags).map(|number| Tag::new(&format!("campaign/{number}")));
         Ok(Self {
-            cache: cache.clone(),
-            widget,
+            plain: cache.declare(definition("plain"))?,
+            strict: cache.declare(definition("strict").strict())?,
             tenant: Tenant::new("brand")?,
             tags: tags.collect::<Result<_, _>>()?,
             payload: deck::payload(bytes as u64, bytes),
-            stored_as: String::new(),
+            numbers: (0..=LAST).map(|number| number.to_string()).collect(),
         })
     }
 
-    fn reading(&self) -> Reading<'_> {
-        self.widget.reading(&self.tenant).params(&[("day", "2026-11-19")]).tags(&self.tags)
+    /// Stores all readings; returns the keys under which the plain ones are.
+    async fn fill(&self, cache: &Cache, server: &RedisServer) -> Result<Vec<String>> {
+        let mut shown = Vec::new();
+        for number in 0..=LAST {
+            shown.push(self.read(cache, Kind::Plain, number).await?.key().to_owned());
+            if number < READS_PER_SAMPLE {
+                self.read(cache, Kind::Strict, number).await?;
+            }
+        }
+        let keys = server.command(&["KEYS", &format!("*:e:{}", shown[0])])?;
+        let [key] = keys.items() else { anyhow::bail!("not one key but {keys:?}") };
+        let key = key.text();
+        let prefix = key.strip_suffix(&shown[0]).context("it ends with the key as shown")?;
+        Ok(shown.iter().map(|shown| format!("{prefix}{shown}")).collect())
     }
 
-    /// One read that asks the shared tier; returns the key as shown.
-    pub(crate) async fn read(&self) -> Result<String> {
+    /// Waits until what this process has read is answered from its local tier: its link to the
+    /// server is trusted from then on.
+    pub(crate) async fn settle(&self, cache: &Cache) -> Result<()> {
+        let settled = || async {
+            let answer = self.read(cache, Kind::Plain, LAST).await.ok()?;
+            (answer.tier() == Tier::Local).then_some(())
+        };
+        Ok(wait::until_async(LIMIT, "a trusted link", settled).await?)
+    }
+
+    /// One read, which computes what is not there.
+    pub(crate) async fn read(&self, cache: &Cache, kind: Kind, number: usize) -> Result<Answer> {
         let payload = self.payload.clone();
         let compute = move || async move { Ok::<_, std::convert::Infallible>(payload) };
-        let answer = self.cache.get_or_compute(&self.reading(), compute).await?;
-        Ok(answer.key().to_owned())
+        let widget = match kind {
+            Kind::Plain => &self.plain,
+            Kind::Strict => &self.strict,
+        };
+        let params = [("day", self.numbers[number].as_str())];
+        Ok(cache.get_or_compute(&self.reading(widget, &params), compute).await?)
     }
 
-    /// A read that must find the value.
-    pub(crate) async fn hit(&self) -> Result<()> {
-        let compute = || async { Err::<Bytes, _>("it should be stored") };
-        let answer = self.cache.get_or_compute(&self.reading(), compute).await?;
+    /// A read that must find the value in the shared tier.
+    pub(crate) async fn hit(&self, cache: &Cache, kind: Kind, number: usize) -> Result<()> {
+        let answer = self.read(cache, kind, number).await?;
         ensure!(answer.tier() == Tier::Shared, "{answer:?}");
         ensure!(answer.stored_bytes().0.len() == self.payload.len(), "{answer:?}");
         Ok(())
     }
 
-    async fn hit_many(&self) -> Result<()> {
-        let answers = self.cache.get_many(&[self.reading()]).await?;
+    async fn hit_many(&self, cache: &Cache, number: usize) -> Result<()> {
+        let params = [("day", self.numbers[number].as_str())];
+        let answers = cache.get_many(&[self.reading(&self.plain, &params)]).await?;
         let answer = answers.first().and_then(Option::as_ref).context("no answer")?;
         ensure!(answer.stored_bytes().0.len() == self.payload.len(), "{answer:?}");
         Ok(())
     }
 
-    async fn bare(&self, connection: &mut MultiplexedConnection) -> Result<()> {
-        let value = redis::cmd("GET").arg(&self.stored_as).query_async(connection).await?;
-        let Value::BulkString(stored) = value else { anyhow::bail!("{value:?}") };
-        ensure!(stored.len() > self.payload.len(), "another entry");
-        Ok(())
-    }
-
-    async fn compare(&self, connection: &mut MultiplexedConnection) -> Result<[Samples; 3]> {
-        let mut samples: [Vec<f64>; 3] = Default::default();
-        let mut rounds: [Samples; 3] = Default::default();
-        for round in 0..=ROUNDS {
-            for _ in 0..READS_PER_SAMPLE {
-                let watch = StopWatch::start();
-                self.bare(connection).await?;
-                samples[0].push(watch.nanos());
-                let watch = StopWatch::start();
-                self.hit().await?;
-                samples[1].push(watch.nanos());
-                let watch = StopWatch::start();
-                self.hit_many().await?;
-                samples[2].push(watch.nanos());
-            }
-            for (samples, rounds) in samples.iter_mut().zip(&mut rounds) {
-                if round > 0 {
-                    rounds.push(quantile(samples, 0.5));
-                }
-                samples.clear();
-            }
-        }
-        Ok(rounds)
+    fn reading<'a>(&'a self, widget: &'a Widget, params: &'a [(&'a str, &'a str)]) -> Reading<'a> {
+        widget.reading(&self.tenant).params(params).tags(&self.tags)
     }
 }

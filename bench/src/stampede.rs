@@ -17,7 +17,7 @@ use samovar_testkit::{Process, RedisServer, process};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::{
-    child,
+    LIMIT, child,
     measure::StopWatch,
     table::{self, Table},
 };
@@ -30,7 +30,6 @@ const TASKS: usize = 10_000;
 const COUNTER: &str = "computes";
 /// Long enough for every reader to come while the first one computes.
 const COMPUTE: Duration = Duration::from_millis(200);
-const LIMIT: Duration = Duration::from_secs(60);
 
 pub fn run() -> Result<()> {
     table::title(

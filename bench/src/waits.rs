@@ -8,7 +8,7 @@ use samovar_testkit::{Direction, Proxy, RedisCluster, RedisServer, proxy::Waits}
 use tokio::runtime::Runtime;
 
 use crate::{
-    shared_hit::Strict,
+    shared_hit::{Kind, Readings},
     table::{self, Table},
 };
 
@@ -20,10 +20,10 @@ pub fn run() -> Result<()> {
     table::title(
         "Network waits per shared hit",
         &format!(
-            "Strict reads with 4 tags, {READS} of each kind, counted at proxies: requests that \
-             travel at the same time are one wait. Heartbeats pass the same proxies: one that \
-             falls into a read counts as a second wait, one that is under way when a read begins \
-             hides its wait."
+            "Reads with 4 tags that the local tier cannot answer, {READS} of each kind, counted at \
+             proxies: requests that travel at the same time are one wait. Heartbeats pass the same \
+             proxies: one that falls into a read counts as a second wait, one that is under way \
+             when a read begins hides its wait."
         ),
     );
     let runtime = Runtime::new()?;
@@ -36,20 +36,32 @@ pub fn run() -> Result<()> {
     }
     let addresses: Vec<String> = cluster.addresses().iter().map(ToString::to_string).collect();
     let cluster_url = format!("redis+cluster://{}", addresses.join(","));
-    let table = Table::begin(&["Redis", "reads", "median", "reads by number of waits"]);
-    table.row(&runtime.block_on(row("single", &proxy.redis_url(), proxy.waits()))?);
-    table.row(&runtime.block_on(row("Cluster", &cluster_url, cluster.waits()))?);
+    let table = Table::begin(&["Redis", "widget", "reads", "median", "reads by number of waits"]);
+    for (name, url, waits) in [
+        ("single", &proxy.redis_url(), proxy.waits()),
+        ("Cluster", &cluster_url, cluster.waits()),
+    ] {
+        for kind in [Kind::Plain, Kind::Strict] {
+            table.row(&runtime.block_on(row(name, kind, url, waits))?);
+        }
+    }
     Ok(())
 }
 
-async fn row(name: &str, url: &str, waits: &Waits) -> Result<Vec<String>> {
+async fn row(name: &str, kind: Kind, url: &str, waits: &Waits) -> Result<Vec<String>> {
+    let filler = Cache::builder().connect(url).await?;
+    let readings = Readings::new(&filler, 4, 1024)?;
+    for number in 0..READS {
+        readings.read(&filler, kind, number).await?;
+    }
+    filler.close().await;
     let cache = Cache::builder().connect(url).await?;
-    let strict = Strict::new(&cache, 4, 1024)?;
-    strict.read().await?;
+    let readings = Readings::new(&cache, 4, 1024)?;
+    readings.settle(&cache).await?;
     let mut by_waits: BTreeMap<u64, usize> = BTreeMap::new();
-    for _ in 0..READS {
+    for number in 0..READS {
         let before = waits.count();
-        strict.hit().await?;
+        readings.hit(&cache, kind, number).await?;
         *by_waits.entry(waits.count() - before).or_default() += 1;
     }
     cache.close().await;
@@ -57,5 +69,6 @@ async fn row(name: &str, url: &str, waits: &Waits) -> Result<Vec<String>> {
     let median = reads.nth(READS / 2).unwrap_or_default();
     let counted: Vec<String> =
         by_waits.iter().map(|(waits, reads)| format!("{waits}: {reads}")).collect();
-    Ok(vec![name.to_owned(), READS.to_string(), median.to_string(), counted.join(", ")])
+    let kind = format!("{kind:?}").to_lowercase();
+    Ok(vec![name.to_owned(), kind, READS.to_string(), median.to_string(), counted.join(", ")])
 }

@@ -376,7 +376,7 @@ impl Inner {
     }
 
     pub(crate) fn bind(&self, reading: &Reading<'_>) -> Result<Arc<Bound>, ReadingError> {
-        reading.bind(&self.clock, &self.rows).map(Arc::new)
+        reading.bind(&self.clock, &self.rows, &self.node.cells).map(Arc::new)
     }
 }
 

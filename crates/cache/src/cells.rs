@@ -11,29 +11,59 @@ use std::sync::{
 
 use foldhash::fast::SeedableRandomState;
 use quick_cache::{Lifecycle, OptionsBuilder, UnitWeighter, sync::Cache as Table};
+use samovar_store::Trust;
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::version::{Ids, VersionKey};
+use crate::{
+    entry::Stamp,
+    laws::{Law, Laws},
+    shared::{Origin, Origins},
+    version::{Ids, VersionKey},
+};
 
+/// One version, as this node knows it.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    /// Starts at 1, so that 0 never equals it.
+    key: VersionKey,
+    /// What a stamp knows the version by.
+    hash: u64,
+    /// Starts at 1, so that 0 never equals it; `DEAD` once it has left the table.
     step: AtomicU64,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     known: Option<Ids>,
     /// The store said that there is no such version, which counts as cleared.
     missing: bool,
-    /// Dropped from the table: no message reaches it any more.
-    dead: bool,
+    /// The listener to the master that said what is known, if nothing was heard since: as long as
+    /// it is trusted, asking again would say the same.
+    vouched: Option<Arc<Trust>>,
 }
 
+impl State {
+    fn is_vouched(&self, origin: &Origin, laws: Laws) -> bool {
+        self.vouched.as_ref().is_some_and(|listener| {
+            Arc::ptr_eq(listener, &origin.trust) || !laws.hold(Law::NewLinksKnowNothing)
+        })
+    }
+}
+
+/// The step of a cell that no message reaches any more.
+const DEAD: u64 = u64::MAX;
+
 impl Cell {
-    fn new() -> Self {
-        let state = State { known: None, missing: false, dead: false };
-        Self { step: AtomicU64::new(1), state: Mutex::new(state) }
+    fn new(key: VersionKey, hash: u64) -> Self {
+        Self { key, hash, step: AtomicU64::new(1), state: Mutex::default() }
+    }
+
+    pub(crate) fn key(&self) -> &VersionKey {
+        &self.key
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
     }
 
     #[inline]
@@ -45,7 +75,16 @@ impl Cell {
     /// is known here. Of a dead cell nothing is known: a clearing may have passed it by.
     pub(crate) fn may_be_cleared(&self, clear: u64) -> bool {
         let state = self.state();
-        state.dead || state.missing || state.known.is_some_and(|ids| ids.clear != clear)
+        let other = state.known.is_some_and(|ids| ids.clear != clear);
+        other || state.missing || self.step() == DEAD
+    }
+
+    /// The step at which the stamp holds, if the listener to its master vouches for it.
+    fn vouches_for(&self, stamp: &Stamp, origin: &Origin, laws: Laws) -> Option<u64> {
+        let state = self.state();
+        let same = state.known == Some(Ids { change: stamp.change, clear: stamp.clear })
+            && stamp.incarnation == origin.incarnation;
+        (same && state.is_vouched(origin, laws)).then(|| self.step())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -54,6 +93,30 @@ impl Cell {
 
     fn advance(&self) {
         self.step.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// The versions a reading depends on, each once, in an order that is the same everywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dependencies(Arc<[Arc<Cell>]>);
+
+impl Dependencies {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Cell> {
+        self.0.iter().map(|cell| &**cell)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn keys(&self) -> Arc<[VersionKey]> {
+        self.iter().map(|cell| cell.key.clone()).collect()
+    }
+
+    /// Whether these stamps are of these versions.
+    pub(crate) fn fit(&self, stamps: &[Stamp]) -> bool {
+        let pairs = || stamps.iter().zip(self.iter());
+        stamps.len() == self.len() && pairs().all(|(stamp, cell)| stamp.key_hash == cell.hash)
     }
 }
 
@@ -75,8 +138,10 @@ impl Lifecycle<VersionKey, Arc<Cell>> for KillOnEviction {
     type RequestState = ();
 
     fn on_evict(&self, _: &mut (), _: VersionKey, cell: Arc<Cell>) {
-        cell.state().dead = true;
-        cell.advance();
+        let mut state = cell.state();
+        state.vouched = None;
+        cell.step.store(DEAD, Ordering::Release);
+        drop(state);
         self.moves.fetch_add(1, Ordering::AcqRel);
     }
 }
@@ -102,15 +167,46 @@ impl Cells {
         self.table.len()
     }
 
-    /// Remembers the steps of these versions, to be called before a question about them is sent:
-    /// an answer that something overtook is then recognised.
-    pub(crate) fn capture(&self, keys: &[VersionKey]) -> Capture {
-        Capture(keys.iter().map(|key| self.cell(key)).map(|cell| (cell.step(), cell)).collect())
+    /// The cells of the versions that `names` tells its listener, some of them perhaps twice.
+    pub(crate) fn depend(&self, names: impl FnOnce(&mut dyn FnMut(&str))) -> Dependencies {
+        let mut cells: Vec<Arc<Cell>> = Vec::with_capacity(32);
+        names(&mut |name| {
+            let hash = xxh3_64(name.as_bytes());
+            let same = |cell: &Arc<Cell>| cell.hash == hash && cell.key.as_str() == name;
+            if !cells.iter().any(same) {
+                cells.push(self.cell(name, hash));
+            }
+        });
+        cells.sort_unstable_by(|a, b| a.hash.cmp(&b.hash).then_with(|| a.key.cmp(&b.key)));
+        Dependencies(cells.into())
     }
 
-    fn cell(&self, key: &VersionKey) -> Arc<Cell> {
-        let make = || Ok::<_, std::convert::Infallible>(Arc::new(Cell::new()));
-        match self.table.get_or_insert_with(key, make) {
+    /// Remembers the steps of these versions, to be called before a question about them is sent:
+    /// an answer that something overtook is then recognised.
+    pub(crate) fn capture(&self, dependencies: &Dependencies) -> Capture {
+        let steps: Arc<[u64]> = dependencies.iter().map(Cell::step).collect();
+        if !steps.contains(&DEAD) {
+            return Capture { cells: dependencies.clone(), steps };
+        }
+        // News of a version goes to the cell that is in the table now.
+        let living = |cell: &Arc<Cell>| match cell.step() {
+            DEAD => self.cell(cell.key.as_str(), cell.hash),
+            _ => cell.clone(),
+        };
+        let cells = Dependencies(dependencies.0.iter().map(living).collect());
+        // One that dies right now is at a step that nothing holds at.
+        let alive = |cell: &Cell| if cell.step() == DEAD { 0 } else { cell.step() };
+        let steps = cells.iter().map(alive).collect();
+        Capture { cells, steps }
+    }
+
+    fn cell(&self, name: &str, hash: u64) -> Arc<Cell> {
+        if let Some(cell) = self.table.get(name) {
+            return cell;
+        }
+        let key = VersionKey::from_stored(name);
+        let make = || Ok::<_, std::convert::Infallible>(Arc::new(Cell::new(key.clone(), hash)));
+        match self.table.get_or_insert_with(&key, make) {
             Ok(cell) => cell,
             Err(never) => match never {},
         }
@@ -120,40 +216,52 @@ impl Cells {
     pub(crate) fn changed(&self, key: &str, change: u64, clear: Option<u64>) {
         let Some(cell) = self.table.peek(key) else { return };
         let mut state = cell.state();
-        if state.known.is_some_and(|known| known.change == change) {
+        if cell.step() == DEAD || state.known.is_some_and(|known| known.change == change) {
             return; // heard before: from the bus and from the reply
         }
         state.missing &= clear.is_none();
         let clear = clear.or(state.known.map(|known| known.clear));
         state.known = clear.map(|clear| Ids { change, clear });
+        // News may be told twice and out of order: it says that something changed, not to what.
+        state.vouched = None;
         cell.advance();
         drop(state);
         self.moves.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Takes in what the store said about the captured versions. Returns for each the step at
-    /// which it holds, or 0 where something newer was heard since the question was sent.
-    pub(crate) fn observe(&self, capture: &Capture, said: &[Option<Ids>]) -> Vec<u64> {
+    /// which it holds, or 0 where anything was heard since the question was sent: even if it was
+    /// the same, something newer may have been heard before it. `origins` vouch for it; without
+    /// them, nobody does.
+    pub(crate) fn observe(
+        &self,
+        capture: &Capture,
+        said: &[Option<Ids>],
+        origins: Option<&Origins>,
+    ) -> Vec<u64> {
         let mut moved = false;
-        let steps = capture.0.iter().zip(said).map(|((since, cell), ids)| {
+        let steps = capture.iter().zip(said).map(|((cell, since), ids)| {
             let mut state = cell.state();
-            if state.dead {
+            if cell.step() != since {
                 return 0;
             }
-            if ids.is_some() && state.known == *ids {
-                return cell.step();
+            if state.known != *ids {
+                // A version that was known and reads otherwise has changed without our hearing it.
+                if state.known.is_some() {
+                    cell.advance();
+                    moved = true;
+                }
+                state.known = *ids;
+                state.vouched = None;
             }
-            if cell.step() != *since {
-                return 0;
-            }
-            // A version that was known and reads otherwise has changed without our hearing it.
-            if state.known.is_some() {
-                cell.advance();
-                moved = true;
-            }
-            state.known = *ids;
             state.missing = ids.is_none();
-            if ids.is_some() { cell.step() } else { 0 }
+            if ids.is_none() {
+                return 0;
+            }
+            if let Some(origins) = origins {
+                state.vouched = Some(origins.of(&cell.key).trust.clone());
+            }
+            cell.step()
         });
         let steps = steps.collect();
         if moved {
@@ -164,16 +272,49 @@ impl Cells {
 }
 
 /// Cells and the steps they were at.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Capture(Vec<(u64, Arc<Cell>)>);
+#[derive(Debug, Clone)]
+pub(crate) struct Capture {
+    cells: Dependencies,
+    steps: Arc<[u64]>,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self { cells: Dependencies::default(), steps: Arc::new([]) }
+    }
+}
 
 impl Capture {
     pub(crate) fn unmoved(&self) -> bool {
-        self.0.iter().all(|(step, cell)| cell.step() == *step)
+        self.iter().all(|(cell, step)| cell.step() == step)
     }
 
-    pub(crate) fn cells(&self) -> impl Iterator<Item = &Arc<Cell>> {
-        self.0.iter().map(|(_, cell)| cell)
+    pub(crate) fn cells(&self) -> &Dependencies {
+        &self.cells
+    }
+
+    /// Whether the listeners to these masters vouch for all versions: while they are trusted, the
+    /// masters need not be asked.
+    pub(crate) fn vouched(&self, origins: &Origins, laws: Laws) -> bool {
+        self.cells.iter().all(|cell| cell.state().is_vouched(origins.of(&cell.key), laws))
+    }
+
+    /// The steps at which these stamps hold, if the listeners vouch for all of them.
+    pub(crate) fn vouch_for(
+        &self,
+        stamps: &[Stamp],
+        origins: &Origins,
+        laws: Laws,
+    ) -> Option<Vec<u64>> {
+        let pairs = self.cells.iter().zip(stamps);
+        let step = |(cell, stamp): (&Cell, &Stamp)| {
+            cell.vouches_for(stamp, origins.of(&cell.key), laws)
+        };
+        pairs.map(step).collect()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Cell, u64)> {
+        self.cells.iter().zip(self.steps.iter().copied())
     }
 }
 
@@ -188,63 +329,137 @@ mod tests {
         Cells::new(capacity, crate::local::hasher(1))
     }
 
-    fn key(name: &str) -> [VersionKey; 1] {
-        [VersionKey::from_stored(name)]
+    fn on(cells: &Cells, name: &str) -> Dependencies {
+        cells.depend(|depend| depend(name))
+    }
+
+    fn origins() -> Origins {
+        let origin = || Origin { incarnation: 7, trust: Arc::new(Trust::forever()) };
+        Origins { tenant: origin(), global: origin() }
+    }
+
+    /// Whether the one version is vouched for with these ids.
+    fn vouches(capture: &Capture, ids: Ids, origins: &Origins) -> bool {
+        let Ids { change, clear } = ids;
+        let stamp = Stamp { key_hash: 0, change, clear, incarnation: 7 };
+        capture.vouch_for(&[stamp], origins, Laws::default()).is_some()
+    }
+
+    #[test]
+    fn dependencies_are_each_there_once_and_in_one_order() {
+        let cells = cells(100);
+        let one = cells.depend(|depend| ["a", "b", "a", "c"].into_iter().for_each(depend));
+        let other = cells.depend(|depend| ["c", "b", "a"].into_iter().for_each(depend));
+        assert_eq!(one.len(), 3);
+        assert_eq!(one.keys(), other.keys());
+        let stamp = |cell: &Cell| Stamp { key_hash: cell.hash, change: 1, clear: 1, incarnation: 1 };
+        let mut stamps: Vec<Stamp> = one.iter().map(stamp).collect();
+        assert!(other.fit(&stamps));
+        stamps.swap(0, 1);
+        assert!(!other.fit(&stamps));
+        assert!(!other.fit(&stamps[..2]));
     }
 
     #[test]
     fn a_reply_that_was_overtaken_by_news_is_not_believed() {
         let cells = cells(100);
-        let capture = cells.capture(&key("k"));
+        let capture = cells.capture(&on(&cells, "k"));
         cells.changed("k", NEW.change, Some(NEW.clear));
-        assert_eq!(cells.observe(&capture, &[Some(OLD)]), [0]);
+        assert_eq!(cells.observe(&capture, &[Some(OLD)], None), [0]);
         assert!(!capture.unmoved());
-        assert_ne!(cells.observe(&capture, &[Some(NEW)]), [0], "the same news by reply");
+    }
+
+    /// News is told once by the bus and once by the reply to whoever made the change, in any
+    /// order: what was heard last is not what happened last.
+    #[test]
+    fn a_reply_is_not_believed_because_late_news_says_the_same() {
+        let cells = cells(100);
+        let capture = cells.capture(&on(&cells, "k"));
+        cells.changed("k", NEW.change, Some(NEW.clear));
+        cells.changed("k", 3, Some(NEW.clear));
+        cells.changed("k", NEW.change, Some(NEW.clear));
+        assert_eq!(cells.observe(&capture, &[Some(NEW)], None), [0], "it is at 3");
     }
 
     #[test]
     fn a_change_that_was_only_seen_by_asking_steps_the_cell_too() {
         let cells = cells(100);
-        let first = cells.capture(&key("k"));
-        let step = cells.observe(&first, &[Some(OLD)])[0];
-        let second = cells.capture(&key("k"));
+        let first = cells.capture(&on(&cells, "k"));
+        let step = cells.observe(&first, &[Some(OLD)], None)[0];
+        let second = cells.capture(&on(&cells, "k"));
         let moves = cells.moves();
-        assert_ne!(cells.observe(&second, &[Some(NEW)])[0], step);
+        assert_ne!(cells.observe(&second, &[Some(NEW)], None)[0], step);
         assert_ne!(cells.moves(), moves);
-        assert_eq!(cells.observe(&first, &[Some(OLD)]), [0], "the older reply comes late");
+        assert_eq!(cells.observe(&first, &[Some(OLD)], None), [0], "the older reply comes late");
     }
 
     #[test]
     fn what_is_missing_in_the_store_holds_nothing() {
         let cells = cells(100);
-        let capture = cells.capture(&key("k"));
-        assert_eq!(cells.observe(&capture, &[None]), [0]);
+        let capture = cells.capture(&on(&cells, "k"));
+        assert_eq!(cells.observe(&capture, &[None], Some(&origins())), [0]);
+        assert!(!capture.vouched(&origins(), Laws::default()));
+        assert!(capture.cells().iter().all(|cell| cell.may_be_cleared(OLD.clear)));
     }
 
     #[test]
     fn a_cell_that_left_the_table_holds_nothing() {
         let cells = cells(4);
-        let capture = cells.capture(&key("k"));
-        let step = cells.observe(&capture, &[Some(OLD)])[0];
-        let cell = capture.cells().next().expect("one cell").clone();
+        let (depends, origins) = (on(&cells, "k"), origins());
+        let capture = cells.capture(&depends);
+        let step = cells.observe(&capture, &[Some(OLD)], Some(&origins))[0];
+        let cell = capture.cells().iter().next().expect("one cell");
         assert_eq!(cell.step(), step);
         for other in 0..1000 {
             // Twice, or a table that resists scans would rather keep the first.
-            cells.capture(&key(&format!("other-{other}")));
-            cells.capture(&key(&format!("other-{other}")));
+            on(&cells, &format!("other-{other}"));
+            on(&cells, &format!("other-{other}"));
         }
         assert_ne!(cell.step(), step);
-        assert_eq!(cells.observe(&capture, &[Some(OLD)]), [0]);
+        assert!(cell.may_be_cleared(OLD.clear));
+        assert!(!vouches(&capture, OLD, &origins));
+        assert_eq!(cells.observe(&capture, &[Some(OLD)], Some(&origins)), [0]);
+
+        let again = cells.capture(&depends);
+        cells.changed("k", NEW.change, None);
+        assert!(!again.unmoved(), "what is captured hears news");
     }
 
     #[test]
     fn the_same_news_twice_is_one_step() {
         let cells = cells(100);
-        let capture = cells.capture(&key("k"));
-        cells.observe(&capture, &[Some(OLD)]);
+        let capture = cells.capture(&on(&cells, "k"));
+        cells.observe(&capture, &[Some(OLD)], None);
         cells.changed("k", NEW.change, None);
         let moves = cells.moves();
         cells.changed("k", NEW.change, None);
         assert_eq!(cells.moves(), moves);
+    }
+
+    #[test]
+    fn a_listener_vouches_for_what_its_master_said_until_news_comes() {
+        let cells = cells(100);
+        let (here, elsewhere) = (origins(), origins());
+        let capture = cells.capture(&on(&cells, "k"));
+        assert!(!capture.vouched(&here, Laws::default()), "nobody was asked");
+        let step = cells.observe(&capture, &[Some(OLD)], Some(&here))[0];
+        assert!(capture.vouched(&here, Laws::default()));
+        assert!(!capture.vouched(&elsewhere, Laws::default()), "another link may have missed news");
+        let stamp = Stamp { key_hash: 0, change: OLD.change, clear: OLD.clear, incarnation: 7 };
+        assert_eq!(capture.vouch_for(&[stamp], &here, Laws::default()), Some(vec![step]));
+        assert!(!vouches(&capture, NEW, &here));
+        let restarted = Stamp { incarnation: 8, ..stamp };
+        assert_eq!(capture.vouch_for(&[restarted], &here, Laws::default()), None);
+
+        cells.changed("k", NEW.change, None);
+        assert!(!capture.vouched(&here, Laws::default()));
+        assert!(!vouches(&capture, NEW, &here), "news may come out of order");
+        let capture = cells.capture(&on(&cells, "k"));
+        cells.observe(&capture, &[Some(NEW)], Some(&here));
+        assert!(vouches(&capture, NEW, &here));
+        cells.observe(&capture, &[Some(NEW)], None);
+        assert!(vouches(&capture, NEW, &here), "nothing else was said");
+        cells.observe(&capture, &[None], Some(&here));
+        assert!(!capture.vouched(&here, Laws::default()));
     }
 }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use crate::{freshness::Lifetimes, limits};
 
 /// What an entry remembers of one version it was made under.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Stamp {
     /// A hash of the version's key, so that stamps of another definition never fit by chance.
     pub(crate) key_hash: u64,
@@ -16,6 +15,19 @@ pub(crate) struct Stamp {
     pub(crate) clear: u64,
     /// The incarnation of the master that held the version.
     pub(crate) incarnation: u64,
+}
+
+impl Stamp {
+    fn read(bytes: &[u8; STAMP]) -> Self {
+        let (numbers, _) = bytes.as_chunks::<8>();
+        let number = |index: usize| u64::from_le_bytes(numbers[index]);
+        Self {
+            key_hash: number(0),
+            change: number(1),
+            clear: number(2),
+            incarnation: number(3),
+        }
+    }
 }
 
 /// How the value's bytes are encoded.
@@ -47,16 +59,17 @@ pub(crate) struct StoredEntry {
 
 const MAGIC: [u8; 4] = *b"SMVE";
 /// Raised when the layout changes; other versions are treated as missing and computed anew.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Magic, format, coding, flags, then what the scripts read at a fixed place: the commit.
 pub(crate) const COMMIT_AT: usize = 8;
 const HEADER: usize = 80;
 const CHECKSUM_AT: usize = HEADER - 4;
+const STAMP: usize = 32;
 
 impl StoredEntry {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let stamps = postcard::to_stdvec(&self.stamps).expect("stamps always encode");
-        let mut out = Vec::with_capacity(HEADER + stamps.len() + self.value.len());
+        let stamps = self.stamps.len() * STAMP;
+        let mut out = Vec::with_capacity(HEADER + stamps + self.value.len());
         out.extend(MAGIC);
         out.push(FORMAT);
         out.push(match self.coding {
@@ -76,10 +89,14 @@ impl StoredEntry {
         ] {
             out.extend(number.to_le_bytes());
         }
-        out.extend((stamps.len() as u32).to_le_bytes());
+        out.extend((stamps as u32).to_le_bytes());
         out.extend([0; 4]); // the checksum's place
         debug_assert_eq!(out.len(), HEADER);
-        out.extend(stamps);
+        for stamp in &self.stamps {
+            for number in [stamp.key_hash, stamp.change, stamp.clear, stamp.incarnation] {
+                out.extend(number.to_le_bytes());
+            }
+        }
         out.extend_from_slice(&self.value);
         let sum = checksum(&out);
         out[CHECKSUM_AT..HEADER].copy_from_slice(&sum.to_le_bytes());
@@ -111,6 +128,10 @@ impl StoredEntry {
         let stamps_len = u32::from_le_bytes(header[72..76].try_into().expect("four bytes"));
         let value_at = HEADER.checked_add(stamps_len as usize).ok_or(EntryError::Truncated)?;
         let stamps = bytes.get(HEADER..value_at).ok_or(EntryError::Truncated)?;
+        let (stamps, rest) = stamps.as_chunks::<STAMP>();
+        if !rest.is_empty() {
+            return Err(EntryError::Stamps);
+        }
         Ok(Self {
             commit: u64::from_be_bytes(header[COMMIT_AT..COMMIT_AT + 8].try_into().expect("eight")),
             coding,
@@ -124,7 +145,7 @@ impl StoredEntry {
             compute: Duration::from_micros(number(4)),
             raw_len: number(5),
             content_hash: number(6),
-            stamps: postcard::from_bytes(stamps).map_err(|_| EntryError::Stamps)?,
+            stamps: stamps.iter().map(Stamp::read).collect(),
             value: bytes.slice(value_at..),
         })
     }

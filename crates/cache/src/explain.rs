@@ -8,7 +8,7 @@ use crate::{
     entry::StoredEntry,
     judge::{Compared, Standing, age_of, compare, share_of},
     key::shown,
-    shared::{BackOff, CleanedUp, LeaseState, LookUp, StoreError},
+    shared::{BackOff, CleanedUp, LeaseState, StoreError},
     version::VersionKey,
     widget::Reading,
 };
@@ -61,7 +61,7 @@ impl Cache {
     pub async fn explain(&self, reading: &Reading<'_>) -> Result<Explanation, ReadError> {
         let inner = &self.0;
         let bound = inner.bind(reading)?;
-        let at = LookUp { entry: bound.key.clone(), versions: bound.versions.clone() };
+        let at = bound.look_up();
         let capture = inner.node.cells.capture(&bound.versions);
         let sent_at = inner.clock.now();
         let (look, lease) = futures_util::join!(
@@ -74,10 +74,11 @@ impl Cache {
         let stamps = entry.as_ref().map_or(&[][..], |entry| &entry.stamps);
         let share = share_of(bound.key.as_str());
         let stamps =
-            bound.versions.iter().zip(&look.versions).enumerate().map(|(index, (key, version))| {
+            bound.versions.iter().zip(&look.versions).enumerate().map(|(index, (cell, version))| {
+                let key = cell.key();
                 let compared = stamps
                     .get(index)
-                    .filter(|s| s.key_hash == key.hash())
+                    .filter(|s| s.key_hash == cell.hash())
                     .map(|s| compare(s, version.as_ref(), look.origins.of(key).incarnation, share));
                 let last = version.as_ref().and_then(|version| version.last.as_ref());
                 StampShown {

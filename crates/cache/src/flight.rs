@@ -8,7 +8,6 @@ use std::{
 
 use foldhash::fast::SeedableRandomState;
 use samovar_clock::Instant;
-use samovar_store::Trust;
 use tokio::sync::Notify;
 
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     cells::Capture,
     key::EntryKey,
     laws::{Law, Laws},
+    shared::Origins,
 };
 
 /// What one leader does for all who wait.
@@ -33,9 +33,14 @@ struct State {
     /// How many captures were made: each stands before one question to the store or one compute.
     phase: u32,
     capture: Capture,
-    trusts: Option<[Arc<Trust>; 2]>,
+    origins: Option<Origins>,
     /// The key was cleared by name: what is on its way must not be kept.
     dropped: bool,
+    /// Another flight took over: nothing that this one finds is kept.
+    abandoned: bool,
+    /// The leader works in the background, where nothing makes it stand still, or computes. Until
+    /// then a reader leads, which may be dropped at any time, or not be polled any more.
+    in_background: bool,
     /// A value that may be served, marked stale, to those who do not want to wait.
     candidate: Option<Candidate>,
     outcome: Option<Outcome>,
@@ -81,24 +86,25 @@ pub(crate) struct Progress {
     pub(crate) candidate: Option<Candidate>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) dropped: bool,
+    pub(crate) in_background: bool,
 }
 
 impl Flight {
     fn join(&self, now: Instant, strict: bool) -> Joined {
         let state = self.state();
-        let heard = state.trusts.as_ref().is_some_and(|trusts| trusts.iter().all(|t| t.holds(now)));
+        let heard = state.origins.as_ref().is_some_and(|origins| origins.trusted(now));
         let unmoved = !strict && heard && !state.dropped && state.capture.unmoved();
         Joined { phase: state.phase, unmoved }
     }
 
     /// Stands before a question to the store or a compute is begun. Whoever joins from now on is
     /// served by the result only if nothing has moved in between.
-    pub(crate) fn capture(&self, capture: Capture, trusts: Option<[Arc<Trust>; 2]>) -> u32 {
+    pub(crate) fn capture(&self, capture: Capture, origins: Option<Origins>) -> u32 {
         let mut state = self.state();
         state.phase += 1;
         state.capture = capture;
-        state.trusts = trusts;
-        state.dropped = false;
+        state.origins = origins;
+        state.dropped = state.abandoned;
         state.phase
     }
 
@@ -106,6 +112,11 @@ impl Flight {
     pub(crate) fn offer(&self, answer: Answer, at_once: bool) {
         self.state().candidate = Some(Candidate { answer, at_once });
         self.changed.notify_waiters();
+    }
+
+    /// From now on the others wait for as long as it takes.
+    pub(crate) fn goes_to_background(&self) {
+        self.state().in_background = true;
     }
 
     /// Nothing may be served any more but a result.
@@ -119,6 +130,7 @@ impl Flight {
             candidate: state.candidate.clone(),
             outcome: state.outcome.clone(),
             dropped: state.dropped,
+            in_background: state.in_background,
         }
     }
 
@@ -170,6 +182,16 @@ impl Flights {
         (0..SHARDS).map(|index| self.lock(index).len()).sum()
     }
 
+    /// Lets another flight take the place of this one, whose leader stands still.
+    pub(crate) fn abandon(&self, key: &str, flight: &Arc<Flight>) {
+        let mut shard = self.shard(key);
+        if shard.get(key).is_some_and(|current| Arc::ptr_eq(current, flight)) {
+            shard.remove(key);
+            let mut state = flight.state();
+            (state.abandoned, state.dropped) = (true, true);
+        }
+    }
+
     /// Runs `drop_local` while no flight of this key can insert.
     pub(crate) fn drop_key(&self, key: &str, drop_local: impl FnOnce()) {
         let shard = self.shard(key);
@@ -214,7 +236,11 @@ impl Lead {
     }
 
     fn land(&self, outcome: Outcome) {
-        self.flights.shard(self.key.as_str()).remove(&self.key);
+        let mut shard = self.flights.shard(self.key.as_str());
+        if shard.get(&self.key).is_some_and(|current| Arc::ptr_eq(current, &self.flight)) {
+            shard.remove(&self.key);
+        }
+        drop(shard);
         let mut state = self.flight.state();
         if state.outcome.is_none() {
             state.outcome = Some(outcome);

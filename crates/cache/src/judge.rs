@@ -17,8 +17,8 @@ use crate::{
     freshness::Lifetimes,
     laws::Law,
     local::{Entry, LocalStamp},
-    shared::{Look, Origins},
-    version::{Ids, Version, VersionKey},
+    shared::{Look, Origin, Origins},
+    version::{Ids, Version},
     widget::Bound,
 };
 
@@ -127,10 +127,23 @@ pub(crate) fn age_of(stored: &StoredEntry, now_ms: u64) -> Duration {
     }
 }
 
-/// Whether the stamps are those of these versions, in this order.
-pub(crate) fn fits(stamps: &[Stamp], keys: &[VersionKey]) -> bool {
-    stamps.len() == keys.len()
-        && stamps.iter().zip(keys).all(|(stamp, key)| stamp.key_hash == key.hash())
+/// What an entry is worth that was read without asking for its versions.
+#[derive(Debug)]
+pub(crate) enum Recognised {
+    /// As good as if they had been asked for.
+    Known(Option<Assessed>),
+    /// Its stamps are not those that this node knows: either may be the newer.
+    Unsure,
+}
+
+/// A comparison of stamps, and all that it was made with.
+struct Judged<'a> {
+    stored: &'a StoredEntry,
+    capture: &'a Capture,
+    steps: Vec<u64>,
+    origins: &'a Origins,
+    now_ms: u64,
+    sent_at: Instant,
 }
 
 impl Inner {
@@ -144,28 +157,72 @@ impl Inner {
     ) -> Option<Assessed> {
         let said: Vec<Option<Ids>> =
             look.versions.iter().map(|version| version.as_ref().map(|v| v.ids)).collect();
-        let steps = self.node.cells.observe(capture, &said);
-        let stored = match StoredEntry::decode(&look.entry?) {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::warn!(key = bound.key.shown(), %error, "a stored entry is unreadable");
-                return None;
-            }
-        };
-        if !fits(&stored.stamps, &bound.versions) {
-            return None;
-        }
+        let steps = self.node.cells.observe(capture, &said, Some(&look.origins));
+        let (origins, now_ms) = (&look.origins, look.now_ms);
+        let stored = self.decode(bound, look.entry, capture)?;
         let share = share_of(bound.key.as_str());
-        let compared = stored.stamps.iter().zip(&look.versions).zip(bound.versions.iter()).map(
-            |((stamp, version), key)| {
-                compare(stamp, version.as_ref(), look.origins.of(key).incarnation, share)
+        let compared = stored.stamps.iter().zip(&look.versions).zip(capture.cells().iter()).map(
+            |((stamp, version), cell)| {
+                compare(stamp, version.as_ref(), origins.of(cell.key()).incarnation, share)
             },
         );
-        let age = age_of(&stored, look.now_ms);
-        let (standing, turn_ms) = stand(compared, age, stored.lifetimes, look.now_ms)?;
+        let judged = Judged { stored: &stored, capture, steps, origins, now_ms, sent_at };
+        self.assessed(bound, judged, compared)
+    }
+
+    /// Judges an entry that came without versions by what trusted listeners vouch for, which is
+    /// also what lets an entry of the local tier be served unasked.
+    pub(crate) fn recognise(
+        &self,
+        bound: &Bound,
+        look: Look,
+        capture: &Capture,
+        global: Origin,
+        sent_at: Instant,
+    ) -> Recognised {
+        let origins = &Origins { tenant: look.origins.tenant, global };
+        let Some(stored) = self.decode(bound, look.entry, capture) else {
+            return Recognised::Known(None);
+        };
+        let Some(steps) = capture.vouch_for(&stored.stamps, origins, self.laws) else {
+            return Recognised::Unsure;
+        };
+        let compared = std::iter::repeat_n(Compared::Current, steps.len());
+        let judged =
+            Judged { stored: &stored, capture, steps, origins, now_ms: look.now_ms, sent_at };
+        Recognised::Known(self.assessed(bound, judged, compared))
+    }
+
+    /// The stored entry, if it is one, and of these versions.
+    fn decode(
+        &self,
+        bound: &Bound,
+        entry: Option<Bytes>,
+        capture: &Capture,
+    ) -> Option<StoredEntry> {
+        match StoredEntry::decode(&entry?) {
+            Ok(stored) => capture.cells().fit(&stored.stamps).then_some(stored),
+            Err(error) => {
+                tracing::warn!(key = bound.key.shown(), %error, "a stored entry is unreadable");
+                None
+            }
+        }
+    }
+
+    /// The entry as one of this node's, unless it is past all use.
+    fn assessed(
+        &self,
+        bound: &Bound,
+        judged: Judged<'_>,
+        compared: impl Iterator<Item = Compared>,
+    ) -> Option<Assessed> {
+        let Judged { stored, capture, steps, origins, now_ms, sent_at } = judged;
+        let age = age_of(stored, now_ms);
+        let (standing, turn_ms) = stand(compared, age, stored.lifetimes, now_ms)?;
         let turn_at = match standing {
-            Standing::Spread => turn_ms
-                .map(|turn| sent_at + Duration::from_millis(turn.saturating_sub(look.now_ms))),
+            Standing::Spread => {
+                turn_ms.map(|turn| sent_at + Duration::from_millis(turn.saturating_sub(now_ms)))
+            }
             _ => None,
         };
         let keepable = steps.iter().all(|step| *step != 0)
@@ -174,7 +231,7 @@ impl Inner {
                 Standing::Fresh | Standing::Spread | Standing::Old(StaleBecause::Age)
             );
         let entry =
-            self.localize(bound, &stored, &look.origins, capture, &steps, sent_at - age, turn_at);
+            self.localize(bound, stored, origins, capture, &steps, sent_at - age, turn_at);
         Some(Assessed { entry: Arc::new(entry), standing, keepable })
     }
 
@@ -190,7 +247,7 @@ impl Inner {
         as_of: Instant,
         turn_at: Option<Instant>,
     ) -> Entry {
-        let stamps = capture.cells().zip(steps).zip(&stored.stamps);
+        let stamps = steps.iter().zip(&stored.stamps);
         let global =
             if self.laws.hold(Law::HeartbeatPerMaster) { &origins.global } else { &origins.tenant };
         let Lifetimes { ttl, grace, lead } = stored.lifetimes;
@@ -205,13 +262,8 @@ impl Inner {
             turn_at,
             compute: stored.compute,
             content_hash: stored.content_hash,
-            stamps: stamps
-                .map(|((cell, step), stamp)| LocalStamp {
-                    cell: cell.clone(),
-                    step: *step,
-                    stamp: *stamp,
-                })
-                .collect(),
+            versions: capture.cells().clone(),
+            stamps: stamps.map(|(step, stamp)| LocalStamp { step: *step, stamp: *stamp }).collect(),
             trusts: [origins.tenant.trust.clone(), global.trust.clone()],
             value: own_bytes(&stored.value),
             coding: stored.coding,

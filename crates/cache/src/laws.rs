@@ -11,6 +11,8 @@ pub enum Law {
     LateWaitersWait,
     /// A local entry is trusted only while its masters are being heard.
     SilenceEndsTrust,
+    /// What a master said over an earlier link is not believed under a new one.
+    NewLinksKnowNothing,
     /// Every master has a heartbeat of its own.
     HeartbeatPerMaster,
 }

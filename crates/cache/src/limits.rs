@@ -38,3 +38,6 @@ pub const CHANGE_ATTEMPTS: u32 = 3;
 pub const VERSION_MARGIN: Duration = Duration::from_secs(3600);
 /// How often somebody who waits for another process's lease asks again when no message comes.
 pub const LEASE_POLL: Duration = Duration::from_millis(250);
+/// How long others wait for a look that a reader makes itself before one of them takes over: the
+/// reader's task may be held up by what has nothing to do with the store.
+pub const OVERDUE_LOOK: Duration = Duration::from_secs(1);

@@ -22,7 +22,7 @@ use samovar_clock::Instant;
 use samovar_store::Trust;
 
 use crate::{
-    cells::{Cell, Cells},
+    cells::{Cell, Cells, Dependencies},
     entry::{Coding, EntryError, Stamp, decompress},
     key::EntryKey,
     laws::{Law, Laws},
@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     pub(crate) turn_at: Option<Instant>,
     pub(crate) compute: Duration,
     pub(crate) content_hash: u64,
+    pub(crate) versions: Dependencies,
+    /// In the order of the versions.
     pub(crate) stamps: Box<[LocalStamp]>,
     /// Of the tenant's master and of the global one.
     pub(crate) trusts: [Arc<Trust>; 2],
@@ -64,7 +66,6 @@ pub(crate) struct Entry {
 
 #[derive(Debug)]
 pub(crate) struct LocalStamp {
-    pub(crate) cell: Arc<Cell>,
     /// 0 never holds: something newer was heard while the entry was on its way.
     pub(crate) step: u64,
     pub(crate) stamp: Stamp,
@@ -110,7 +111,7 @@ impl Entry {
 
     /// Whether no version has changed since, as far as was heard.
     pub(crate) fn unmoved(&self) -> bool {
-        self.stamps.iter().all(|stamp| stamp.cell.step() == stamp.step)
+        self.versions.iter().zip(&self.stamps).all(|(cell, stamp)| cell.step() == stamp.step)
     }
 
     /// True for one caller at a time: the one that should refresh. Others may try again later, or
@@ -127,8 +128,9 @@ impl Entry {
 
     /// Whether nothing that is known here forbids serving the value marked stale.
     pub(crate) fn may_serve_stale(&self, now: Instant) -> bool {
-        let cleared = |stamp: &LocalStamp| stamp.cell.may_be_cleared(stamp.stamp.clear);
-        now < self.stale_until && !self.stamps.iter().any(cleared)
+        let mut stamps = self.versions.iter().zip(&self.stamps);
+        now < self.stale_until
+            && !stamps.any(|(cell, stamp)| cell.may_be_cleared(stamp.stamp.clear))
     }
 
     /// The value as the compute returned it.
@@ -150,6 +152,7 @@ impl Entry {
             + MAP_SLOT
             + self.key.as_str().len()
             + self.stamps.len() * size_of::<LocalStamp>()
+            + self.versions.len() * size_of::<Arc<Cell>>()
             + self.value.len()
             + self.decoded.get().map_or(0, Bytes::len);
         bytes as u64

@@ -8,11 +8,12 @@ use samovar_clock::Instant;
 use crate::{
     answer::{Answer, ReadError, State, Tier, Value},
     cache::{Cache, Found, Inner},
+    cells::Capture,
     flight::{Joined, Lead, Outcome, Role},
-    judge::Standing,
+    judge::{Assessed, Recognised, Standing},
     limits,
-    search::{Led, Want},
-    shared::LookUp,
+    search::{Led, Looked, Want},
+    shared::{LookUp, Origin},
     stats::Count,
     ticket::Ticket,
     wait::Waited,
@@ -75,7 +76,7 @@ impl Cache {
             let joined = match self.0.join(&bound, started) {
                 // What was begun before this call is not what was asked for.
                 Role::Follow(flight, _) => {
-                    self.0.landed(&flight, started + bound.deadline).await?;
+                    self.0.landed(&flight, &bound, started).await?;
                     continue;
                 }
                 Role::Lead(lead) => (lead, compute.take()),
@@ -84,7 +85,7 @@ impl Cache {
                 return Err(self.0.too_late(started));
             };
             let flight = lead.flight.clone();
-            self.0.clone().spawn_flight(lead, bound.clone(), Want::Anew, compute);
+            self.0.clone().spawn_flight(lead, bound.clone(), Want::Anew, None, compute);
             return match self.0.wait(&flight, Joined::FIRST, &bound, started).await? {
                 Waited::Answer(answer) => Ok(answer),
                 Waited::Again => Err(self.0.too_late(started)),
@@ -106,7 +107,7 @@ impl Cache {
             match self.0.join(&bound, started) {
                 Role::Lead(lead) => {
                     let flight = lead.flight.clone();
-                    match self.0.clone().lead(lead, bound.clone(), Want::Value, started).await {
+                    match self.0.clone().lead(lead, bound.clone(), Want::Value, started, None).await {
                         Led::Compute(ticket) => return Ok(Beginning::Compute(*ticket)),
                         Led::Done(_) => {
                             match self.0.wait(&flight, Joined::FIRST, &bound, started).await? {
@@ -163,8 +164,22 @@ impl Inner {
                     let Some(compute) = compute.take() else {
                         return Err(self.too_late(started));
                     };
+                    // The look is the reader's own work: mostly it finds something, and nobody
+                    // else has to be woken. A reader that is dropped leaves it to the next.
+                    let rest = (started + bound.deadline).since(self.clock.now());
+                    let look = self.look(&lead, &bound, Want::Value);
+                    let looked = match self.clock.timeout(rest, look).await {
+                        Ok(looked) => looked,
+                        Err(_) => return Err(self.too_late(started)),
+                    };
+                    if let Looked::Ended(Outcome::Answer(answer, phase)) = looked {
+                        lead.finish(Outcome::Answer(answer.clone(), phase));
+                        bound.row.waited(self.clock.now().since(started));
+                        return Ok(self.served(&bound, answer));
+                    }
                     let flight = lead.flight.clone();
-                    self.clone().spawn_flight(lead, bound.clone(), Want::Value, compute);
+                    let (inner, looked) = (self.clone(), Some(looked));
+                    inner.spawn_flight(lead, bound.clone(), Want::Value, looked, compute);
                     (flight, Joined::FIRST)
                 }
             };
@@ -201,11 +216,12 @@ impl Inner {
         }
         let bound = self.bind(reading)?;
         if let Role::Lead(lead) = self.join(&bound, answer.read_at) {
+            lead.flight.goes_to_background();
             bound.row.count(Count::Refreshes);
             let want = Want::Newer { than: answer.entry.commit };
             let (inner, entry) = (self.clone(), answer.entry.clone());
             self.spawner.spawn(async move {
-                if let Err(error) = inner.clone().fly(lead, bound, want, compute).await {
+                if let Err(error) = inner.clone().fly(lead, bound, want, None, compute).await {
                     let wait = error.retry_after().unwrap_or_default();
                     entry.refresh_not_before(inner.clock.now() + wait);
                 }
@@ -220,6 +236,7 @@ impl Inner {
         lead: Lead,
         bound: Arc<Bound>,
         want: Want,
+        looked: Option<Looked>,
         compute: C,
     ) where
         C: FnOnce() -> F + Send + 'static,
@@ -227,9 +244,10 @@ impl Inner {
         V: Into<Value>,
         E: std::fmt::Display,
     {
+        lead.flight.goes_to_background();
         let spawner = self.spawner.clone();
         // Errors reach those who wait through the flight.
-        spawner.spawn(async move { drop(self.fly(lead, bound, want, compute).await) });
+        spawner.spawn(async move { drop(self.fly(lead, bound, want, looked, compute).await) });
     }
 
     /// Leads a flight to its end.
@@ -238,6 +256,7 @@ impl Inner {
         lead: Lead,
         bound: Arc<Bound>,
         want: Want,
+        looked: Option<Looked>,
         compute: C,
     ) -> Result<(), ReadError>
     where
@@ -247,7 +266,7 @@ impl Inner {
         E: std::fmt::Display,
     {
         let started = self.clock.now();
-        let ticket = match self.clone().lead(lead, bound.clone(), want, started).await {
+        let ticket = match self.clone().lead(lead, bound.clone(), want, started, looked).await {
             Led::Compute(ticket) => ticket,
             Led::Done(Outcome::Failed(error)) => return Err(error),
             Led::Done(_) => return Ok(()),
@@ -277,8 +296,7 @@ impl Inner {
             return Err(ReadingError::TooMany { count: readings.len(), limit }.into());
         }
         let mut answers = vec![None; readings.len()];
-        let mut asked = Vec::new();
-        let mut look_ups = Vec::new();
+        let mut open = Vec::new();
         for (index, reading) in readings.iter().enumerate() {
             if !strict
                 && let Found::Answer { answer, .. } = self.find(reading)?
@@ -288,28 +306,68 @@ impl Inner {
                 continue;
             }
             let bound = self.bind(reading)?;
-            let (entry, versions) = (bound.key.clone(), bound.versions.clone());
-            look_ups.push(LookUp { entry, versions });
-            asked.push((index, self.node.cells.capture(&bound.versions), bound));
+            let exact = strict || bound.strict();
+            open.push(Open { index, bound, exact });
         }
-        if asked.is_empty() {
-            return Ok(answers);
-        }
-        let sent_at = self.clock.now();
-        let looks = self.shared.look(&look_ups).await?;
-        for ((index, capture, bound), look) in asked.into_iter().zip(looks) {
-            let Some(assessed) = self.assess(&bound, look, &capture, sent_at) else { continue };
-            if assessed.standing == Standing::Fresh {
-                let answer = Answer {
-                    entry: assessed.entry,
-                    state: State::Fresh,
-                    tier: Tier::Shared,
-                    stored: true,
-                    read_at: sent_at,
+        while !open.is_empty() {
+            let sent_at = self.clock.now();
+            let asked: Vec<Asked> =
+                open.drain(..).map(|open| self.to_be_asked(open, sent_at)).collect();
+            let look_ups: Vec<LookUp> = asked.iter().map(Asked::look_up).collect();
+            let looks = self.shared.look(&look_ups).await?;
+            for (Asked { open: it, capture, global }, look) in asked.into_iter().zip(looks) {
+                let bound = &it.bound;
+                let assessed = match global {
+                    None => self.assess(bound, look, &capture, sent_at),
+                    Some(global) => match self.recognise(bound, look, &capture, global, sent_at) {
+                        Recognised::Known(assessed) => assessed,
+                        Recognised::Unsure => {
+                            open.push(Open { exact: true, ..it });
+                            continue;
+                        }
+                    },
                 };
-                answers[index] = Some(self.served(&bound, answer));
+                if let Some(Assessed { entry, standing: Standing::Fresh, .. }) = assessed {
+                    let (state, tier) = (State::Fresh, Tier::Shared);
+                    let answer = Answer { entry, state, tier, stored: true, read_at: sent_at };
+                    answers[it.index] = Some(self.served(bound, answer));
+                }
             }
         }
         Ok(answers)
+    }
+
+    fn to_be_asked(&self, open: Open, now: Instant) -> Asked {
+        let capture = self.node.cells.capture(&open.bound.versions);
+        let origins = self.shared.origins(&open.bound.key).filter(|_| !open.exact);
+        let global = origins
+            .filter(|origins| self.vouched(&capture, origins, now))
+            .map(|origins| origins.global);
+        Asked { open, capture, global }
+    }
+}
+
+/// One of many readings, not answered yet.
+struct Open {
+    index: usize,
+    bound: Arc<Bound>,
+    /// Its versions are to be asked for, whoever vouches for them.
+    exact: bool,
+}
+
+/// One of many readings, about to be asked for.
+struct Asked {
+    open: Open,
+    capture: Capture,
+    /// Where its global versions are, if its versions need not be asked for.
+    global: Option<Origin>,
+}
+
+impl Asked {
+    fn look_up(&self) -> LookUp {
+        match self.global {
+            Some(_) => self.open.bound.look_up_entry(),
+            None => self.open.bound.look_up(),
+        }
     }
 }

@@ -8,11 +8,13 @@ use samovar_clock::Instant;
 use crate::{
     answer::{Answer, ReadError, StaleBecause, State, Tier},
     cache::Inner,
+    cells::Capture,
     entry::commit_of,
     flight::{Lead, Outcome},
-    judge::{Assessed, Standing},
+    judge::{Assessed, Recognised, Standing},
+    laws::Law,
     limits,
-    shared::{Begin, Begun, LookUp, StoreError},
+    shared::{Begin, Begun, Look, LookUp, Origins, StoreError},
     stats::Count,
     ticket::{Prepared, Ticket},
     version::Ids,
@@ -38,20 +40,36 @@ pub(crate) enum Led {
 
 /// How a search ends.
 enum Search {
-    Ended(Outcome),
     Won(Prepared),
+    Ended(Outcome),
+}
+
+/// What a leader's look at the shared tier led to.
+pub(crate) enum Looked {
+    Ended(Outcome),
+    /// Nothing that the leader is after.
+    Open {
+        /// The commit of the entry that is there, usable or not.
+        seen: Option<u64>,
+        /// Those who wait have been offered an old value that nothing says has changed.
+        at_once: bool,
+    },
+    /// The store cannot be asked.
+    Failed(StoreError),
 }
 
 impl Inner {
-    /// Looks for a fresh value until there is one, or the lease to make one.
+    /// Looks for a fresh value until there is one, or the lease to make one. `looked` is what the
+    /// first look led to, if that has been made.
     pub(crate) async fn lead(
         self: Arc<Self>,
         lead: Lead,
         bound: Arc<Bound>,
         want: Want,
         started: Instant,
+        looked: Option<Looked>,
     ) -> Led {
-        match self.search(&lead, &bound, want, started).await {
+        match self.search(&lead, &bound, want, started, looked).await {
             Search::Won(ticket) => Led::Compute(Box::new(ticket.into_ticket(self, lead, bound))),
             Search::Ended(outcome) => {
                 lead.finish(outcome.clone());
@@ -66,68 +84,28 @@ impl Inner {
         bound: &Arc<Bound>,
         want: Want,
         started: Instant,
+        mut looked: Option<Looked>,
     ) -> Search {
         let flight = &*lead.flight;
-        let look_up = LookUp { entry: bound.key.clone(), versions: bound.versions.clone() };
         loop {
-            let capture = self.node.cells.capture(&bound.versions);
-            let phase = flight.capture(capture.clone(), self.shared.trusts(&bound.key));
-            let sent_at = self.clock.now();
-            let look = match self.shared.look(std::slice::from_ref(&look_up)).await {
-                Ok(looks) => looks.into_iter().next().expect("one look for one question"),
-                Err(error) => return self.without_store(lead, bound, &error, started).await,
+            let looked = match looked.take() {
+                Some(looked) => looked,
+                None => self.look(lead, bound, want).await,
             };
-            // Also of an entry that is not usable: what counts is whether it is still the same.
-            let seen = look.entry.as_deref().and_then(commit_of);
-            let assessed = self.assess(bound, look, &capture, sent_at);
-            let mut at_once = false;
-            if assessed.is_none() {
-                flight.withdraw();
-            }
-            if let Some(Assessed { entry, standing, keepable }) = assessed {
-                if keepable {
-                    lead.keep(|| self.node.local.insert(entry.clone()));
+            let (seen, at_once) = match looked {
+                Looked::Open { seen, at_once } => (seen, at_once),
+                Looked::Ended(outcome) => return Search::Ended(outcome),
+                Looked::Failed(error) => {
+                    return self.without_store(lead, bound, &error, started).await;
                 }
-                let answer = Answer {
-                    entry,
-                    state: State::Fresh,
-                    tier: Tier::Shared,
-                    stored: true,
-                    read_at: sent_at,
-                };
-                let wanted = match want {
-                    Want::Value => true,
-                    Want::Newer { than } => answer.entry.commit != than,
-                    Want::Anew => false,
-                };
-                match standing {
-                    Standing::Fresh if wanted => {
-                        return Search::Ended(Outcome::Answer(answer, phase));
-                    }
-                    Standing::Fresh => {}
-                    Standing::Spread if wanted && !bound.strict() => {
-                        let answer = answer.stale(StaleBecause::Spread);
-                        return Search::Ended(Outcome::Answer(answer, phase));
-                    }
-                    Standing::Spread => {}
-                    _ if bound.strict() => {}
-                    Standing::Old(because) => {
-                        at_once = want != Want::Anew;
-                        flight.offer(answer.stale(because), at_once);
-                    }
-                    Standing::Changed => {
-                        flight.offer(answer.stale(StaleBecause::Change), false);
-                    }
-                }
-            }
-
+            };
             let capture = self.node.cells.capture(&bound.versions);
-            let phase = flight.capture(capture.clone(), self.shared.trusts(&bound.key));
+            let phase = flight.capture(capture.clone(), self.shared.origins(&bound.key));
             let sent_at = self.clock.now();
             let token = self.random.id();
             let fresh_ids = || Ids { change: self.random.id(), clear: self.random.id() };
             let begin = Begin {
-                at: look_up.clone(),
+                at: bound.look_up(),
                 token,
                 node: self.node.id,
                 lease: self.settings.lease,
@@ -171,6 +149,88 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Looks at the shared tier once, keeps what is worth it, and offers what may be served stale.
+    pub(crate) async fn look(&self, lead: &Lead, bound: &Bound, want: Want) -> Looked {
+        let flight = &*lead.flight;
+        let origins = self.shared.origins(&bound.key);
+        let capture = self.node.cells.capture(&bound.versions);
+        let phase = flight.capture(capture.clone(), origins.clone());
+        let sent_at = self.clock.now();
+        let (seen, assessed) = match self.ask(bound, &capture, origins, sent_at).await {
+            Ok(found) => found,
+            Err(error) => return Looked::Failed(error),
+        };
+        let Some(Assessed { entry, standing, keepable }) = assessed else {
+            flight.withdraw();
+            return Looked::Open { seen, at_once: false };
+        };
+        if keepable {
+            lead.keep(|| self.node.local.insert(entry.clone()));
+        }
+        let answer =
+            Answer { entry, state: State::Fresh, tier: Tier::Shared, stored: true, read_at: sent_at };
+        let wanted = match want {
+            Want::Value => true,
+            Want::Newer { than } => answer.entry.commit != than,
+            Want::Anew => false,
+        };
+        let mut at_once = false;
+        match standing {
+            Standing::Fresh if wanted => return Looked::Ended(Outcome::Answer(answer, phase)),
+            Standing::Fresh => {}
+            Standing::Spread if wanted && !bound.strict() => {
+                let answer = answer.stale(StaleBecause::Spread);
+                return Looked::Ended(Outcome::Answer(answer, phase));
+            }
+            Standing::Spread => {}
+            _ if bound.strict() => {}
+            Standing::Old(because) => {
+                at_once = want != Want::Anew;
+                flight.offer(answer.stale(because), at_once);
+            }
+            Standing::Changed => flight.offer(answer.stale(StaleBecause::Change), false),
+        }
+        Looked::Open { seen, at_once }
+    }
+
+    /// What the shared tier holds, and which commit that is: also of an entry that is not usable,
+    /// since what counts is whether it is still the same.
+    ///
+    /// Versions for which trusted listeners vouch are not asked for, unless the widget is strict:
+    /// nor would they be if the local tier held the entry.
+    async fn ask(
+        &self,
+        bound: &Bound,
+        capture: &Capture,
+        origins: Option<Origins>,
+        sent_at: Instant,
+    ) -> Result<(Option<u64>, Option<Assessed>), StoreError> {
+        if let Some(origins) = origins.filter(|_| !bound.strict())
+            && self.vouched(capture, &origins, sent_at)
+        {
+            let look = self.look_up(bound.look_up_entry()).await?;
+            let seen = look.entry.as_deref().and_then(commit_of);
+            let found = self.recognise(bound, look, capture, origins.global, sent_at);
+            if let Recognised::Known(assessed) = found {
+                return Ok((seen, assessed));
+            }
+        }
+        let look = self.look_up(bound.look_up()).await?;
+        let seen = look.entry.as_deref().and_then(commit_of);
+        Ok((seen, self.assess(bound, look, capture, sent_at)))
+    }
+
+    async fn look_up(&self, question: LookUp) -> Result<Look, StoreError> {
+        let looks = self.shared.look(std::slice::from_ref(&question)).await?;
+        Ok(looks.into_iter().next().expect("one look for one question"))
+    }
+
+    /// Whether a reading's versions need not be asked for.
+    pub(crate) fn vouched(&self, capture: &Capture, origins: &Origins, now: Instant) -> bool {
+        let trusted = origins.trusted(now) || !self.laws.hold(Law::SilenceEndsTrust);
+        trusted && capture.vouched(origins, self.laws)
     }
 
     /// The store cannot be asked: an old value if there is one, else straight from the source,

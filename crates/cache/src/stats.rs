@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -287,32 +287,44 @@ pub(crate) fn mean(latency: &Latency) -> Duration {
 
 /// The rows of all widgets and tenants of a node.
 #[derive(Debug, Default)]
-pub(crate) struct Rows {
-    rows: Mutex<HashMap<RowName, Arc<Row>>>,
-}
+pub(crate) struct Rows(RwLock<Table>);
 
-/// Widget and tenant.
-type RowName = (Arc<str>, Box<str>);
+#[derive(Debug, Default)]
+struct Table {
+    rows: HashMap<Arc<str>, HashMap<Box<str>, Arc<Row>>>,
+    count: usize,
+}
 
 /// The tenant under which those beyond the limit are counted.
 pub(crate) const OTHER_TENANTS: &str = "*";
 
 impl Rows {
     pub(crate) fn row(&self, widget: &Arc<str>, tenant: &str) -> Arc<Row> {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(row) = rows.get(&(widget.clone(), tenant.into())) {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = table.rows.get(widget).and_then(|tenants| tenants.get(tenant)) {
             return row.clone();
         }
-        let tenant = if rows.len() < limits::STATISTICS_ROWS { tenant } else { OTHER_TENANTS };
-        rows.entry((widget.clone(), tenant.into())).or_default().clone()
+        drop(table);
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Table { rows, count } = &mut *table;
+        let tenant = if *count < limits::STATISTICS_ROWS { tenant } else { OTHER_TENANTS };
+        let tenants = rows.entry(widget.clone()).or_default();
+        let made = || {
+            *count += 1;
+            Arc::default()
+        };
+        tenants.entry(tenant.into()).or_insert_with(made).clone()
     }
 
     pub(crate) fn snapshot(&self) -> Vec<(String, String, Counters)> {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = rows
-            .iter()
-            .map(|((widget, tenant), row)| (widget.to_string(), tenant.to_string(), row.snapshot()))
-            .collect();
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let of_widget = |(widget, tenants): (&Arc<str>, &HashMap<Box<str>, Arc<Row>>)| {
+            let row = |(tenant, row): (&Box<str>, &Arc<Row>)| {
+                (widget.to_string(), tenant.to_string(), row.snapshot())
+            };
+            tenants.iter().map(row).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = table.rows.iter().flat_map(of_widget).collect();
         all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         all
     }

@@ -16,11 +16,11 @@ use tokio::sync::Notify;
 use crate::{
     answer::{Answer, ReadError, State, Tier, Value},
     cache::Inner,
-    cells::Capture,
+    cells::{Capture, Cell},
     entry::{Coding, Stamp, StoredEntry, compress},
     flight::{Lead, Outcome},
     laws::Law,
-    shared::{Commit, Committed, Failure, LookUp, Message, Origin, Origins, Release, Won},
+    shared::{Commit, Committed, Failure, Message, Origin, Origins, Release, Won},
     stats::Count,
     version::{Ids, Version, cut},
     widget::{Bound, Reading},
@@ -71,9 +71,11 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     pub(crate) fn into_ticket(self, inner: Arc<Inner>, lead: Lead, bound: Arc<Bound>) -> Ticket {
+        // Who computes takes its time: nobody should take over.
+        lead.flight.goes_to_background();
         let lease = self.lease.map(|(token, won, capture)| {
             let said: Vec<Option<Ids>> = won.versions.iter().map(|v| Some(v.ids)).collect();
-            let steps = inner.node.cells.observe(&capture, &said);
+            let steps = inner.node.cells.observe(&capture, &said, Some(&won.origins));
             let renewal = Arc::new(Renewal::default());
             keep_renewing(&inner, &bound, token, &renewal);
             Lease { token, won, capture, steps, renewal }
@@ -257,19 +259,18 @@ impl Ticket {
             late = self.versions_now().await.unwrap_or_else(|| lease.won.versions.clone());
             &late
         };
-        let stamp = |(key, version): (&crate::VersionKey, &Version)| Stamp {
-            key_hash: key.hash(),
+        let stamp = |(cell, version): (&Cell, &Version)| Stamp {
+            key_hash: cell.hash(),
             change: version.ids.change,
             clear: version.ids.clear,
-            incarnation: lease.won.origins.of(key).incarnation,
+            incarnation: lease.won.origins.of(cell.key()).incarnation,
         };
         self.bound.versions.iter().zip(versions).map(stamp).collect()
     }
 
     /// What a broken law would stamp with; see [`Law::StampFirst`].
     async fn versions_now(&self) -> Option<Vec<Version>> {
-        let at = LookUp { entry: self.bound.key.clone(), versions: self.bound.versions.clone() };
-        let look = self.inner.shared.look(&[at]).await.ok()?.pop()?;
+        let look = self.inner.shared.look(&[self.bound.look_up()]).await.ok()?.pop()?;
         look.versions.into_iter().collect()
     }
 
@@ -282,7 +283,7 @@ impl Ticket {
         };
         let lifetimes = stored.lifetimes;
         let commit = Commit {
-            at: LookUp { entry: self.bound.key.clone(), versions: self.bound.versions.clone() },
+            at: self.bound.look_up(),
             token,
             value: stored.encode().into(),
             life: lifetimes.ttl + lifetimes.grace,
@@ -292,7 +293,7 @@ impl Ticket {
         let committed = match self.inner.shared.commit(commit).await {
             Ok(Committed::Stored { versions }) => {
                 let said: Vec<_> = versions.iter().map(|v| v.as_ref().map(|v| v.ids)).collect();
-                self.inner.node.cells.observe(&now, &said);
+                self.inner.node.cells.observe(&now, &said, None);
                 true
             }
             Ok(Committed::Lost) => {

@@ -1,7 +1,7 @@
 //! How a reader waits for a flight: not past its patience if there is a stale value, never past its
 //! deadline.
 
-use std::pin::pin;
+use std::{pin::pin, sync::Arc};
 
 use samovar_clock::Instant;
 
@@ -9,6 +9,7 @@ use crate::{
     answer::{Answer, ReadError, State, Tier},
     cache::Inner,
     flight::{Candidate, Flight, Joined, Outcome},
+    limits,
     stats::Count,
     widget::Bound,
 };
@@ -25,13 +26,14 @@ impl Inner {
     /// the reader's deadline.
     pub(crate) async fn wait(
         &self,
-        flight: &Flight,
+        flight: &Arc<Flight>,
         joined: Joined,
         bound: &Bound,
         started: Instant,
     ) -> Result<Waited, ReadError> {
         let patient_until = bound.patient_until(started);
         let deadline = started + bound.deadline;
+        let overdue = self.clock.now() + limits::OVERDUE_LOOK;
         loop {
             let mut changed = pin!(flight.changed());
             changed.as_mut().enable();
@@ -79,24 +81,43 @@ impl Inner {
             if now >= deadline {
                 return Err(self.too_late(started));
             }
+            let until = match progress.in_background {
+                true => until,
+                false if now >= overdue => {
+                    self.node.flights.abandon(bound.key.as_str(), flight);
+                    return Ok(Waited::Again);
+                }
+                false => until.min(overdue),
+            };
             let _ = self.clock.timeout(until.since(now), changed).await;
         }
     }
 
     /// Waits until a flight has ended, however it ends.
-    pub(crate) async fn landed(&self, flight: &Flight, deadline: Instant) -> Result<(), ReadError> {
-        let started = self.clock.now();
+    pub(crate) async fn landed(
+        &self,
+        flight: &Arc<Flight>,
+        bound: &Bound,
+        started: Instant,
+    ) -> Result<(), ReadError> {
+        let deadline = started + bound.deadline;
+        let overdue = self.clock.now() + limits::OVERDUE_LOOK;
         loop {
             let mut changed = pin!(flight.changed());
             changed.as_mut().enable();
-            if flight.progress().outcome.is_some() {
+            let (now, progress) = (self.clock.now(), flight.progress());
+            if progress.outcome.is_some() {
                 return Ok(());
             }
-            let now = self.clock.now();
             if now >= deadline {
                 return Err(self.too_late(started));
             }
-            let _ = self.clock.timeout(deadline.since(now), changed).await;
+            if !progress.in_background && now >= overdue {
+                self.node.flights.abandon(bound.key.as_str(), flight);
+                return Ok(());
+            }
+            let until = if progress.in_background { deadline } else { deadline.min(overdue) };
+            let _ = self.clock.timeout(until.since(now), changed).await;
         }
     }
 

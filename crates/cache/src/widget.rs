@@ -7,11 +7,13 @@ use samovar_clock::{Clock, Instant};
 
 use crate::{
     Tag, TagError, Tenant,
+    cells::{Cells, Dependencies},
     freshness::{Freshness, FreshnessError},
     key::{Bucket, EntryKey, KeyError, KeyParts, KeyTemplate},
     limits,
+    shared::LookUp,
     stats::{Row, Rows},
-    version::{VersionKey, dependencies},
+    version::dependencies,
 };
 
 /// What is said once about a family of readings.
@@ -258,7 +260,12 @@ impl<'a> Reading<'a> {
         declared.template.write(parts, out)
     }
 
-    pub(crate) fn bind(&self, clock: &Clock, rows: &Rows) -> Result<Bound, ReadingError> {
+    pub(crate) fn bind(
+        &self,
+        clock: &Clock,
+        rows: &Rows,
+        cells: &Cells,
+    ) -> Result<Bound, ReadingError> {
         let worked_out;
         let tags = match self.tags {
             Tags::Given(tags) => tags,
@@ -273,13 +280,14 @@ impl<'a> Reading<'a> {
         let mut key = String::with_capacity(96);
         self.write_key(clock, &mut key)?;
         let declared = &*self.widget.0;
-        let class = declared.freshness.class();
-        let versions = dependencies(self.tenant, &declared.name, class, tags);
+        let (name, class) = (&declared.name, declared.freshness.class());
+        let versions =
+            cells.depend(|depend| dependencies(self.tenant, name, class, tags, depend));
         let deadline = self.deadline.unwrap_or(declared.deadline);
         Ok(Bound {
             widget: self.widget.clone(),
             key: EntryKey::from_stored(&key),
-            versions: versions.into(),
+            versions,
             patience: self.patience.unwrap_or(declared.patience).min(deadline),
             deadline,
             row: rows.row(&declared.name, self.tenant.as_str()),
@@ -292,7 +300,7 @@ impl<'a> Reading<'a> {
 pub(crate) struct Bound {
     pub(crate) widget: Widget,
     pub(crate) key: EntryKey,
-    pub(crate) versions: Arc<[VersionKey]>,
+    pub(crate) versions: Dependencies,
     pub(crate) patience: Duration,
     pub(crate) deadline: Duration,
     pub(crate) row: Arc<Row>,
@@ -301,6 +309,16 @@ pub(crate) struct Bound {
 impl Bound {
     pub(crate) fn strict(&self) -> bool {
         self.widget.0.strict
+    }
+
+    /// The question for the entry and all its versions.
+    pub(crate) fn look_up(&self) -> LookUp {
+        LookUp { entry: self.key.clone(), versions: self.versions.keys() }
+    }
+
+    /// The question for the entry alone.
+    pub(crate) fn look_up_entry(&self) -> LookUp {
+        LookUp { entry: self.key.clone(), versions: Arc::default() }
     }
 
     /// When a reader who has an old value stops waiting for a new one: at once if earlier computes

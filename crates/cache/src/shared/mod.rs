@@ -15,6 +15,7 @@ pub mod simulated;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use samovar_clock::Instant;
 use samovar_store::Trust;
 
 pub(crate) use self::{embedded::EmbeddedTier, message::Message, redis::RedisTier};
@@ -49,12 +50,18 @@ impl Origins {
     pub(crate) fn of(&self, key: &VersionKey) -> &Origin {
         if key.is_global() { &self.global } else { &self.tenant }
     }
+
+    /// Whether everything that these masters had published a bound ago has been heard.
+    pub(crate) fn trusted(&self, now: Instant) -> bool {
+        self.tenant.trust.holds(now) && self.global.trust.holds(now)
+    }
 }
 
 /// What one look at the shared tier asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct LookUp {
     pub(crate) entry: EntryKey,
+    /// None for a look at the entry alone.
     pub(crate) versions: Arc<[VersionKey]>,
 }
 
@@ -237,9 +244,9 @@ macro_rules! each {
 }
 
 impl Shared {
-    /// The listeners to the masters of this reading as they are now, if all are connected.
-    pub(crate) fn trusts(&self, entry: &EntryKey) -> Option<[Arc<Trust>; 2]> {
-        each!(self, tier => tier.trusts(entry))
+    /// The masters of this reading as they are now, if all are connected.
+    pub(crate) fn origins(&self, entry: &EntryKey) -> Option<Origins> {
+        each!(self, tier => tier.origins(entry))
     }
 
     /// Entries and versions, in one wait however many there are.

@@ -197,6 +197,11 @@ fn a_lost_bus_that_is_ignored_is_noticed() {
 }
 
 #[test]
+fn what_an_earlier_link_said_and_is_still_believed_is_noticed() {
+    notices(Broken::Node(Law::NewLinksKnowNothing));
+}
+
+#[test]
 fn one_heartbeat_for_all_masters_is_noticed() {
     notices(Broken::Node(Law::HeartbeatPerMaster));
 }

@@ -86,6 +86,36 @@ async fn a_restart_is_another_incarnation() {
     assert_eq!(redis.status().await.masters[0].reconnects, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_loads_its_data_is_not_linked_to() {
+    let server = RedisServer::builder()
+        .config("key-load-delay 1000")
+        .config("loading-process-events-interval-bytes 1024")
+        .start()
+        .expect("a server");
+    let redis = connect(options(&server.url())).await;
+    let first = trusted(&redis, |_| true).await;
+    server.command(&["DEBUG", "POPULATE", "2000"]).expect("keys");
+    server.command(&["SAVE"]).expect("saved");
+    std::thread::scope(|scope| {
+        let restart = scope.spawn(|| server.restart());
+        let seen = wait::until(LIMIT, "a server that is loading", || {
+            let status = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(redis.status())
+            });
+            let error = status.masters[0].last_error.clone()?;
+            (error.contains("loading") && !status.masters[0].connected).then_some(())
+        });
+        seen.expect("it is seen to load");
+        restart.join().expect("no panic").expect("a restart");
+    });
+    trusted(&redis, |link| link.incarnation() != first.incarnation()).await;
+    let mut size = pipe();
+    size.cmd("DBSIZE");
+    let (values, _) = redis.query(b"k", &size, Repeat::Safe).await.expect("an answer");
+    assert_eq!(values, [Value::Int(2000)]);
+}
+
 /// A replica that is promoted, or a master that is told to begin a new history, keeps its
 /// connections: nothing but the heartbeat notices.
 #[tokio::test]

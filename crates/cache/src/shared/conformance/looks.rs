@@ -93,12 +93,13 @@ pub(super) async fn the_incarnation_stays_and_trust_holds(h: &Harness) -> Verdic
     let held = || async {
         let holds = |trust: &samovar_store::Trust| trust.holds(h.clock.now());
         let asked = origins.iter().all(|origin| holds(&origin.trust));
-        let current = h.node().shared.trusts(&at.entry)?;
-        (asked && current.iter().all(|trust| holds(trust))).then_some(current)
+        let current = h.node().shared.origins(&at.entry)?;
+        (asked && current.trusted(h.clock.now())).then_some(current)
     };
     let current = wait::until_async(LIMIT, "trust", held).await.expect("trust holds");
-    for (origin, current) in origins.iter().zip(&current) {
-        assert!(Arc::ptr_eq(&origin.trust, current), "of one link");
+    for (origin, current) in origins.iter().zip([&current.tenant, &current.global]) {
+        assert!(Arc::ptr_eq(&origin.trust, &current.trust), "of one link");
+        assert_eq!(origin.incarnation, current.incarnation);
     }
     Passed
 }

@@ -85,8 +85,8 @@ impl EmbeddedTier {
         }
     }
 
-    pub(crate) fn trusts(&self, _: &EntryKey) -> Option<[Arc<Trust>; 2]> {
-        Some([self.origins.tenant.trust.clone(), self.origins.global.trust.clone()])
+    pub(crate) fn origins(&self, _: &EntryKey) -> Option<Origins> {
+        Some(self.origins.clone())
     }
 
     pub(crate) async fn look(&self, at: &[LookUp]) -> Result<Vec<Look>, StoreError> {

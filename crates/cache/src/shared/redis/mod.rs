@@ -17,13 +17,10 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use samovar_clock::{Clock, Random, Spawner};
-use samovar_store::{
-    Trust,
-    redis::{Call, Link, OnMessage, Options, QueryError, Redis, Repeat, Value},
-};
+use samovar_store::redis::{Call, Link, OnMessage, Options, QueryError, Redis, Repeat, Value};
 
 use self::keys::{GLOBAL, Namespace};
-use super::StoreError;
+use super::{Origins, StoreError};
 use crate::{cache::OpenError, key::EntryKey, node::Node};
 
 #[derive(Debug)]
@@ -66,13 +63,18 @@ impl RedisTier {
         self.redis.connected().await.map_err(|error| OpenError::Redis(error.to_string()))
     }
 
-    pub(crate) fn trusts(&self, entry: &EntryKey) -> Option<[Arc<Trust>; 2]> {
+    pub(crate) fn origins(&self, entry: &EntryKey) -> Option<Origins> {
         // A link that is up is there at once; waiting for one is not asked for.
-        let trust = |key: &str| {
+        let origin = |key: &str| {
             let link = self.redis.link(key.as_bytes()).now_or_never()?.ok()?;
-            Some(link.trust().clone())
+            Some(reply::origin(&link))
         };
-        Some([trust(entry.as_str())?, trust(GLOBAL)?])
+        let tenant = origin(entry.as_str())?;
+        let global = match self.redis.options().is_cluster() {
+            true => origin(GLOBAL)?,
+            false => tenant.clone(),
+        };
+        Some(Origins { tenant, global })
     }
 
     pub(crate) async fn close(&self) {

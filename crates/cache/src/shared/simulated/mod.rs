@@ -9,7 +9,6 @@ mod world;
 use std::{fmt, sync::Arc, time::Duration};
 
 use samovar_clock::{Clock, Spawner};
-use samovar_store::Trust;
 
 pub use self::world::{MASTERS, Reach, Timing, World};
 use self::{
@@ -162,9 +161,9 @@ fn merge<T>(keys: &[VersionKey], own: Vec<T>, global: Vec<T>) -> Vec<T> {
 }
 
 impl Connection {
-    pub(crate) fn trusts(&self, _: &EntryKey) -> Option<[Arc<Trust>; 2]> {
-        let trust = |master| self.world.link(self.node, master).map(|link| link.trust);
-        Some([trust(TENANTS)?, trust(GLOBAL)?])
+    pub(crate) fn origins(&self, _: &EntryKey) -> Option<Origins> {
+        let origin = |master| Some(origin(&self.world.link(self.node, master)?));
+        Some(Origins { tenant: origin(TENANTS)?, global: origin(GLOBAL)? })
     }
 
     pub(crate) async fn look(&self, at: &[LookUp]) -> Result<Vec<Look>, StoreError> {
@@ -180,6 +179,14 @@ impl Connection {
                 (at.iter().map(one).collect::<Found>(), Vec::new())
             })
         };
+        if !at.iter().any(|look_up| look_up.versions.iter().any(VersionKey::is_global)) {
+            let (own, now_ms, tenant) = ask(TENANTS).await?;
+            let origins = Origins { tenant: origin(&tenant), global: origin(&tenant) };
+            let look = |(entry, versions)| {
+                Look { entry, versions, origins: origins.clone(), now_ms }
+            };
+            return Ok(own.into_iter().map(look).collect());
+        }
         let (own, global) = futures_util::join!(ask(TENANTS), ask(GLOBAL));
         let ((own, now_ms, tenant), (global, _, shared)) = (own?, global?);
         let origins = Origins { tenant: origin(&tenant), global: origin(&shared) };
