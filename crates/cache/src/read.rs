@@ -29,7 +29,7 @@ pub enum Beginning {
 
 impl Cache {
     /// The reading's value: from the local tier, the shared one, or from `compute`, which then
-    /// runs in the background to its end even if the caller goes away.
+    /// runs in the background to its end even if the caller goes away once it has begun.
     ///
     /// Of all callers in all processes one computes. A caller waits for it until its patience is
     /// over if there is a stale value it may have, else until its deadline.

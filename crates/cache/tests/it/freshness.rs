@@ -28,6 +28,7 @@ struct Bench {
     /// What the source holds, and how often it was asked.
     source: Arc<AtomicU64>,
     asked: Arc<AtomicU64>,
+    begun: Arc<AtomicU64>,
     /// A compute takes one permit before it reads the source.
     gate: Arc<Semaphore>,
 }
@@ -45,6 +46,7 @@ impl Bench {
             tenant: Tenant::new("acme").expect("valid"),
             source: Arc::new(AtomicU64::new(1)),
             asked: Arc::default(),
+            begun: Arc::default(),
             gate: Arc::new(Semaphore::new(1000)),
         }
     }
@@ -63,8 +65,10 @@ impl Bench {
     ) -> impl FnOnce() -> std::pin::Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + use<>
     {
         let (source, asked, gate) = (self.source.clone(), self.asked.clone(), self.gate.clone());
+        let begun = self.begun.clone();
         move || {
             Box::pin(async move {
+                begun.fetch_add(1, Ordering::SeqCst);
                 gate.acquire().await.expect("open").forget();
                 asked.fetch_add(1, Ordering::SeqCst);
                 match source.load(Ordering::SeqCst) {
@@ -363,13 +367,56 @@ async fn a_reader_that_goes_away_does_not_stop_the_compute() {
     bench.gate.forget_permits(1000);
     {
         let mut reader = std::pin::pin!(bench.read(&reading));
-        let first = futures_util::poll!(&mut reader);
-        assert!(first.is_pending());
+        while bench.begun.load(Ordering::SeqCst) == 0 {
+            assert!(futures_util::poll!(&mut reader).is_pending());
+            tokio::task::yield_now().await;
+        }
     }
     bench.gate.add_permits(1);
     bench.settled().await;
     assert_eq!(bench.read(&reading).await.tier(), Tier::Local);
     assert_eq!(bench.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_while_it_looks_leaves_it_to_the_next() {
+    let bench = Bench::new().await;
+    let widget = bench.widget(Definition::new("w"));
+    let reading = widget.reading(&bench.tenant);
+    let mut next = std::pin::pin!(bench.read(&reading));
+    {
+        let mut first = std::pin::pin!(bench.read(&reading));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(futures_util::poll!(&mut next).is_pending());
+        assert_eq!(bench.cache.local_state().in_flight, 1);
+    }
+    assert_eq!(next.await.tier(), Tier::Computed);
+    assert_eq!(bench.asked(), 1);
+    assert_eq!(bench.cache.local_state().in_flight, 0);
+}
+
+/// A reader whose task is held up by something else holds up nobody for long.
+#[tokio::test]
+async fn a_reader_that_stands_still_while_it_looks_is_overtaken() {
+    let bench = Bench::new().await;
+    let widget = bench.widget(Definition::new("w"));
+    let reading = widget.reading(&bench.tenant);
+    let mut still = std::pin::pin!(bench.read(&reading));
+    assert!(futures_util::poll!(&mut still).is_pending());
+    let mut next = std::pin::pin!(bench.read(&reading));
+    assert!(futures_util::poll!(&mut next).is_pending());
+    bench.clock.advance(Duration::from_millis(999));
+    assert!(futures_util::poll!(&mut next).is_pending());
+    assert_eq!(bench.begun.load(Ordering::SeqCst), 0, "the other one looks");
+    bench.clock.advance(Duration::from_millis(1));
+    assert_eq!(next.await.tier(), Tier::Computed);
+
+    // What it finds when it goes on serves it, and nobody else.
+    bench.change(2);
+    assert_eq!(text(&still.await), "1");
+    assert_eq!(text(&bench.read(&reading).await), "1");
+    assert_eq!(bench.asked(), 1);
+    assert_eq!(bench.cache.local_state().in_flight, 0);
 }
 
 #[tokio::test]
