@@ -3,3 +3,4 @@
 mod corpus;
 mod embedded;
 mod freshness;
+mod redis_races;
