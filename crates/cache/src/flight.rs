@@ -41,6 +41,8 @@ struct State {
     /// The leader works in the background, where nothing makes it stand still, or computes. Until
     /// then a reader leads, which may be dropped at any time, or not be polled any more.
     in_background: bool,
+    /// The store has answered or failed: what may be served stale follows from what it said.
+    store_spoke: bool,
     /// A value that may be served, marked stale, to those who do not want to wait.
     candidate: Option<Candidate>,
     outcome: Option<Outcome>,
@@ -87,6 +89,7 @@ pub(crate) struct Progress {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) dropped: bool,
     pub(crate) in_background: bool,
+    pub(crate) store_spoke: bool,
 }
 
 impl Flight {
@@ -119,6 +122,10 @@ impl Flight {
         self.state().in_background = true;
     }
 
+    pub(crate) fn store_has_spoken(&self) {
+        self.state().store_spoke = true;
+    }
+
     /// Nothing may be served any more but a result.
     pub(crate) fn withdraw(&self) {
         self.state().candidate = None;
@@ -131,6 +138,7 @@ impl Flight {
             outcome: state.outcome.clone(),
             dropped: state.dropped,
             in_background: state.in_background,
+            store_spoke: state.store_spoke,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The read path as callers see it: the local tier, then one flight per key.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use samovar_clock::Instant;
@@ -166,11 +166,9 @@ impl Inner {
                     };
                     // The look is the reader's own work: mostly it finds something, and nobody
                     // else has to be woken. A reader that is dropped leaves it to the next.
-                    let rest = (started + bound.deadline).since(self.clock.now());
-                    let look = self.look(&lead, &bound, Want::Value);
-                    let looked = match self.clock.timeout(rest, look).await {
-                        Ok(looked) => looked,
-                        Err(_) => return Err(self.too_late(started)),
+                    let looked = match self.look_with_patience(&lead, &bound, started).await? {
+                        Patient::Looked(looked) => looked,
+                        Patient::Stale(answer) => return Ok(self.served(&bound, answer)),
                     };
                     if let Looked::Ended(Outcome::Answer(answer, phase)) = looked {
                         lead.finish(Outcome::Answer(answer.clone(), phase));
@@ -195,6 +193,28 @@ impl Inner {
             {
                 return Ok(answer);
             }
+        }
+    }
+
+    /// A reader's own look. While the store is silent, the reader takes an old value of this node
+    /// when its patience is over.
+    async fn look_with_patience(
+        &self,
+        lead: &Lead,
+        bound: &Bound,
+        started: Instant,
+    ) -> Result<Patient, ReadError> {
+        let mut look = pin!(self.look(lead, bound, Want::Value));
+        let left = |limit: Duration| (started + limit).since(self.clock.now());
+        if let Ok(looked) = self.clock.timeout(left(bound.patience), look.as_mut()).await {
+            return Ok(Patient::Looked(looked));
+        }
+        if let Some(answer) = self.local_without_store(bound) {
+            return Ok(Patient::Stale(answer));
+        }
+        match self.clock.timeout(left(bound.deadline), look).await {
+            Ok(looked) => Ok(Patient::Looked(looked)),
+            Err(_) => Err(self.too_late(started)),
         }
     }
 
@@ -345,6 +365,13 @@ impl Inner {
             .map(|origins| origins.global);
         Asked { open, capture, global }
     }
+}
+
+/// What a reader's own look led to.
+enum Patient {
+    Looked(Looked),
+    /// The store was silent for too long; to be served as it is.
+    Stale(Answer),
 }
 
 /// One of many readings, not answered yet.

@@ -158,7 +158,9 @@ impl Inner {
         let capture = self.node.cells.capture(&bound.versions);
         let phase = flight.capture(capture.clone(), origins.clone());
         let sent_at = self.clock.now();
-        let (seen, assessed) = match self.ask(bound, &capture, origins, sent_at).await {
+        let asked = self.ask(bound, &capture, origins, sent_at).await;
+        flight.store_has_spoken();
+        let (seen, assessed) = match asked {
             Ok(found) => found,
             Err(error) => return Looked::Failed(error),
         };
@@ -262,7 +264,7 @@ impl Inner {
     }
 
     /// What may be served, marked stale, while the store cannot be asked.
-    fn local_without_store(&self, bound: &Bound) -> Option<Answer> {
+    pub(crate) fn local_without_store(&self, bound: &Bound) -> Option<Answer> {
         let read_at = self.clock.now();
         let entry = self.node.local.get(bound.key.as_str())?;
         let usable = !bound.strict() && entry.may_serve_stale(read_at);

@@ -33,6 +33,8 @@ impl Inner {
     ) -> Result<Waited, ReadError> {
         let patient_until = bound.patient_until(started);
         let deadline = started + bound.deadline;
+        // Of a silent store an old value is all there is, however long computes may take.
+        let silent_until = started + bound.patience;
         let overdue = self.clock.now() + limits::OVERDUE_LOOK;
         loop {
             let mut changed = pin!(flight.changed());
@@ -76,7 +78,12 @@ impl Inner {
                     return Ok(Waited::Answer(self.served(bound, candidate.answer.clone())));
                 }
                 Some(_) => patient_until.min(deadline),
-                None => deadline,
+                None if progress.store_spoke => deadline,
+                None if now < silent_until => silent_until.min(deadline),
+                None => match self.local_without_store(bound) {
+                    Some(answer) => return Ok(Waited::Answer(self.served(bound, answer))),
+                    None => deadline,
+                },
             };
             if now >= deadline {
                 return Err(self.too_late(started));
