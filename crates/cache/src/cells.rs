@@ -37,6 +37,8 @@ struct State {
     known: Option<Ids>,
     /// The store said that there is no such version, which counts as cleared.
     missing: bool,
+    /// The change that the cell stepped for last.
+    told: Option<u64>,
     /// The listener to the master that said what is known, if nothing was heard since: as long as
     /// it is trusted, asking again would say the same.
     vouched: Option<Arc<Trust>>,
@@ -216,9 +218,12 @@ impl Cells {
     pub(crate) fn changed(&self, key: &str, change: u64, clear: Option<u64>) {
         let Some(cell) = self.table.peek(key) else { return };
         let mut state = cell.state();
-        if cell.step() == DEAD || state.known.is_some_and(|known| known.change == change) {
-            return; // heard before: from the bus and from the reply
+        // From the bus and from the reply to whoever made the change. That a look has seen it is
+        // not enough: older looks may still be on their way.
+        if cell.step() == DEAD || state.told == Some(change) {
+            return;
         }
+        state.told = Some(change);
         state.missing &= clear.is_none();
         let clear = clear.or(state.known.map(|known| known.clear));
         state.known = clear.map(|clear| Ids { change, clear });
@@ -379,6 +384,18 @@ mod tests {
         cells.changed("k", 3, Some(NEW.clear));
         cells.changed("k", NEW.change, Some(NEW.clear));
         assert_eq!(cells.observe(&capture, &[Some(NEW)], None), [0], "it is at 3");
+    }
+
+    /// A reader asks, somebody clears, another reader asks and has its reply first.
+    #[test]
+    fn an_older_reply_is_not_believed_after_a_change_that_a_look_had_seen() {
+        let (cells, origins) = (cells(100), origins());
+        let older = cells.capture(&on(&cells, "k"));
+        let newer = cells.capture(&on(&cells, "k"));
+        cells.observe(&newer, &[Some(NEW)], Some(&origins));
+        cells.changed("k", NEW.change, Some(NEW.clear));
+        assert_eq!(cells.observe(&older, &[Some(OLD)], Some(&origins)), [0]);
+        assert!(!vouches(&older, OLD, &origins));
     }
 
     #[test]

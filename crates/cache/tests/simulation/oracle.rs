@@ -28,6 +28,8 @@ struct State {
     cleared: Vec<Cleared>,
     /// When a node was last cut off, paused or started, or a master replaced.
     disturbed: Vec<Instant>,
+    /// When a master last lost what it had confirmed.
+    forgot_at: Instant,
     computing: Vec<(u64, Vec<usize>)>,
     next: u64,
     report: Report,
@@ -95,6 +97,7 @@ impl Oracle {
             invalidated: Vec::new(),
             cleared: Vec::new(),
             disturbed: Vec::new(),
+            forgot_at: Instant::from_nanos(0),
             computing: Vec::new(),
             next: 0,
             report: Report::default(),
@@ -129,7 +132,9 @@ impl Oracle {
     pub fn cleared(&self, node: usize, what: String, called_at: Instant) {
         let mut state = self.state();
         let returned = state.place();
-        state.cleared.push(Cleared { what, called_at, returned, node, forgotten: false });
+        // It may have been done, and undone, before the reply came.
+        let forgotten = state.forgot_at >= called_at;
+        state.cleared.push(Cleared { what, called_at, returned, node, forgotten });
     }
 
     pub fn disturb(&self, node: usize) {
@@ -145,6 +150,7 @@ impl Oracle {
         let mut state = self.state();
         let now = state.clock.now();
         state.disturbed.fill(now);
+        state.forgot_at = now;
         for cleared in &mut state.cleared {
             cleared.forgotten = true;
         }
