@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{cpu_ns, run, spread};
 
-const PAIRS: usize = 21;
+const PAIRS: usize = 41;
 const ROWS: usize = 20_000;
 const PASSES: usize = 20;
 

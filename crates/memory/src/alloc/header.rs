@@ -2,11 +2,11 @@
 
 use std::alloc::Layout;
 
-/// Bytes before each block: the ledger's address and what the block was charged with.
-pub(super) const HEADER: usize = 16;
+/// Bytes before each block: the address of the ledger that pays for it.
+pub(super) const HEADER: usize = size_of::<&'static ()>();
 
 /// How far into the allocator's block the caller's block begins. A multiple of its alignment, so
-/// that the alignment is kept; the header fills the 16 bytes before it.
+/// that the alignment is kept; the header fills the bytes right before it.
 #[inline]
 pub(super) const fn offset(align: usize) -> usize {
     if align > HEADER { align } else { HEADER }
@@ -15,7 +15,7 @@ pub(super) const fn offset(align: usize) -> usize {
 /// The layout to ask the allocator for; nothing when it is more than can exist.
 #[inline]
 pub(super) const fn outer(size: usize, align: usize) -> Option<Layout> {
-    let align = if align > HEADER { align } else { HEADER };
+    let align = offset(align);
     match size.checked_add(align) {
         Some(size) => match Layout::from_size_align(size, align) {
             Ok(layout) => Some(layout),
@@ -25,13 +25,31 @@ pub(super) const fn outer(size: usize, align: usize) -> Option<Layout> {
     }
 }
 
-/// Sizes up to here have their class computed in place.
-pub(super) const SMALL: usize = 4096;
+/// Blocks of at least so many bytes are aligned to it without being asked.
+pub(super) const NATURAL_ALIGN: usize = 16;
 
-/// The size class of a small request with an alignment of at most 16, as jemalloc cuts them: four
-/// to each doubling, at least 16 bytes apart. A test compares it with jemalloc's own answer.
+/// Requests up to here have their class looked up. Beyond, classes depend on the size of a page.
+pub(super) const SMALL: usize = 14 << 10;
+
+/// The size class of a small request with a natural alignment.
 #[inline]
 pub(super) const fn small_class(size: usize) -> usize {
+    const STEP: usize = 8;
+    const CLASSES: [u16; SMALL / STEP + 1] = {
+        let mut classes = [0; SMALL / STEP + 1];
+        let mut step = 1;
+        while step < classes.len() {
+            classes[step] = class(step * STEP) as u16;
+            step += 1;
+        }
+        classes
+    };
+    CLASSES[size.div_ceil(STEP)] as usize
+}
+
+/// As jemalloc cuts them: four to each doubling, at least 16 bytes apart. A test compares it with
+/// jemalloc's own answer.
+const fn class(size: usize) -> usize {
     let log = (size - 1).ilog2();
     let spacing = 1usize << (if log < 6 { 4 } else { log - 2 });
     (size + spacing - 1) & !(spacing - 1)
@@ -63,10 +81,10 @@ mod tests {
     #[test]
     fn classes_are_cut_as_written() {
         let pairs = [(17, 32), (32, 32), (64, 64), (65, 80), (128, 128), (129, 160), (4096, 4096)];
-        for (size, class) in pairs {
-            assert_eq!(small_class(size), class, "{size}");
+        for (size, expected) in pairs {
+            assert_eq!(small_class(size), expected, "{size}");
         }
-        // DEPENDENCIES: a page and its header land in the next class, of five quarters.
+        // A page and its header land in the next class, of five quarters.
         assert_eq!(small_class(4096 + HEADER), 5120);
     }
 }

@@ -97,12 +97,14 @@ mod tests {
 
     use super::super::backend::Backend;
 
-    /// What is charged is what jemalloc really gave, for every size and alignment up to 4 KiB.
+    /// What is charged is what jemalloc really gave, for every size up to some MB, and
+    /// every alignment up to 4 KiB.
     #[test]
     fn classes_are_those_of_the_blocks_that_jemalloc_gives() {
-        let sizes = (17..=9000).chain((9001..2 << 20).step_by(4099)).chain([64 << 20]);
+        let large = [64 << 20, (64 << 20) + 1, (1 << 30) + (1 << 20)];
+        let sizes = (9..=9000).chain((9001..40 << 20).step_by(4099)).chain(large);
         for size in sizes {
-            for align in [16, 32, 64, 256, 1024, 4096] {
+            for align in [8, 16, 32, 64, 256, 1024, 4096] {
                 if align > 16 && size > 9000 && size % 3 != 0 {
                     continue;
                 }

@@ -109,7 +109,8 @@ impl Local {
     #[inline]
     fn charge_home(&self, delta: i64) {
         let sum = self.home.get() + delta;
-        if sum.unsigned_abs() < BATCH_BYTES.unsigned_abs() {
+        // One comparison for both ends: what is below the lower one wraps around.
+        if ((sum + BATCH_BYTES) as u64) < 2 * BATCH_BYTES as u64 {
             self.home.set(sum);
         } else {
             self.charge_home_slowly(delta);

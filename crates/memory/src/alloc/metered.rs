@@ -12,7 +12,7 @@ use tikv_jemallocator::Jemalloc;
 
 use super::{
     backend::Backend,
-    header::{HEADER, offset, outer},
+    header::{HEADER, SMALL, offset, outer},
     local, out_of_memory,
 };
 use crate::account::Ledger;
@@ -37,36 +37,41 @@ impl Metered {
     }
 }
 
-/// Stands in the 16 bytes before each block.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Header {
-    ledger: &'static Ledger,
-    /// What the allocator really gave, which is what was charged.
-    bytes: usize,
-}
+/// Stands right before each block.
+type Header = &'static Ledger;
 
-const _: () = assert!(size_of::<Header>() <= HEADER && align_of::<Header>() <= HEADER);
+const _: () = assert!(size_of::<Header>() == HEADER && align_of::<Header>() <= HEADER);
 
 /// # Safety
 /// `block` came from this allocator and is live.
 #[inline]
 unsafe fn header_of(block: *mut u8) -> *mut Header {
     // SAFETY: each block has its header before it, inside the same allocation; blocks are aligned
-    // to 16 at least, because their offset and their outer layout are.
+    // as headers are at least, because their offset and their outer layout are.
     unsafe { block.sub(HEADER).cast() }
 }
 
 /// # Safety
-/// `base` is null or a new allocation of the outer layout for `align`, charged with `bytes`.
+/// `base` is a new allocation of the outer layout for `align`, charged with `bytes`.
 #[inline]
 unsafe fn begin(base: *mut u8, align: usize, bytes: usize) -> *mut u8 {
     // SAFETY: the outer layout has room for the offset and the caller's block behind it.
     let block = unsafe { base.add(offset(align)) };
     let ledger = local::charge_current(signed(bytes));
     // SAFETY: as above.
-    unsafe { header_of(block).write(Header { ledger, bytes }) };
+    unsafe { header_of(block).write(ledger) };
     block
+}
+
+/// The layout that a live block of this layout was allocated with.
+///
+/// # Safety
+/// `layout` had an outer one.
+#[inline]
+unsafe fn outer_of(layout: Layout) -> Layout {
+    let offset = offset(layout.align());
+    // SAFETY: as `outer` computed it.
+    unsafe { Layout::from_size_align_unchecked(layout.size() + offset, offset) }
 }
 
 /// Layouts never exceed `isize::MAX`.
@@ -75,12 +80,12 @@ fn signed(bytes: usize) -> i64 {
     bytes as i64
 }
 
-// SAFETY: forwards to an allocator. Layouts grow by the offset, which keeps alignment; what is
-// handed out lies inside of the larger block, and each way back subtracts the same offset, since
-// the alignment of a block never changes. Nothing here panics: `charge` does arithmetic on cells.
-unsafe impl<B: Backend> GlobalAlloc for Metered<B> {
-    #[inline]
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+impl<B: Backend> Metered<B> {
+    /// # Safety
+    /// As for `alloc`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_unusual(&self, layout: Layout) -> *mut u8 {
         let Some(outer) = outer(layout.size(), layout.align()) else { return ptr::null_mut() };
         // SAFETY: the size is not zero, a header is in it.
         let base = unsafe { self.0.alloc(outer) };
@@ -90,6 +95,39 @@ unsafe impl<B: Backend> GlobalAlloc for Metered<B> {
         }
         // SAFETY: it is what `outer` asked for.
         unsafe { begin(base, layout.align(), self.0.class(outer)) }
+    }
+}
+
+/// Most requests are: small, and aligned no more than their header.
+#[inline]
+fn is_usual(layout: Layout) -> bool {
+    layout.size() <= SMALL - HEADER && layout.align() <= HEADER
+}
+
+/// The outer layout of a usual request, its header included in the size.
+#[inline]
+fn usual(size: usize) -> Layout {
+    // SAFETY: the alignment is a power of two, and the size is small.
+    unsafe { Layout::from_size_align_unchecked(size, HEADER) }
+}
+
+// SAFETY: forwards to an allocator. Layouts grow by the offset, which keeps alignment; what is
+// handed out lies inside of the larger block, and each way back subtracts the same offset, since
+// the alignment of a block never changes. Nothing here panics: `charge` does arithmetic on cells.
+unsafe impl<B: Backend> GlobalAlloc for Metered<B> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_usual(layout) {
+            let size = layout.size() + HEADER;
+            // SAFETY: the size is not zero, a header is in it.
+            let base = unsafe { self.0.alloc_natural(size) };
+            if !base.is_null() {
+                // SAFETY: it has room for the header and the caller's block behind it.
+                return unsafe { begin(base, HEADER, self.0.class(usual(size))) };
+            }
+        }
+        // SAFETY: passed on.
+        unsafe { self.alloc_unusual(layout) }
     }
 
     #[inline]
@@ -107,13 +145,19 @@ unsafe impl<B: Backend> GlobalAlloc for Metered<B> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller hands in a live block of ours with its layout, which had an outer one.
+        // SAFETY: the caller hands in a live block of ours with its layout. It is settled first,
+        // so that nothing has to be kept over the call.
         unsafe {
-            let Header { ledger, bytes } = *header_of(block);
-            let align = layout.align().max(HEADER);
-            let outer = Layout::from_size_align_unchecked(layout.size() + align, align);
-            self.0.dealloc(block.sub(offset(layout.align())), outer);
-            local::charge(ledger, -signed(bytes));
+            let ledger = *header_of(block);
+            if is_usual(layout) {
+                let size = layout.size() + HEADER;
+                local::charge(ledger, -signed(self.0.class(usual(size))));
+                self.0.dealloc_natural(block.sub(HEADER), size);
+            } else {
+                let outer = outer_of(layout);
+                local::charge(ledger, -signed(self.0.class(outer)));
+                self.0.dealloc(block.sub(offset(layout.align())), outer);
+            }
         }
     }
 
@@ -124,22 +168,16 @@ unsafe impl<B: Backend> GlobalAlloc for Metered<B> {
         // SAFETY: the block is ours with its layout. The header moves along, because it lies at
         // the front of what the allocator moves, and both sizes have room for it.
         unsafe {
-            let Header { ledger, bytes } = *header_of(block);
-            let outer = Layout::from_size_align_unchecked(
-                layout.size() + align.max(HEADER),
-                align.max(HEADER),
-            );
+            let (ledger, outer) = (*header_of(block), outer_of(layout));
             let base = self.0.realloc(block.sub(offset(align)), outer, new_outer.size());
             if base.is_null() {
                 out_of_memory::report(new_size);
                 return base;
             }
-            let block = base.add(offset(align));
-            let new_bytes = self.0.class(new_outer);
-            (*header_of(block)).bytes = new_bytes;
             // Who allocated it keeps paying for it, whoever made it grow.
-            local::charge(ledger, signed(new_bytes) - signed(bytes));
-            block
+            let grown = signed(self.0.class(new_outer)) - signed(self.0.class(outer));
+            local::charge(ledger, grown);
+            base.add(offset(align))
         }
     }
 }
@@ -167,18 +205,18 @@ pub fn metering() -> Metering {
 /// Makes `ledger` pay for a block from now on. Nothing without metering.
 ///
 /// # Safety
-/// `block` is a live allocation of the global allocator, and nobody frees or resizes it meanwhile.
-pub(crate) unsafe fn reassign(block: *mut u8, ledger: &'static Ledger) {
+/// `block` is a live allocation of the global allocator with this layout, and nobody frees or
+/// resizes it meanwhile.
+pub(crate) unsafe fn reassign(block: *mut u8, layout: Layout, ledger: &'static Ledger) {
     if metering() == Metering::Off {
         return;
     }
     // SAFETY: the global allocator is ours, so there is a header, and it is the caller's alone.
     unsafe {
-        let header = header_of(block);
-        let Header { ledger: payer, bytes } = *header;
-        (*header).ledger = ledger;
-        local::charge(payer, -signed(bytes));
-        local::charge(ledger, signed(bytes));
+        let bytes = signed(Jemalloc.class(outer_of(layout)));
+        let payer = header_of(block).replace(ledger);
+        local::charge(payer, -bytes);
+        local::charge(ledger, bytes);
     }
 }
 
@@ -240,7 +278,7 @@ mod tests {
         let layout = Layout::from_size_align(1000, 8).expect("it is valid");
         // SAFETY: a block's address moves to the one thread that frees it.
         let block = account.scope(|| unsafe { metered.alloc(layout) }).expose_provenance();
-        assert_eq!(held(&account), 1016);
+        assert_eq!(held(&account), signed(1000 + HEADER));
         let freeing = std::thread::spawn(move || {
             let metered = Metered(System);
             let block = ptr::with_exposed_provenance_mut(block);
