@@ -4,6 +4,7 @@ mod accounting;
 mod admission;
 mod c_libraries;
 mod children;
+mod watching;
 mod works;
 
 #[global_allocator]
