@@ -1,0 +1,15 @@
+//! Jobs that are never lost: queues, attempts, batches.
+//!
+//! A job that a push has acknowledged runs, at least once, whatever dies meanwhile. How is drawn in
+//! `docs/jobs.md`: the life of a job ([`State`]) and who may move it.
+
+pub mod limits;
+mod name;
+mod policy;
+mod state;
+
+pub use name::{
+    BatchId, BatchName, Hold, InvalidName, JobId, Kind, QueueName, Tenant, Token, WorkerName,
+};
+pub use policy::{GiveUp, InvalidPolicy, Next, Policy, Process};
+pub use state::{STEPS, State, Step};

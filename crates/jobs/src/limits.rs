@@ -1,0 +1,53 @@
+//! Every limit of jobs in one place, each with what happens when it is reached.
+
+use std::time::Duration;
+
+/// Bytes of the name of a queue or a kind of job, of a worker and of a batch. Longer: refused.
+pub const NAME_BYTES: usize = 64;
+/// Bytes of a tenant id. Longer: refused.
+pub const TENANT_BYTES: usize = 128;
+/// Bytes of a unique key, and of the key of a result that is recorded once. Longer: refused.
+pub const KEY_BYTES: usize = 256;
+/// Bytes of a payload. Larger: refused; put the data where the job can read it.
+pub const PAYLOAD_BYTES: usize = 1 << 20;
+/// Bytes of a result, a checkpoint or a recorded value. Larger: refused.
+pub const RESULT_BYTES: usize = 256 << 10;
+/// Bytes of a reason and of a progress note. Longer: cut.
+pub const REASON_BYTES: usize = 2000;
+/// Jobs in one push, follow-ups and batches included. More: refused; push again.
+pub const JOBS_PER_PUSH: usize = 10_000;
+/// Jobs in one claim, renewal, start or finish. A claim gives fewer, the others are refused.
+pub const JOBS_PER_CALL: usize = 1000;
+/// Jobs that one finished job may leave behind. More: refused, the job stays running.
+pub const FOLLOW_UPS: usize = 1000;
+/// Queues of one store. More: refused.
+pub const QUEUES: usize = 256;
+/// Kinds on one queue, each version and suspects apart. More: refused.
+pub const LANES_PER_QUEUE: i64 = 4096;
+/// Jobs that wait or are scheduled on one queue, unless it has a limit of its own. More: refused.
+pub const QUEUE_JOBS: u64 = 10_000_000;
+/// Jobs one call promotes, reaps, cancels, prunes or revives. The rest: the next call.
+pub const CHUNK: usize = 1000;
+/// Rows one page of a list shows. More: the next page.
+pub const PAGE: usize = 500;
+/// Rows one page looks at for a filter that has no index. Then: a shorter page with a cursor.
+pub const PAGE_LOOKS: usize = 10_000;
+/// Ended attempts kept per job. Older: forgotten, the first of all kept.
+pub const HISTORY: usize = 32;
+/// Results recorded once per job. More: refused.
+pub const ONCE_PER_JOB: i64 = 10_000;
+/// Times a job's worker may be lost in a row, nobody knowing why. Then it fails.
+pub const LAPSES: u32 = 16;
+/// Tries a policy may ask for.
+pub const TRIES: u16 = 1000;
+/// Length of a list of delays.
+pub const BACKOFF_STEPS: usize = 64;
+/// Kills a policy may allow.
+pub const KILLS: u16 = 10;
+/// Longest delay of a push or a retry.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Longest time one attempt may have.
+pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Bounds of a lease. A claim outside of them is refused.
+pub const LEASE: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(3600);
