@@ -4,7 +4,7 @@
 //! The other node is a process of its own that does nothing but look at its local tier. Boot time
 //! is the same clock in both.
 
-use std::{convert::Infallible, thread, time::Duration};
+use std::{convert::Infallible, thread};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use redis::{Value, aio::MultiplexedConnection};
 use samovar_cache::{Answer, Cache, Definition, Freshness, Reading, Tag, Tenant, Tier, Widget};
+use samovar_clock::Random;
 use samovar_testkit::{RedisServer, wait};
 use tokio::runtime::Runtime;
 
@@ -27,7 +28,7 @@ pub fn run() -> Result<()> {
             "Readings that the local tier does not hold, against a `GET` of the same stored bytes \
              over the same kind of connection; payloads that do not compress. A strict widget asks \
              for its versions too, on every read. µs: the median of {ROUNDS} rounds, each the \
-             median of {READS_PER_SAMPLE} reads, contestants in turn read by read. Ratios to \
+             median of {READS_PER_SAMPLE} reads, contestants in random order read by read. Ratios to \
              `GET`, round by round: median (least-most)."
         ),
     );
@@ -75,18 +76,22 @@ async fn compare(
     let stored = readings.fill(&filler, server).await?;
     filler.close().await;
     let mut rounds: [Samples; 4] = Default::default();
+    let random = Random::seeded(1);
     for round in 0..=ROUNDS {
         let cache = Cache::builder().connect(&server.url()).await?;
         let readings = Readings::new(&cache, tags, bytes)?;
         readings.settle(&cache).await?;
         let mut samples: [Vec<f64>; 4] = Default::default();
-        for number in 0..READS_PER_SAMPLE {
+        for (number, stored) in stored.iter().enumerate() {
             // Who comes after whom matters: each leaves memory behind that the next one finds.
-            for turn in 0..samples.len() {
-                let contestant = (number + turn) % samples.len();
+            let mut order = [0, 1, 2, 3];
+            for place in 1..order.len() {
+                order.swap(place, random.below(place as u64 + 1) as usize);
+            }
+            for contestant in order {
                 let watch = StopWatch::start();
                 match contestant {
-                    0 => get(bare, &stored[number], bytes).await?,
+                    0 => get(bare, stored, bytes).await?,
                     1 => readings.hit(&cache, Kind::Plain, number).await?,
                     2 => readings.hit_many(&cache, READS_PER_SAMPLE + number).await?,
                     _ => readings.hit(&cache, Kind::Strict, number).await?,
@@ -146,7 +151,7 @@ impl Readings {
         })
     }
 
-    /// Stores all readings; returns the keys under which the plain ones are.
+    /// Stores all readings; returns the keys of the plain ones that are read alone.
     async fn fill(&self, cache: &Cache, server: &RedisServer) -> Result<Vec<String>> {
         let mut shown = Vec::new();
         for number in 0..=LAST {
@@ -159,7 +164,8 @@ impl Readings {
         let [key] = keys.items() else { anyhow::bail!("not one key but {keys:?}") };
         let key = key.text();
         let prefix = key.strip_suffix(&shown[0]).context("it ends with the key as shown")?;
-        Ok(shown.iter().map(|shown| format!("{prefix}{shown}")).collect())
+        let read = shown.iter().take(READS_PER_SAMPLE);
+        Ok(read.map(|shown| format!("{prefix}{shown}")).collect())
     }
 
     /// Waits until what this process has read is answered from its local tier: its link to the
@@ -169,7 +175,7 @@ impl Readings {
             let answer = self.read(cache, Kind::Plain, LAST).await.ok()?;
             (answer.tier() == Tier::Local).then_some(())
         };
-        Ok(wait::until_async(LIMIT, "a trusted link", settled).await?)
+        wait::until_async(LIMIT, "a trusted link", settled).await
     }
 
     /// One read, which computes what is not there.

@@ -37,10 +37,9 @@ pub fn run() -> Result<()> {
     let addresses: Vec<String> = cluster.addresses().iter().map(ToString::to_string).collect();
     let cluster_url = format!("redis+cluster://{}", addresses.join(","));
     let table = Table::begin(&["Redis", "widget", "reads", "median", "reads by number of waits"]);
-    for (name, url, waits) in [
-        ("single", &proxy.redis_url(), proxy.waits()),
-        ("Cluster", &cluster_url, cluster.waits()),
-    ] {
+    for (name, url, waits) in
+        [("single", &proxy.redis_url(), proxy.waits()), ("Cluster", &cluster_url, cluster.waits())]
+    {
         for kind in [Kind::Plain, Kind::Strict] {
             table.row(&runtime.block_on(row(name, kind, url, waits))?);
         }

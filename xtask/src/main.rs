@@ -37,7 +37,7 @@ enum Task {
     Tidy,
     /// Run the benchmarks
     Bench {
-        /// Passed on to criterion, for example part of a benchmark's name
+        /// Names of sections, such as `shared_hit`; all of them unless named
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

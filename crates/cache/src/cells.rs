@@ -312,9 +312,8 @@ impl Capture {
         laws: Laws,
     ) -> Option<Vec<u64>> {
         let pairs = self.cells.iter().zip(stamps);
-        let step = |(cell, stamp): (&Cell, &Stamp)| {
-            cell.vouches_for(stamp, origins.of(&cell.key), laws)
-        };
+        let step =
+            |(cell, stamp): (&Cell, &Stamp)| cell.vouches_for(stamp, origins.of(&cell.key), laws);
         pairs.map(step).collect()
     }
 
@@ -357,7 +356,8 @@ mod tests {
         let other = cells.depend(|depend| ["c", "b", "a"].into_iter().for_each(depend));
         assert_eq!(one.len(), 3);
         assert_eq!(one.keys(), other.keys());
-        let stamp = |cell: &Cell| Stamp { key_hash: cell.hash, change: 1, clear: 1, incarnation: 1 };
+        let stamp =
+            |cell: &Cell| Stamp { key_hash: cell.hash, change: 1, clear: 1, incarnation: 1 };
         let mut stamps: Vec<Stamp> = one.iter().map(stamp).collect();
         assert!(other.fit(&stamps));
         stamps.swap(0, 1);

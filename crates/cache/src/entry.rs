@@ -21,12 +21,7 @@ impl Stamp {
     fn read(bytes: &[u8; STAMP]) -> Self {
         let (numbers, _) = bytes.as_chunks::<8>();
         let number = |index: usize| u64::from_le_bytes(numbers[index]);
-        Self {
-            key_hash: number(0),
-            change: number(1),
-            clear: number(2),
-            incarnation: number(3),
-        }
+        Self { key_hash: number(0), change: number(1), clear: number(2), incarnation: number(3) }
     }
 }
 

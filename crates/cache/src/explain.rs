@@ -73,8 +73,8 @@ impl Cache {
         let entry = look.entry.as_ref().and_then(|bytes| StoredEntry::decode(bytes).ok());
         let stamps = entry.as_ref().map_or(&[][..], |entry| &entry.stamps);
         let share = share_of(bound.key.as_str());
-        let stamps =
-            bound.versions.iter().zip(&look.versions).enumerate().map(|(index, (cell, version))| {
+        let stamps = bound.versions.iter().zip(&look.versions).enumerate().map(
+            |(index, (cell, version))| {
                 let key = cell.key();
                 let compared = stamps
                     .get(index)
@@ -89,7 +89,8 @@ impl Cache {
                     changed_at_ms: last.map(|last| last.at_ms),
                     cause: last.map(|last| last.cause.clone()),
                 }
-            });
+            },
+        );
         let stamps = stamps.collect();
         let store_now_ms = look.now_ms;
         let stored = entry.map(|entry| {

@@ -230,8 +230,7 @@ impl Inner {
                 standing,
                 Standing::Fresh | Standing::Spread | Standing::Old(StaleBecause::Age)
             );
-        let entry =
-            self.localize(bound, stored, origins, capture, &steps, sent_at - age, turn_at);
+        let entry = self.localize(bound, stored, origins, capture, &steps, sent_at - age, turn_at);
         Some(Assessed { entry: Arc::new(entry), standing, keepable })
     }
 

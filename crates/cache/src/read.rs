@@ -107,7 +107,8 @@ impl Cache {
             match self.0.join(&bound, started) {
                 Role::Lead(lead) => {
                     let flight = lead.flight.clone();
-                    match self.0.clone().lead(lead, bound.clone(), Want::Value, started, None).await {
+                    match self.0.clone().lead(lead, bound.clone(), Want::Value, started, None).await
+                    {
                         Led::Compute(ticket) => return Ok(Beginning::Compute(*ticket)),
                         Led::Done(_) => {
                             match self.0.wait(&flight, Joined::FIRST, &bound, started).await? {

@@ -171,8 +171,13 @@ impl Inner {
         if keepable {
             lead.keep(|| self.node.local.insert(entry.clone()));
         }
-        let answer =
-            Answer { entry, state: State::Fresh, tier: Tier::Shared, stored: true, read_at: sent_at };
+        let answer = Answer {
+            entry,
+            state: State::Fresh,
+            tier: Tier::Shared,
+            stored: true,
+            read_at: sent_at,
+        };
         let wanted = match want {
             Want::Value => true,
             Want::Newer { than } => answer.entry.commit != than,

@@ -318,13 +318,12 @@ impl Rows {
 
     pub(crate) fn snapshot(&self) -> Vec<(String, String, Counters)> {
         let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let of_widget = |(widget, tenants): (&Arc<str>, &HashMap<Box<str>, Arc<Row>>)| {
-            let row = |(tenant, row): (&Box<str>, &Arc<Row>)| {
-                (widget.to_string(), tenant.to_string(), row.snapshot())
-            };
-            tenants.iter().map(row).collect::<Vec<_>>()
-        };
-        let mut all: Vec<_> = table.rows.iter().flat_map(of_widget).collect();
+        let mut all = Vec::with_capacity(table.count);
+        for (widget, tenants) in &table.rows {
+            for (tenant, row) in tenants {
+                all.push((widget.to_string(), tenant.to_string(), row.snapshot()));
+            }
+        }
         all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         all
     }

@@ -281,8 +281,7 @@ impl<'a> Reading<'a> {
         self.write_key(clock, &mut key)?;
         let declared = &*self.widget.0;
         let (name, class) = (&declared.name, declared.freshness.class());
-        let versions =
-            cells.depend(|depend| dependencies(self.tenant, name, class, tags, depend));
+        let versions = cells.depend(|depend| dependencies(self.tenant, name, class, tags, depend));
         let deadline = self.deadline.unwrap_or(declared.deadline);
         Ok(Bound {
             widget: self.widget.clone(),

@@ -5,6 +5,8 @@
 //! every fresh answer can be checked against the invalidations that had returned when its read
 //! began: on the node that invalidated without delay, on the others after the heartbeat bound.
 
+#![expect(clippy::print_stdout, reason = "what a run has seen is what it shows")]
+
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -157,7 +159,7 @@ impl Scene {
             while !stop.load(Ordering::Relaxed) {
                 self.change().await;
                 let number = self.source.load(Ordering::SeqCst);
-                if number % CHANGES_IN_A_ROW != 0 {
+                if !number.is_multiple_of(CHANGES_IN_A_ROW) {
                     let pause = Random::System.below(CHANGE_WITHIN_MS);
                     Clock::System.sleep(Duration::from_millis(pause)).await;
                     continue;
@@ -263,8 +265,8 @@ impl Record {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let [local, shared, computed] = [0, 1, 2].map(|tier: usize| count(&self.fresh[tier]));
         println!(
-            "{name}: {} invalidations, {} of them during a compute, {} refused; fresh reads: {local} local, {shared} shared, \
-             {computed} computed; {} stale, {} failed; {} violations",
+            "{name}: {} invalidations, {} of them during a compute, {} refused; fresh reads: {local} \
+             local, {shared} shared, {computed} computed; {} stale, {} failed; {} violations",
             self.returned.lock().unwrap_or_else(PoisonError::into_inner).len(),
             count(&self.overlaps),
             count(&self.failed_changes),

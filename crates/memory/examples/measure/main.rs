@@ -96,7 +96,7 @@ static ALLOCATOR: Switched = Switched { metered: Metered::new(), mode: AtomicU8:
 #[expect(clippy::print_stdout, reason = "figures for people")]
 fn main() {
     match std::env::var("MEASURE").as_deref() {
-        Ok("fold") => println!("{}", fold::one_run()),
+        Ok(part @ (fold::LEAN | fold::FULL)) => println!("{}", fold::one_run(part)),
         Ok("accounting") => println!("{}", accounting::one_run()),
         Ok("admission") => println!("{}", admission::one_run()),
         _ => {

@@ -37,8 +37,7 @@ unsafe impl Backend for Jemalloc {
         if is_natural && layout.size() <= SMALL {
             return small_class(layout.size());
         }
-        let flags =
-            if is_natural { 0 } else { tikv_jemalloc_sys::MALLOCX_ALIGN(layout.align()) };
+        let flags = if is_natural { 0 } else { tikv_jemalloc_sys::MALLOCX_ALIGN(layout.align()) };
         // SAFETY: the size is not zero, a header is in it. Zero for what jemalloc cannot serve.
         let class = unsafe { tikv_jemalloc_sys::nallocx(layout.size(), flags) };
         class.max(layout.size())

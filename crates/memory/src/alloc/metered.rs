@@ -121,10 +121,12 @@ unsafe impl<B: Backend> GlobalAlloc for Metered<B> {
             let size = layout.size() + HEADER;
             // SAFETY: the size is not zero, a header is in it.
             let base = unsafe { self.0.alloc_natural(size) };
-            if !base.is_null() {
-                // SAFETY: it has room for the header and the caller's block behind it.
-                return unsafe { begin(base, HEADER, self.0.class(usual(size))) };
+            if base.is_null() {
+                out_of_memory::report(size - HEADER);
+                return base;
             }
+            // SAFETY: it has room for the header and the caller's block behind it.
+            return unsafe { begin(base, HEADER, self.0.class(usual(size))) };
         }
         // SAFETY: passed on.
         unsafe { self.alloc_unusual(layout) }

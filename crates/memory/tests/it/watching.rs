@@ -21,11 +21,8 @@ async fn a_watch_samples_until_its_time_is_over() {
     let work = Work { kind: "warm", job: "warm/1", class: Class::Mb128 };
     let admitted = budget.admit(work).await.expect("it fits");
     let (account, recorder) = (admitted.account().clone(), FlightRecorder::default());
-    let how = Watch {
-        interval: SECOND,
-        duration: Some(3 * SECOND),
-        thresholds: Thresholds::default(),
-    };
+    let how =
+        Watch { interval: SECOND, duration: Some(3 * SECOND), thresholds: Thresholds::default() };
     let (mut seen, mut kept) = (Vec::new(), Vec::new());
     let watching = watch(&clock, &budget, how, &recorder, |sample, alerts| {
         let usage = sample.jobs.first().and_then(|job| job.usage).expect("metering is on");

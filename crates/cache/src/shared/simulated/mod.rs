@@ -182,9 +182,8 @@ impl Connection {
         if !at.iter().any(|look_up| look_up.versions.iter().any(VersionKey::is_global)) {
             let (own, now_ms, tenant) = ask(TENANTS).await?;
             let origins = Origins { tenant: origin(&tenant), global: origin(&tenant) };
-            let look = |(entry, versions)| {
-                Look { entry, versions, origins: origins.clone(), now_ms }
-            };
+            let look =
+                |(entry, versions)| Look { entry, versions, origins: origins.clone(), now_ms };
             return Ok(own.into_iter().map(look).collect());
         }
         let (own, global) = futures_util::join!(ask(TENANTS), ask(GLOBAL));

@@ -40,7 +40,10 @@ async fn sentinel_hands_over_and_back() {
     let fault = async {
         for _ in 0..2 {
             let all = all.clone();
-            aside(move || drop(all.failover().expect("fails over").address())).await;
+            let fail_over = move || {
+                all.failover().expect("fails over");
+            };
+            aside(fail_over).await;
             scene.goes_on().await;
         }
     };
