@@ -41,3 +41,5 @@ pub const LEASE_POLL: Duration = Duration::from_millis(250);
 /// How long others wait for a look that a reader makes itself before one of them takes over: the
 /// reader's task may be held up by what has nothing to do with the store.
 pub const OVERDUE_LOOK: Duration = Duration::from_secs(1);
+/// A store that has not answered for so long is silent, however little patience a reader has.
+pub const SILENCE: Duration = Duration::from_millis(500);

@@ -207,7 +207,7 @@ impl Inner {
     ) -> Result<Patient, ReadError> {
         let mut look = pin!(self.look(lead, bound, Want::Value));
         let left = |limit: Duration| (started + limit).since(self.clock.now());
-        if let Ok(looked) = self.clock.timeout(left(bound.patience), look.as_mut()).await {
+        if let Ok(looked) = self.clock.timeout(left(bound.silence()), look.as_mut()).await {
             return Ok(Patient::Looked(looked));
         }
         if let Some(answer) = self.local_without_store(bound) {

@@ -33,8 +33,7 @@ impl Inner {
     ) -> Result<Waited, ReadError> {
         let patient_until = bound.patient_until(started);
         let deadline = started + bound.deadline;
-        // Of a silent store an old value is all there is, however long computes may take.
-        let silent_until = started + bound.patience;
+        let silent_until = started + bound.silence();
         let overdue = self.clock.now() + limits::OVERDUE_LOOK;
         loop {
             let mut changed = pin!(flight.changed());

@@ -320,6 +320,12 @@ impl Bound {
         LookUp { entry: self.key.clone(), versions: Arc::default() }
     }
 
+    /// How long the store may be silent before a reader takes what this node has: no matter how long
+    /// computes are known to take.
+    pub(crate) fn silence(&self) -> Duration {
+        self.patience.max(limits::SILENCE).min(self.deadline)
+    }
+
     /// When a reader who has an old value stops waiting for a new one: at once if earlier computes
     /// are known to take longer than it would wait.
     pub(crate) fn patient_until(&self, started: Instant) -> Instant {
