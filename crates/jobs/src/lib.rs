@@ -3,13 +3,22 @@
 //! A job that a push has acknowledged runs, at least once, whatever dies meanwhile. How is drawn in
 //! `docs/jobs.md`: the life of a job ([`State`]) and who may move it.
 
+mod batch;
+mod job;
 pub mod limits;
 mod name;
 mod policy;
 mod state;
+pub mod store;
 
+pub use batch::{BatchView, Callbacks, InvalidBatch, NewBatch};
+pub use job::{
+    Cancelled, Claimed, EndedAttempt, Finish, Finished, Held, InvalidJob, JobDetails, JobView,
+    NewJob, Outcome, Progress, Pushed,
+};
 pub use name::{
     BatchId, BatchName, Hold, InvalidName, JobId, Kind, QueueName, Tenant, Token, WorkerName,
 };
 pub use policy::{GiveUp, InvalidPolicy, Next, Policy, Process};
 pub use state::{STEPS, State, Step};
+pub use store::{Store, StoreError};

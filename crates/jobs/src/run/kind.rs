@@ -1,0 +1,91 @@
+//! A kind of job, as the code that runs it sees it.
+
+use std::{fmt, future::Future, time::Duration};
+
+use samovar_clock::Random;
+use samovar_memory::Exceeded;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::context::Context;
+use crate::{InvalidName, JobId, Kind, NewJob, Policy, QueueName};
+
+/// A job is a type: its name, its policy, what it is pushed with, and what it does.
+///
+/// It may run more than once: whatever it does outside of Samovar has to bear a repetition, or go
+/// through [`Context::once`].
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    const KIND: &'static str;
+    const POLICY: Policy = Policy::DEFAULT;
+    /// Where it goes unless told otherwise.
+    const QUEUE: &'static str = "default";
+
+    /// While a job with this key has not ended, its queue takes no second one.
+    fn unique_key(&self) -> Option<String> {
+        None
+    }
+
+    fn run(&self, cx: &Context) -> impl Future<Output = Result<(), Stop>> + Send;
+}
+
+/// Why an attempt did not end well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// An error: the policy says whether and when another attempt follows.
+    Error(String),
+    /// Not now, and no error: the attempt is spent, but counts as no exception.
+    Later { after: Duration, reason: String },
+    /// Nothing will make it work.
+    Hopeless(String),
+    /// What it is about is gone.
+    Missing(String),
+    /// The account went over its limit.
+    Memory(Exceeded),
+    /// It was told to stop: see [`Context::told`].
+    Told,
+}
+
+impl<E: std::error::Error> From<E> for Stop {
+    fn from(error: E) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Stop::Error(text)
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stop::Error(reason)
+            | Stop::Later { reason, .. }
+            | Stop::Hopeless(reason)
+            | Stop::Missing(reason) => f.write_str(reason),
+            Stop::Memory(exceeded) => exceeded.fmt(f),
+            Stop::Told => f.write_str("it was told to stop"),
+        }
+    }
+}
+
+/// A constant of a job type that is no name, or a payload that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSuchName {
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    #[error("the payload of a job of kind {kind} cannot be written: {source}")]
+    Payload { kind: &'static str, source: serde_json::Error },
+}
+
+/// A job of this type, to be pushed: of the system, on its own queue, to run at once.
+pub fn new_job<J: Job>(job: &J, random: &Random) -> Result<NewJob, NoSuchName> {
+    let payload = serde_json::to_vec(job)
+        .map_err(|source| NoSuchName::Payload { kind: J::KIND, source })?;
+    let (queue, kind) = (QueueName::new(J::QUEUE)?, Kind::new(J::KIND)?);
+    let mut new = NewJob::new(JobId::draw(random), queue, kind, payload);
+    new.policy = J::POLICY;
+    new.unique_key = job.unique_key();
+    Ok(new)
+}

@@ -1,0 +1,83 @@
+//! Which kinds of jobs a worker knows, and what they may use.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+};
+
+use super::{
+    context::Context,
+    kind::{Job, Stop},
+};
+
+/// A running job, whatever its type.
+pub(super) type Run = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send>>;
+
+type Start = Box<dyn Fn(&[u8], Context) -> Result<Run, String> + Send + Sync>;
+
+/// Filled once, when a worker is put together.
+#[derive(Default)]
+pub struct Registry {
+    version: u32,
+    kinds: HashMap<&'static str, Start>,
+    services: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there are two kinds of jobs named `{0}`: rename one")]
+pub struct AlreadyKnown(&'static str);
+
+impl Registry {
+    /// Of the definitions: jobs that a newer one pushed are left to newer workers.
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Makes a kind known.
+    pub fn with<J: Job>(mut self) -> Result<Self, AlreadyKnown> {
+        let start: Start = Box::new(|payload, cx| {
+            let job: J = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+            Ok(Box::pin(async move { job.run(&cx).await }))
+        });
+        match self.kinds.insert(J::KIND, start) {
+            None => Ok(self),
+            Some(_) => Err(AlreadyKnown(J::KIND)),
+        }
+    }
+
+    /// Something that jobs use, one of each type: a pool of connections, a client.
+    pub fn service<T: Send + Sync + 'static>(mut self, service: T) -> Self {
+        self.services.insert(TypeId::of::<T>(), Arc::new(service));
+        self
+    }
+
+    pub(super) fn definitions(&self) -> u32 {
+        self.version
+    }
+
+    pub(super) fn find<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.services.get(&TypeId::of::<T>())?.clone().downcast().ok()
+    }
+
+    /// The job, ready to run; otherwise why it can never be.
+    pub(super) fn start(&self, kind: &str, payload: &[u8], cx: Context) -> Result<Run, String> {
+        match self.kinds.get(kind) {
+            None => Err(format!("no worker of this version knows jobs of kind {kind}")),
+            Some(start) => start(payload, cx).map_err(|error| {
+                format!("its payload cannot be read as a job of kind {kind}: {error}")
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds: Vec<_> = self.kinds.keys().collect();
+        f.debug_struct("Registry").field("kinds", &kinds).finish_non_exhaustive()
+    }
+}

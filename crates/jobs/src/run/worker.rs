@@ -1,0 +1,262 @@
+//! The loop of a worker: claims for the slots that are free, tends the queues, drains.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use samovar_clock::{Clock, Random};
+use samovar_memory::Budget;
+use tokio::{
+    sync::{Notify, watch},
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{
+    attempt::{self, Host},
+    beats::{self, Holds},
+    context::{Common, Told},
+    registry::Registry,
+    served::{Served, leftovers, shares},
+};
+use crate::{
+    Claimed, QueueName, Store, StoreError, WorkerName,
+    store::{Claim, Reap},
+};
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub name: WorkerName,
+    pub queues: Vec<Served>,
+    /// Jobs at a time.
+    pub slots: usize,
+    /// How long the worker may stay silent about a job before it is taken back.
+    pub lease: Duration,
+    /// How long an idle worker waits before it looks again.
+    pub poll: Duration,
+    /// How long running jobs may go on when the worker drains.
+    pub drain: Duration,
+}
+
+impl Settings {
+    /// Four slots, leases of 30 s, a look every 250 ms, 30 s to drain.
+    pub fn new(name: WorkerName, queues: Vec<Served>) -> Self {
+        Self {
+            name,
+            queues,
+            slots: 4,
+            lease: Duration::from_secs(30),
+            poll: Duration::from_millis(250),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a worker is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerState {
+    pub slots: usize,
+    pub held: usize,
+    pub draining: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("a worker needs a queue to serve: name at least one")]
+    NoQueues,
+    #[error("{reserved} slots are reserved but there are {slots}: reserve fewer or have more")]
+    Reserved { reserved: usize, slots: usize },
+    #[error("the thread for heartbeats cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A worker that runs. Dropped, it goes on; [`Worker::drain`] ends it.
+#[derive(Debug)]
+pub struct Worker {
+    holds: Arc<Holds>,
+    slots: usize,
+    draining: watch::Sender<bool>,
+    woken: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts a worker on the current Tokio runtime.
+    pub fn start(
+        settings: Settings,
+        store: Arc<Store>,
+        registry: Registry,
+        budget: Budget,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, WorkerError> {
+        if settings.queues.is_empty() {
+            return Err(WorkerError::NoQueues);
+        }
+        let (slots, lease) = (settings.slots.max(1), settings.lease);
+        let reserved: usize = settings.queues.iter().map(|it| it.reserved).sum();
+        if reserved > slots || (reserved == slots && settings.queues.len() > 1) {
+            return Err(WorkerError::Reserved { reserved, slots });
+        }
+        let holds = Arc::new(Holds::default());
+        let (draining, drains) = watch::channel(false);
+        let (beating, stop) = watch::channel(false);
+        let woken = Arc::new(Notify::new());
+        beats::start(store.clone(), holds.clone(), clock.clone(), lease, stop)?;
+        let registry = Arc::new(registry);
+        let common = Common { store, registry, budget, clock, random };
+        let host = Host { common, holds: holds.clone(), draining: drains };
+        let round = Loop { settings, slots, host, woken: woken.clone(), attempts: JoinSet::new() };
+        let task = tokio::spawn(async move {
+            round.run().await;
+            drop(beating);
+        });
+        Ok(Self { holds, slots, draining, woken, task })
+    }
+
+    pub fn state(&self) -> WorkerState {
+        let (slots, held, draining) = (self.slots, self.holds.len(), *self.draining.borrow());
+        WorkerState { slots, held, draining }
+    }
+
+    /// Looks for jobs now, as after a push in the same process.
+    pub fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Claims nothing more, gives back what has not started, and waits for what runs; what takes
+    /// longer than the settings allow goes back to its queue.
+    pub async fn drain(self) {
+        self.draining.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "a worker ended badly");
+        }
+    }
+}
+
+struct Loop {
+    settings: Settings,
+    slots: usize,
+    host: Host,
+    woken: Arc<Notify>,
+    attempts: JoinSet<()>,
+}
+
+impl Loop {
+    async fn run(mut self) {
+        let mut away = Backoff::default();
+        while !self.is_draining() {
+            while self.attempts.try_join_next().is_some() {}
+            let rest = match self.round().await {
+                Ok(busy) => {
+                    away = Backoff::default();
+                    if busy { Duration::ZERO } else { self.settings.poll }
+                }
+                // A store that is down stops claiming, never the worker.
+                Err(error) => {
+                    tracing::warn!(%error, "nothing is claimed");
+                    away.next(&self.host.common.random)
+                }
+            };
+            self.rest(rest).await;
+        }
+        self.drain().await;
+    }
+
+    fn is_draining(&self) -> bool {
+        *self.host.draining.borrow()
+    }
+
+    /// One look at the store. Whether there may be more at once.
+    async fn round(&mut self) -> Result<bool, StoreError> {
+        let store = self.host.common.store.clone();
+        let tended = store.tend().await?;
+        let reaped = store.reap(Reap::Lapsed).await?;
+        let running = self.host.holds.by_queue();
+        let asked = shares(&self.settings.queues, &running, self.slots, &self.host.common.random);
+        let mut got = HashMap::new();
+        if !asked.is_empty() {
+            self.claim(asked.clone(), &mut got).await?;
+        }
+        let queues = self.settings.queues.clone();
+        let mut tried = 0;
+        loop {
+            let rest = leftovers(&queues, &asked, &got, &running, self.slots);
+            let Some((queue, room)) = rest.into_iter().nth(tried) else { break };
+            let claimed = self.claim(vec![(queue, room)], &mut got).await?;
+            // What gave less than there was room for is empty.
+            tried += usize::from(claimed < room);
+        }
+        let full = got.values().sum::<usize>() + running.values().sum::<usize>() >= self.slots;
+        Ok(!full && (tended.more || reaped.more))
+    }
+
+    /// Claims and begins attempts. How many there were.
+    async fn claim(
+        &mut self,
+        queues: Vec<(QueueName, usize)>,
+        got: &mut HashMap<QueueName, usize>,
+    ) -> Result<usize, StoreError> {
+        let claim = Claim {
+            worker: self.settings.name.clone(),
+            queues,
+            lease: self.settings.lease,
+            version: self.host.common.registry.definitions(),
+            except: Vec::new(),
+            suspects: false,
+        };
+        let claimed = self.host.common.store.claim(claim).await?;
+        let count = claimed.len();
+        for job in claimed {
+            *got.entry(job.queue.clone()).or_default() += 1;
+            self.begin(job);
+        }
+        Ok(count)
+    }
+
+    fn begin(&mut self, job: Claimed) {
+        let told = self.host.holds.add(job.hold, job.queue.clone());
+        let (host, woken) = (self.host.clone(), self.woken.clone());
+        self.attempts.spawn(async move {
+            attempt::run(host, job, told).await;
+            woken.notify_one();
+        });
+    }
+
+    /// Until there may be something to do.
+    async fn rest(&mut self, rest: Duration) {
+        if rest.is_zero() {
+            return;
+        }
+        let mut draining = self.host.draining.clone();
+        let something = async {
+            tokio::select! {
+                () = self.woken.notified() => {}
+                _ = draining.wait_for(|draining| *draining) => {}
+            }
+        };
+        let _ = self.host.common.clock.timeout(rest, something).await;
+    }
+
+    async fn drain(mut self) {
+        let all = async { while self.attempts.join_next().await.is_some() {} };
+        if self.host.common.clock.timeout(self.settings.drain, all).await.is_ok() {
+            return;
+        }
+        tracing::warn!(jobs = self.host.holds.len(), "jobs that run for too long go back");
+        self.host.holds.tell_all(Told::Drained);
+        while self.attempts.join_next().await.is_some() {}
+    }
+}
+
+/// Longer and longer waits for a store that is away, up to five seconds, each a bit different.
+#[derive(Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    fn next(&mut self, random: &Random) -> Duration {
+        self.failures = (self.failures + 1).min(6);
+        let ms = 80 << self.failures;
+        Duration::from_millis(ms / 2 + random.below(ms / 2))
+    }
+}

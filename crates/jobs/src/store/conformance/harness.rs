@@ -1,0 +1,216 @@
+//! The store, and what the cases ask it with.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use samovar_clock::{Clock, ManualClock, Random, WallTime};
+use samovar_store::embedded::Folder;
+use tempfile::TempDir;
+
+use crate::{
+    batch::{BatchView, Callbacks, NewBatch},
+    job::{Claimed, Finish, Finished, Held, JobDetails, NewJob, Outcome, Pushed},
+    name::{BatchId, BatchName, Hold, JobId, Kind, QueueName, Tenant, WorkerName},
+    state::State,
+    store::{Claim, EmbeddedStore, QueueFigures, Renew, Store},
+};
+
+/// Of every claim here; longer than any case takes where time is real.
+pub(super) const LEASE: Duration = Duration::from_secs(30);
+
+pub(super) struct Harness {
+    pub(super) store: Store,
+    clock: Arc<ManualClock>,
+    random: Random,
+    serial: AtomicU64,
+    _folder: TempDir,
+}
+
+impl Harness {
+    pub(super) async fn embedded() -> Self {
+        let directory = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(ManualClock::new(WallTime::from_millis(1_754_000_000_000)));
+        let folder = Folder::own(directory.path()).expect("owned");
+        let manual = Clock::Manual(clock.clone());
+        let store = EmbeddedStore::open(folder, manual, Random::System).await.expect("opens");
+        Self {
+            store: Store::Embedded(store),
+            clock,
+            random: Random::System,
+            serial: AtomicU64::new(0),
+            _folder: directory,
+        }
+    }
+
+    /// Of this case alone.
+    pub(super) fn queue(&self) -> QueueName {
+        QueueName::new(format!("q{}", self.number())).expect("a name")
+    }
+
+    pub(super) fn worker(&self) -> WorkerName {
+        WorkerName::new(format!("w{}", self.number())).expect("a name")
+    }
+
+    fn number(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn id(&self) -> JobId {
+        JobId::draw(&self.random)
+    }
+
+    pub(super) fn job(&self, queue: &QueueName) -> NewJob {
+        NewJob::new(self.id(), queue.clone(), kind("mail"), *b"{}")
+    }
+
+    pub(super) fn jobs(&self, queue: &QueueName, count: usize) -> Vec<NewJob> {
+        (0..count).map(|_| self.job(queue)).collect()
+    }
+
+    pub(super) async fn push(&self, job: &NewJob) -> Pushed {
+        self.push_all(vec![job.clone()]).await[0]
+    }
+
+    pub(super) async fn push_all(&self, jobs: Vec<NewJob>) -> Vec<Pushed> {
+        self.store.push(jobs).await.expect("pushed")
+    }
+
+    pub(super) fn ask(&self, queue: &QueueName, most: usize) -> Claim {
+        Claim {
+            worker: self.worker(),
+            queues: vec![(queue.clone(), most)],
+            lease: LEASE,
+            version: 0,
+            except: Vec::new(),
+            suspects: true,
+        }
+    }
+
+    pub(super) async fn claim(&self, queue: &QueueName, most: usize) -> Vec<Claimed> {
+        self.store.claim(self.ask(queue, most)).await.expect("answers")
+    }
+
+    pub(super) async fn claim_one(&self, queue: &QueueName) -> Claimed {
+        let mut claimed = self.claim(queue, 1).await;
+        claimed.pop().expect("a job waits")
+    }
+
+    pub(super) async fn run_one(&self, queue: &QueueName) -> Claimed {
+        let claimed = self.claim_one(queue).await;
+        assert_eq!(self.start(claimed.hold).await, Held::Yes);
+        claimed
+    }
+
+    pub(super) async fn run(&self, queue: &QueueName, count: usize) -> Vec<Claimed> {
+        let claimed = self.claim(queue, count).await;
+        assert_eq!(claimed.len(), count);
+        let holds = claimed.iter().map(|claimed| claimed.hold).collect();
+        let told = self.store.start(holds).await.expect("answers");
+        assert!(told.iter().all(|told| *told == Held::Yes));
+        claimed
+    }
+
+    pub(super) async fn start(&self, hold: Hold) -> Held {
+        self.store.start(vec![hold]).await.expect("answers")[0]
+    }
+
+    pub(super) async fn renew(&self, hold: Hold) -> Held {
+        let renew = Renew { holds: vec![hold], lease: LEASE };
+        self.store.renew(renew).await.expect("answers")[0]
+    }
+
+    pub(super) async fn finish(&self, hold: Hold, outcome: Outcome) -> Finished {
+        self.store.finish(vec![Finish { hold, outcome }]).await.expect("answers")[0]
+    }
+
+    /// Runs the next one to this end.
+    pub(super) async fn end_one(&self, queue: &QueueName, outcome: Outcome) -> JobId {
+        let hold = self.run_one(queue).await.hold;
+        assert_ne!(self.finish(hold, outcome).await, Finished::Zombie);
+        hold.id
+    }
+
+    pub(super) async fn details(&self, id: JobId) -> JobDetails {
+        self.store.show(id).await.expect("answers").expect("is there")
+    }
+
+    pub(super) async fn state(&self, id: JobId) -> State {
+        self.details(id).await.job.state
+    }
+
+    pub(super) async fn figures(&self, queue: &QueueName) -> QueueFigures {
+        let figures = self.store.figures().await.expect("answers");
+        figures.into_iter().find(|it| it.queue == *queue).expect("is known")
+    }
+
+    /// With all three callbacks, of the kinds `then`, `catch` and `finally`.
+    pub(super) fn batch(&self, queue: &QueueName, jobs: usize) -> NewBatch {
+        let id = BatchId::draw(&self.random);
+        let callback = |name| Some(NewJob { kind: kind(name), ..self.job(queue) });
+        let callbacks = Callbacks {
+            then: callback("then"),
+            catch: callback("catch"),
+            finally: callback("finally"),
+        };
+        let in_batch = |job| NewJob { batch: Some(id), ..job };
+        NewBatch {
+            id,
+            name: BatchName::new("warm").expect("a name"),
+            queue: queue.clone(),
+            tenant: Tenant::system(),
+            allow_failures: false,
+            callbacks,
+            jobs: self.jobs(queue, jobs).into_iter().map(in_batch).collect(),
+        }
+    }
+
+    pub(super) async fn show_batch(&self, id: BatchId) -> BatchView {
+        self.store.show_batch(id).await.expect("answers").expect("is there")
+    }
+
+    /// The kinds of what waits, each claimed and done.
+    pub(super) async fn drain(&self, queue: &QueueName) -> Vec<String> {
+        let mut kinds = Vec::new();
+        for claimed in self.claim(queue, 100).await {
+            assert_eq!(self.start(claimed.hold).await, Held::Yes);
+            self.finish(claimed.hold, done()).await;
+            kinds.push(claimed.kind.to_string());
+        }
+        kinds
+    }
+
+    /// Until nothing is due any more.
+    pub(super) async fn tend(&self) {
+        while self.store.tend().await.expect("answers").more {}
+    }
+
+    /// Lets so much of the store's time pass.
+    pub(super) fn pass(&self, duration: Duration) {
+        self.clock.advance(duration);
+    }
+}
+
+pub(super) fn kind(name: &str) -> Kind {
+    Kind::new(name).expect("a name")
+}
+
+pub(super) fn done() -> Outcome {
+    Outcome::Done { result: None, follow_ups: Vec::new() }
+}
+
+pub(super) fn failed(reason: &str) -> Outcome {
+    Outcome::Failed { reason: reason.to_owned() }
+}
+
+pub(super) fn killed() -> Outcome {
+    Outcome::Killed { reason: "signal 9".to_owned() }
+}
+
+pub(super) fn retry(after: Duration) -> Outcome {
+    Outcome::Retry { after, reason: "no connection".to_owned(), exception: true }
+}

@@ -1,0 +1,2 @@
+-- 1: seq.
+DELETE FROM attempt WHERE seq = ?1

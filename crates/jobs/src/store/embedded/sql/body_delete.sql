@@ -1,0 +1,2 @@
+-- 1: seq.
+DELETE FROM body WHERE seq = ?1

@@ -1,0 +1,2 @@
+-- 1: seq.
+DELETE FROM job WHERE seq = ?1

@@ -1,0 +1,3 @@
+-- Removes lanes that count nothing.
+DELETE FROM lane
+WHERE scheduled + waiting + claimed + running + done + failed + cancelled = 0

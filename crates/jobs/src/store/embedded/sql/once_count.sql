@@ -1,0 +1,2 @@
+-- 1: seq. Result: how many.
+SELECT count(*) FROM once WHERE seq = ?1

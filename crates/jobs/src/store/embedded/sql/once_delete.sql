@@ -1,0 +1,2 @@
+-- 1: seq.
+DELETE FROM once WHERE seq = ?1

@@ -1,0 +1,2 @@
+-- 1: seq.
+DELETE FROM progress WHERE seq = ?1

@@ -1,0 +1,2 @@
+-- Result: how many.
+SELECT count(*) FROM queue

@@ -1,0 +1,2 @@
+-- 1: name. Result: id, most.
+SELECT id, most FROM queue WHERE name = ?1

@@ -1,0 +1,2 @@
+-- 1: seq.
+DELETE FROM result WHERE seq = ?1

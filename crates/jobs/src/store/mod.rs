@@ -1,0 +1,288 @@
+//! The seam: what a store of jobs does, each operation atomic and of whole meaning.
+//!
+//! The stores are a closed set. What is checked here is checked for all of them; what they do with
+//! what passes, the conformance suite says.
+
+#[cfg(test)]
+mod conformance;
+mod embedded;
+mod failed;
+mod work;
+
+use crate::{
+    batch::{BatchView, NewBatch},
+    job::{
+        Cancelled, Claimed, Finish, Finished, Held, InvalidJob, JobDetails, NewJob, Outcome,
+        Progress, Pushed,
+    },
+    limits,
+    name::{BatchId, Hold, JobId, QueueName},
+};
+
+pub use embedded::{EmbeddedStore, OpenError};
+pub use failed::{Count, Cursor, Filter, Forgotten, Page, Revived};
+pub use work::{Claim, QueueFigures, Reap, Reaped, Renew, Tended};
+
+/// Where jobs are kept.
+#[derive(Debug)]
+pub enum Store {
+    Embedded(EmbeddedStore),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was changed, or nobody knows: repeating is safe.
+    #[error("the store of jobs does not answer: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be read.
+    #[error("the store of jobs is damaged: {0}")]
+    Damaged(String),
+    /// Nothing was changed, and repeating changes that as little.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("{found} {what} in one call, at most {limit} are taken: split them")]
+    TooMany { what: &'static str, found: usize, limit: usize },
+    #[error("{what} has {found} bytes, at most {limit} are kept")]
+    TooLarge { what: &'static str, found: usize, limit: usize },
+    #[error(transparent)]
+    Job(#[from] InvalidJob),
+    #[error(transparent)]
+    Batch(#[from] crate::batch::InvalidBatch),
+    #[error(
+        "the queue {queue} holds {found} jobs, {limit} are its limit: let workers catch up, or \
+         raise the limit of the queue"
+    )]
+    QueueFull { queue: QueueName, found: u64, limit: u64 },
+    #[error("there are {limit} queues already, {queue} would be one more: use one of them")]
+    TooManyQueues { queue: QueueName, limit: usize },
+    #[error("the queue {queue} knows {limit} kinds of jobs already: use another queue")]
+    TooManyKinds { queue: QueueName, limit: i64 },
+    #[error("the id {id} belongs to another job: draw a new one")]
+    IdTaken { id: JobId },
+    #[error("there is no batch {batch}")]
+    NoBatch { batch: BatchId },
+    #[error("the batch {batch} has finished: push a new one")]
+    BatchFinished { batch: BatchId },
+    #[error("the batch {batch} lives on another queue than {queue}: push the job to that one")]
+    BatchElsewhere { batch: BatchId, queue: QueueName },
+    #[error("{recorded} results are recorded once for this job, more are not kept")]
+    TooManyResults { recorded: i64 },
+    #[error("a lease of {found_ms} ms: choose one from {least_ms} to {most_ms} ms")]
+    Lease { found_ms: u128, least_ms: u128, most_ms: u128 },
+}
+
+macro_rules! on {
+    ($self:ident, $store:ident => $answer:expr) => {
+        match $self {
+            Store::Embedded($store) => $answer.await,
+        }
+    };
+}
+
+/// For who pushes.
+impl Store {
+    /// All of them or none. A job that is already there is not pushed again.
+    pub async fn push(&self, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, StoreError> {
+        within("jobs", jobs.len(), limits::JOBS_PER_PUSH)?;
+        jobs.iter().try_for_each(NewJob::check).map_err(Refusal::Job)?;
+        on!(self, store => store.push(jobs))
+    }
+
+    /// A batch that is already there is not pushed again.
+    pub async fn push_batch(&self, batch: NewBatch) -> Result<Vec<Pushed>, StoreError> {
+        batch.check().map_err(Refusal::Batch)?;
+        on!(self, store => store.push_batch(batch))
+    }
+
+    pub async fn cancel(&self, jobs: Vec<JobId>) -> Result<Vec<Cancelled>, StoreError> {
+        within("jobs", jobs.len(), limits::JOBS_PER_CALL)?;
+        on!(self, store => store.cancel(jobs))
+    }
+
+    /// From now on none of its jobs starts; those that wait end with the next [`Store::tend`].
+    /// Nothing when there is no such batch.
+    pub async fn cancel_batch(&self, batch: BatchId) -> Result<Option<BatchView>, StoreError> {
+        on!(self, store => store.cancel_batch(batch))
+    }
+}
+
+/// For who runs jobs.
+impl Store {
+    /// Spends an attempt of each job that is given (law 9), and fences whoever had it before.
+    pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        check_lease(claim.lease)?;
+        let wanted = claim.queues.iter().fold(0_usize, |sum, (_, most)| sum.saturating_add(*most));
+        within("jobs", wanted, limits::JOBS_PER_CALL)?;
+        on!(self, store => store.claim(claim))
+    }
+
+    /// Puts on record that they run. What is not told `Yes` must not be run.
+    pub async fn start(&self, holds: Vec<Hold>) -> Result<Vec<Held>, StoreError> {
+        within("jobs", holds.len(), limits::JOBS_PER_CALL)?;
+        on!(self, store => store.start(holds))
+    }
+
+    /// The heartbeat. A lease that ran out is renewed as long as nobody took the job back.
+    pub async fn renew(&self, renew: Renew) -> Result<Vec<Held>, StoreError> {
+        check_lease(renew.lease)?;
+        within("jobs", renew.holds.len(), limits::JOBS_PER_CALL)?;
+        on!(self, store => store.renew(renew))
+    }
+
+    pub async fn progress(&self, hold: Hold, progress: Progress) -> Result<Held, StoreError> {
+        on!(self, store => store.progress(hold, progress))
+    }
+
+    /// The next attempt, if there is one, gets it with its claim.
+    pub async fn checkpoint(&self, hold: Hold, value: Vec<u8>) -> Result<Held, StoreError> {
+        fits("the checkpoint", value.len(), limits::RESULT_BYTES)?;
+        on!(self, store => store.checkpoint(hold, value))
+    }
+
+    /// What was recorded for this job under this key, by whichever attempt.
+    pub async fn once(&self, id: JobId, key: String) -> Result<Option<Vec<u8>>, StoreError> {
+        on!(self, store => store.once(id, key))
+    }
+
+    /// The first value stays.
+    pub async fn record_once(
+        &self,
+        hold: Hold,
+        key: String,
+        value: Vec<u8>,
+    ) -> Result<Held, StoreError> {
+        fits("the key", key.len(), limits::KEY_BYTES)?;
+        fits("the recorded result", value.len(), limits::RESULT_BYTES)?;
+        on!(self, store => store.record_once(hold, key, value))
+    }
+
+    /// Each by itself: a zombie among them does not touch the others. All of them are refused when
+    /// one cannot be stored.
+    pub async fn finish(&self, finishes: Vec<Finish>) -> Result<Vec<Finished>, StoreError> {
+        within("jobs", finishes.len(), limits::JOBS_PER_CALL)?;
+        finishes.iter().try_for_each(|finish| check_outcome(&finish.outcome))?;
+        on!(self, store => store.finish(finishes))
+    }
+
+    /// Takes back what nobody renews, a chunk at a time.
+    pub async fn reap(&self, reap: Reap) -> Result<Reaped, StoreError> {
+        on!(self, store => store.reap(reap))
+    }
+
+    /// Promotes what is due and cancels what waits in cancelled batches, a chunk at a time.
+    pub async fn tend(&self) -> Result<Tended, StoreError> {
+        on!(self, store => store.tend())
+    }
+}
+
+/// For people.
+impl Store {
+    pub async fn show(&self, id: JobId) -> Result<Option<JobDetails>, StoreError> {
+        on!(self, store => store.show(id))
+    }
+
+    pub async fn show_batch(&self, id: BatchId) -> Result<Option<BatchView>, StoreError> {
+        on!(self, store => store.show_batch(id))
+    }
+
+    /// Of every queue that is known, by name.
+    pub async fn figures(&self) -> Result<Vec<QueueFigures>, StoreError> {
+        on!(self, store => store.figures())
+    }
+
+    /// Nothing more is claimed from it; what runs goes on.
+    pub async fn pause(&self, queue: QueueName) -> Result<(), StoreError> {
+        on!(self, store => store.set_paused(queue, true))
+    }
+
+    pub async fn resume(&self, queue: QueueName) -> Result<(), StoreError> {
+        on!(self, store => store.set_paused(queue, false))
+    }
+
+    /// How many jobs may wait or be scheduled there. What is there already stays.
+    pub async fn limit_queue(&self, queue: QueueName, most: u64) -> Result<(), StoreError> {
+        on!(self, store => store.limit_queue(queue, most.min(limits::QUEUE_JOBS)))
+    }
+
+    /// Failed jobs, the last that failed first.
+    pub async fn failed(
+        &self,
+        filter: Filter,
+        after: Option<Cursor>,
+        rows: usize,
+    ) -> Result<Page, StoreError> {
+        on!(self, store => store.failed(filter, after, rows.clamp(1, limits::PAGE)))
+    }
+
+    pub async fn count_failed(&self, filter: Filter) -> Result<Count, StoreError> {
+        on!(self, store => store.count_failed(filter))
+    }
+
+    /// Failed and cancelled ones are tried again, with all their attempts.
+    pub async fn revive(&self, jobs: Vec<JobId>) -> Result<Vec<Revived>, StoreError> {
+        within("jobs", jobs.len(), limits::JOBS_PER_CALL)?;
+        on!(self, store => store.revive(jobs))
+    }
+
+    /// [`Store::revive`] for a page of what failed and matches. Gives how many, and where to go on.
+    pub async fn revive_failed(
+        &self,
+        filter: Filter,
+        after: Option<Cursor>,
+    ) -> Result<(usize, Option<Cursor>), StoreError> {
+        let page = self.failed(filter, after, limits::PAGE).await?;
+        let revived = self.revive(page.jobs.iter().map(|job| job.id).collect()).await?;
+        let waiting = revived.iter().filter(|it| **it == Revived::Waiting).count();
+        Ok((waiting, page.next))
+    }
+
+    /// Whether there was such a failed job.
+    pub async fn forget(&self, id: JobId) -> Result<bool, StoreError> {
+        on!(self, store => store.forget(id))
+    }
+
+    /// Forgets all that failed and match, a chunk at a time.
+    pub async fn flush(&self, filter: Filter) -> Result<Forgotten, StoreError> {
+        on!(self, store => store.flush(filter))
+    }
+
+    /// Forgets what ended, however, more than so long ago, a chunk at a time.
+    pub async fn prune(&self, older_than: std::time::Duration) -> Result<Forgotten, StoreError> {
+        on!(self, store => store.prune(older_than))
+    }
+
+    pub async fn close(&self) {
+        on!(self, store => store.close());
+    }
+}
+
+fn within(what: &'static str, found: usize, limit: usize) -> Result<(), Refusal> {
+    if found <= limit { Ok(()) } else { Err(Refusal::TooMany { what, found, limit }) }
+}
+
+fn fits(what: &'static str, found: usize, limit: usize) -> Result<(), Refusal> {
+    if found <= limit { Ok(()) } else { Err(Refusal::TooLarge { what, found, limit }) }
+}
+
+fn check_lease(lease: std::time::Duration) -> Result<(), Refusal> {
+    if limits::LEASE.contains(&lease) {
+        return Ok(());
+    }
+    let (least, most) = (limits::LEASE.start(), limits::LEASE.end());
+    Err(Refusal::Lease {
+        found_ms: lease.as_millis(),
+        least_ms: least.as_millis(),
+        most_ms: most.as_millis(),
+    })
+}
+
+fn check_outcome(outcome: &Outcome) -> Result<(), Refusal> {
+    let Outcome::Done { result, follow_ups } = outcome else { return Ok(()) };
+    fits("the result", result.as_ref().map_or(0, Vec::len), limits::RESULT_BYTES)?;
+    within("follow-up jobs", follow_ups.len(), limits::FOLLOW_UPS)?;
+    follow_ups.iter().try_for_each(NewJob::check).map_err(Refusal::Job)
+}

@@ -1,0 +1,80 @@
+//! What workers ask a store, and what it answers.
+
+use std::time::Duration;
+
+use crate::name::{Hold, Kind, QueueName, WorkerName};
+
+/// For some slots of a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub worker: WorkerName,
+    /// How many at most of each, in the order in which they are served.
+    pub queues: Vec<(QueueName, usize)>,
+    /// How long the worker may stay silent about them.
+    pub lease: Duration,
+    /// Of the worker's definitions: what a newer version wrote is left to newer workers.
+    pub version: u32,
+    /// Not now: their rate is used up, or their breaker is open.
+    pub except: Vec<Kind>,
+    /// Whether it can run jobs in a process of their own.
+    pub suspects: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renew {
+    pub holds: Vec<Hold>,
+    pub lease: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reap {
+    /// Leases that ran out.
+    Lapsed,
+    /// Whatever this worker holds: it is known to be dead.
+    Dead(WorkerName),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reaped {
+    /// They had not started and wait again, their attempt given back.
+    pub unstarted: usize,
+    /// They had started: they wait for a process of their own.
+    pub suspects: usize,
+    /// They were to be cancelled, or were lost too often.
+    pub ended: usize,
+    /// There may be more.
+    pub more: bool,
+    /// Nothing is taken back yet: the store was away, and those who hold leases have one lease of
+    /// time to renew them (law 13).
+    pub held_back: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tended {
+    pub promoted: usize,
+    pub cancelled: usize,
+    /// There may be more.
+    pub more: bool,
+    /// By the store's time, from now: when the next scheduled job is due.
+    pub next_due: Option<Duration>,
+}
+
+/// What is on a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueFigures {
+    pub queue: QueueName,
+    pub paused: bool,
+    /// How many may wait or be scheduled.
+    pub limit: u64,
+    pub scheduled: u64,
+    /// Of them `suspects` wait for a process of their own.
+    pub waiting: u64,
+    pub suspects: u64,
+    pub claimed: u64,
+    pub running: u64,
+    pub done: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    /// How long the one that waits longest has waited.
+    pub oldest_waiting: Option<Duration>,
+}
