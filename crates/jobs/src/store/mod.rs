@@ -7,6 +7,8 @@
 mod conformance;
 mod embedded;
 mod failed;
+#[cfg(test)]
+mod model;
 mod work;
 
 use crate::{

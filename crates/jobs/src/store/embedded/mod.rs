@@ -198,6 +198,11 @@ impl EmbeddedStore {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn now_ms(&self) -> u64 {
+        self.database.now_ms()
+    }
+
     /// One transaction, all of it or nothing, answered after its commit. What a neighbour spoiled
     /// is tried again: it did not happen.
     async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>

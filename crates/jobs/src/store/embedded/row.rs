@@ -94,13 +94,9 @@ impl Row {
         true
     }
 
+    /// Its place in the line is since it was due, whenever that is noticed.
     pub(super) fn promote(&mut self) -> bool {
-        // It waits since it was due, whenever that is noticed.
-        let due_ms = self.at_ms;
-        self.go(Step::Promote) && {
-            self.since_ms = due_ms;
-            true
-        }
+        self.go(Step::Promote)
     }
 
     pub(super) fn claim(&mut self, worker: &str, lease_end_ms: i64) -> bool {
