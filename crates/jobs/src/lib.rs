@@ -8,6 +8,7 @@ mod job;
 pub mod limits;
 mod name;
 mod policy;
+pub mod run;
 mod state;
 pub mod store;
 

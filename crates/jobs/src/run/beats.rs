@@ -106,8 +106,8 @@ pub(super) fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let beat = async move {
         loop {
-            let rest = clock.timeout(lease / 3, stop.wait_for(|stop| *stop)).await;
-            if rest.is_ok() {
+            let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+            if clock.timeout(lease / 3, stopped).await.is_ok() {
                 return;
             }
             let all = holds.to_be_renewed(clock.now());

@@ -15,9 +15,7 @@ use super::{
     kind::{Job, NoSuchName, Stop, new_job},
     registry::Registry,
 };
-use crate::{
-    Claimed, Held, JobId, NewJob, Progress, QueueName, Store, StoreError, Tenant, limits,
-};
+use crate::{Claimed, Held, JobId, NewJob, Progress, QueueName, Store, StoreError, Tenant, limits};
 
 /// What a running job is told from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -219,11 +217,7 @@ impl Context {
     /// Runs `effect` unless an earlier attempt has recorded its result under this key. A crash
     /// between the effect and the record repeats it: hand the idempotency key, which is always the
     /// same, to whoever is called.
-    pub async fn once<T, F>(
-        &self,
-        key: &str,
-        effect: impl FnOnce(String) -> F,
-    ) -> Result<T, Stop>
+    pub async fn once<T, F>(&self, key: &str, effect: impl FnOnce(String) -> F) -> Result<T, Stop>
     where
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T, Stop>>,

@@ -81,8 +81,8 @@ pub enum NoSuchName {
 
 /// A job of this type, to be pushed: of the system, on its own queue, to run at once.
 pub fn new_job<J: Job>(job: &J, random: &Random) -> Result<NewJob, NoSuchName> {
-    let payload = serde_json::to_vec(job)
-        .map_err(|source| NoSuchName::Payload { kind: J::KIND, source })?;
+    let payload =
+        serde_json::to_vec(job).map_err(|source| NoSuchName::Payload { kind: J::KIND, source })?;
     let (queue, kind) = (QueueName::new(J::QUEUE)?, Kind::new(J::KIND)?);
     let mut new = NewJob::new(JobId::draw(random), queue, kind, payload);
     new.policy = J::POLICY;

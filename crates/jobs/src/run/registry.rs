@@ -51,8 +51,13 @@ impl Registry {
     }
 
     /// Something that jobs use, one of each type: a pool of connections, a client.
-    pub fn service<T: Send + Sync + 'static>(mut self, service: T) -> Self {
-        self.services.insert(TypeId::of::<T>(), Arc::new(service));
+    pub fn service<T: Send + Sync + 'static>(self, service: T) -> Self {
+        self.service_arc(Arc::new(service))
+    }
+
+    /// The same for what others use too.
+    pub fn service_arc<T: Send + Sync + 'static>(mut self, service: Arc<T>) -> Self {
+        self.services.insert(TypeId::of::<T>(), service);
         self
     }
 

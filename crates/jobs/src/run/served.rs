@@ -67,7 +67,9 @@ pub(super) fn leftovers(
     running: &HashMap<QueueName, usize>,
     slots: usize,
 ) -> Vec<(QueueName, usize)> {
-    let of = |map: &HashMap<QueueName, usize>, queue| map.get(queue).copied().unwrap_or(0);
+    fn of(map: &HashMap<QueueName, usize>, queue: &QueueName) -> usize {
+        map.get(queue).copied().unwrap_or(0)
+    }
     let now = |queue: &QueueName| of(running, queue) + of(got, queue);
     let taken: usize = served.iter().map(|it| now(&it.queue)).sum();
     let free = slots.saturating_sub(taken);
@@ -79,8 +81,7 @@ pub(super) fn leftovers(
     let mut order: Vec<&Served> = served.iter().filter(has_more).collect();
     order.sort_by_key(|it| std::cmp::Reverse(it.weight));
     let room = |it: &&Served| {
-        let others: usize =
-            served.iter().filter(|other| other.queue != it.queue).map(kept).sum();
+        let others: usize = served.iter().filter(|other| other.queue != it.queue).map(kept).sum();
         (it.queue.clone(), free.saturating_sub(others))
     };
     order.iter().map(room).filter(|(_, room)| *room > 0).collect()
@@ -148,9 +149,6 @@ mod tests {
         let served = served(&[("high", 6, 0), ("low", 1, 0)]);
         let asked = [(queue("high"), 3), (queue("low"), 1)];
         let got = HashMap::from([(queue("low"), 1)]);
-        assert_eq!(
-            leftovers(&served, &asked, &got, &HashMap::new(), 4),
-            [(queue("low"), 3)]
-        );
+        assert_eq!(leftovers(&served, &asked, &got, &HashMap::new(), 4), [(queue("low"), 3)]);
     }
 }
