@@ -1,6 +1,8 @@
 //! Handing jobs to a worker.
 
-use rusqlite::params;
+use std::fmt::Display;
+
+use rusqlite::{OptionalExtension, params};
 
 use super::{
     row::Row,
@@ -11,6 +13,8 @@ use super::{
 use crate::{
     job::Claimed,
     name::{Hold, Kind, QueueName, Tenant},
+    policy::Policy,
+    state::Step,
     store::Claim,
 };
 
@@ -21,7 +25,7 @@ const PROMOTED_PER_CLAIM: usize = 128;
 /// A lane from which the worker may be given jobs.
 struct OpenLane {
     id: i64,
-    kind: String,
+    kind: Kind,
     version: u32,
 }
 
@@ -41,12 +45,15 @@ fn open_lanes(tx: &mut Tx<'_>, claim: &Claim, queue: &QueueName) -> Result<Vec<O
     // The lanes' counts decide, so what was promoted above has to be in them.
     tx.write_counts()?;
     let mut open = tx.connection.prepare_cached(sql::LANES_OPEN)?;
-    let lanes = open.query_map(params![queue.as_str(), claim.version, claim.suspects], |row| {
-        Ok(OpenLane { id: row.get(0)?, kind: row.get(1)?, version: row.get(2)? })
-    })?;
-    let is_taken = |lane: &OpenLane| claim.except.iter().all(|kind| kind.as_str() != lane.kind);
-    let lanes: rusqlite::Result<Vec<_>> = lanes.collect();
-    Ok(lanes?.into_iter().filter(is_taken).collect())
+    let mut rows = open.query(params![queue.as_str(), claim.version, claim.suspects])?;
+    let mut lanes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind = Kind::new(row.get::<_, String>(1)?).map_err(|error| damaged("a kind", error))?;
+        if !claim.except.contains(&kind) {
+            lanes.push(OpenLane { id: row.get(0)?, kind, version: row.get(2)? });
+        }
+    }
+    Ok(lanes)
 }
 
 /// The first `most` of all lanes together. A lane has to be asked for as many: all of them may
@@ -66,7 +73,7 @@ fn next_of<'l>(
     Ok(next)
 }
 
-/// Nothing when it is to be cancelled: then it ends here.
+/// Nothing when it is to be cancelled or cannot be read: then it ends here.
 fn hand_over(
     tx: &mut Tx<'_>,
     claim: &Claim,
@@ -87,22 +94,47 @@ fn hand_over(
     let lease_end_ms = now_ms.saturating_add(lease_ms);
     tx.step(&mut row, |row| row.claim(claim.worker.as_str(), lease_end_ms))?;
 
-    let mut body = tx.connection.prepare_cached(sql::BODY_GET)?;
-    let (tenant, policy, payload, checkpoint) = body.query_row([row.seq], |row| {
+    match body(tx, &row)? {
+        Ok(body) => Ok(Some(Claimed {
+            hold: Hold { id: row.id, token: row.token },
+            queue: queue.clone(),
+            kind: lane.kind.clone(),
+            version: lane.version,
+            tenant: body.tenant,
+            payload: body.payload,
+            policy: body.policy,
+            attempt: row.spent(),
+            exceptions: row.exceptions,
+            suspect,
+            batch: row.batch,
+            checkpoint: body.checkpoint,
+        })),
+        Err(reason) => {
+            tx.step(&mut row, |row| row.fail(now_ms))?;
+            tx.record(&row, Some(claim.worker.as_str()), Step::Fail, &reason)?;
+            Ok(None)
+        }
+    }
+}
+
+struct Body {
+    tenant: Tenant,
+    policy: Policy,
+    payload: Vec<u8>,
+    checkpoint: Option<Vec<u8>>,
+}
+
+/// Or why it cannot be read: then that job fails, and holds up no other.
+fn body(tx: &Tx<'_>, row: &Row) -> Result<Result<Body, String>, Undone> {
+    let mut get = tx.connection.prepare_cached(sql::BODY_GET)?;
+    let found = get.query_row([row.seq], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
-    })?;
-    Ok(Some(Claimed {
-        hold: Hold { id: row.id, token: row.token },
-        queue: queue.clone(),
-        kind: Kind::new(lane.kind.clone()).map_err(|error| damaged("a kind", error))?,
-        version: lane.version,
-        tenant: Tenant::new(tenant).map_err(|error| damaged("a tenant", error))?,
-        payload,
-        policy: serde_json::from_str(&policy).map_err(|error| damaged("a policy", error))?,
-        attempt: row.spent(),
-        exceptions: row.exceptions,
-        suspect,
-        batch: row.batch,
-        checkpoint,
-    }))
+    });
+    let Some((tenant, policy, payload, checkpoint)) = found.optional()? else {
+        return Ok(Err("its payload is missing in the store".to_owned()));
+    };
+    let unreadable = |what, error: &dyn Display| format!("its {what} cannot be read: {error}");
+    let tenant = Tenant::new(tenant).map_err(|error| unreadable("tenant", &error));
+    let policy = serde_json::from_str(&policy).map_err(|error| unreadable("policy", &error));
+    Ok(tenant.and_then(|tenant| Ok(Body { tenant, policy: policy?, payload, checkpoint })))
 }

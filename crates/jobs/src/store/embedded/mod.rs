@@ -5,6 +5,8 @@
 
 mod batches;
 mod claim;
+#[cfg(test)]
+mod crash;
 mod errors;
 mod finish;
 mod held;

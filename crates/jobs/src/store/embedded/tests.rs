@@ -12,7 +12,7 @@ use crate::{
     job::{Finish, Finished, Held, NewJob, Outcome},
     name::{JobId, Kind, QueueName, WorkerName},
     state::State,
-    store::{Claim, Reap, Renew},
+    store::{Claim, Count, Filter, Reap, Renew},
 };
 
 struct Home {
@@ -130,4 +130,25 @@ async fn after_an_outage_nothing_is_taken_back_for_one_lease() {
     assert_eq!((reaped.held_back, reaped.suspects), (false, 1), "it did not renew");
     let shown = store.show(hold.id).await.expect("answers").expect("is there");
     assert_eq!(shown.job.state, State::Waiting);
+}
+
+/// As a newer version may leave it, or a damaged disk.
+#[tokio::test]
+async fn a_job_that_cannot_be_read_fails_and_holds_up_no_other() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.push((1..=3).map(job).collect()).await.expect("pushed");
+    let spoil = |connection: &Connection| {
+        connection
+            .execute("UPDATE body SET policy = '{\"process\":\"moon\"}' WHERE seq = 1", [])?;
+        connection.execute("DELETE FROM body WHERE seq = 2", [])
+    };
+    store.database.write(spoil).await.expect("spoiled");
+    let claimed = store.claim(ask(5)).await.expect("answers");
+    assert_eq!(claimed.iter().map(|it| it.hold.id.as_u64()).collect::<Vec<_>>(), [3]);
+    let failed = store.failed(Filter::default(), None, 5).await.expect("answers").jobs;
+    assert_eq!(failed.len(), 1, "what has no body cannot be shown, and is counted");
+    let reason = failed[0].reason.as_deref().expect("a reason");
+    assert!(reason.contains("policy cannot be read") && reason.contains("moon"), "{reason}");
+    assert_eq!(store.count_failed(Filter::default()).await, Ok(Count::Exactly(2)));
 }
