@@ -114,3 +114,19 @@ pub(super) async fn many_due_jobs_are_promoted_in_chunks(h: &Harness) {
     let figures = h.figures(&queue).await;
     assert_eq!((figures.scheduled, figures.waiting), (0, 2500));
 }
+
+/// However the kinds are mixed, the order is that of arrival.
+pub(super) async fn many_kinds_on_one_queue_keep_the_order(h: &Harness) {
+    let queue = h.queue();
+    let mut jobs = h.jobs(&queue, 60);
+    for (number, job) in jobs.iter_mut().enumerate() {
+        job.kind = kind(&format!("kind{}", number * number % 13));
+    }
+    for some in jobs.chunks(7) {
+        h.push_all(some.to_vec()).await;
+        h.pass(Duration::from_millis(1));
+    }
+    for some in ids(&jobs).chunks(8) {
+        assert_eq!(claimed(h, h.ask(&queue, some.len())).await, some);
+    }
+}

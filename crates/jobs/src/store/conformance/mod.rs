@@ -45,6 +45,7 @@ const CASES: &[Case] = cases![
         what_is_too_much_is_refused_before_it_is_stored;
     claims:
         jobs_come_in_the_order_of_their_arrival,
+        many_kinds_on_one_queue_keep_the_order,
         queues_are_served_in_the_order_of_the_claim,
         nobody_is_given_what_another_has,
         what_a_newer_version_wrote_is_left_alone,

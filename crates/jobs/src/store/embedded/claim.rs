@@ -56,20 +56,22 @@ fn open_lanes(tx: &mut Tx<'_>, claim: &Claim, queue: &QueueName) -> Result<Vec<O
     Ok(lanes)
 }
 
-/// The first `most` of all lanes together. A lane has to be asked for as many: all of them may
-/// be its.
+/// The first `most` of all lanes together. Of each lane only what is not behind those found so far
+/// is looked at, so that many kinds cost little more than one.
 fn next_of<'l>(
     tx: &Tx<'_>,
     lanes: &'l [OpenLane],
     most: usize,
 ) -> Result<Vec<(Row, &'l OpenLane)>, Undone> {
-    let mut next = Vec::new();
+    let mut next: Vec<(Row, &OpenLane)> = Vec::new();
     for lane in lanes {
-        let rows = tx.rows(sql::NEXT_WAITING, params![lane.id, most as i64])?;
+        let last = next.last().filter(|_| next.len() == most);
+        let until_ms = last.map_or(i64::MAX, |(row, _)| row.since_ms);
+        let rows = tx.rows(sql::NEXT_WAITING, params![lane.id, until_ms, most as i64])?;
         next.extend(rows.into_iter().map(|row| (row, lane)));
+        next.sort_by_key(|(row, _)| (row.since_ms, row.seq));
+        next.truncate(most);
     }
-    next.sort_by_key(|(row, _)| (row.since_ms, row.seq));
-    next.truncate(most);
     Ok(next)
 }
 
