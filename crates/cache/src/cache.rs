@@ -3,13 +3,14 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
+    future::Future,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use samovar_clock::{Clock, Random, Spawner};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     advice::{Advice, History, SAMPLE_EVERY, Sample, advise},
@@ -373,6 +374,17 @@ impl Inner {
             .local
             .get(key)
             .is_some_and(|entry| entry.judge(now, &self.node.cells, self.laws) != Usable::Ask)
+    }
+
+    /// Does all of `work`, also when the caller goes away. `None` where nothing is run any more.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, result) = oneshot::channel();
+        // Nobody to be told: what was made is dropped.
+        self.spawner.spawn(async move { drop(done.send(work.await)) });
+        result.await.ok()
     }
 
     pub(crate) fn bind(&self, reading: &Reading<'_>) -> Result<Arc<Bound>, ReadingError> {

@@ -11,12 +11,14 @@ use std::sync::{
 
 use foldhash::fast::SeedableRandomState;
 use quick_cache::{Lifecycle, OptionsBuilder, UnitWeighter, sync::Cache as Table};
+use samovar_clock::Instant;
 use samovar_store::Trust;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     entry::Stamp,
     laws::{Law, Laws},
+    limits,
     shared::{Origin, Origins},
     version::{Ids, VersionKey},
 };
@@ -35,19 +37,21 @@ pub(crate) struct Cell {
 #[derive(Debug, Default)]
 struct State {
     known: Option<Ids>,
-    /// The store said that there is no such version, which counts as cleared.
-    missing: bool,
+    /// Whatever was stamped may be cleared by now: the store said that there is no such version,
+    /// or somebody cleared it, and which clear id is the last is for the store to say.
+    cleared: bool,
     /// The change that the cell stepped for last.
     told: Option<u64>,
     /// The listener to the master that said what is known, if nothing was heard since: as long as
-    /// it is trusted, asking again would say the same.
-    vouched: Option<Arc<Trust>>,
+    /// it is trusted, asking again would say the same. And until when that is believed.
+    vouched: Option<(Arc<Trust>, Instant)>,
 }
 
 impl State {
-    fn is_vouched(&self, origin: &Origin, laws: Laws) -> bool {
-        self.vouched.as_ref().is_some_and(|listener| {
-            Arc::ptr_eq(listener, &origin.trust) || !laws.hold(Law::NewLinksKnowNothing)
+    fn is_vouched(&self, origin: &Origin, now: Instant, laws: Laws) -> bool {
+        self.vouched.as_ref().is_some_and(|(listener, until)| {
+            let same = Arc::ptr_eq(listener, &origin.trust);
+            now < *until && (same || !laws.hold(Law::NewLinksKnowNothing))
         })
     }
 }
@@ -78,15 +82,15 @@ impl Cell {
     pub(crate) fn may_be_cleared(&self, clear: u64) -> bool {
         let state = self.state();
         let other = state.known.is_some_and(|ids| ids.clear != clear);
-        other || state.missing || self.step() == DEAD
+        other || state.cleared || self.step() == DEAD
     }
 
     /// The step at which the stamp holds, if the listener to its master vouches for it.
-    fn vouches_for(&self, stamp: &Stamp, origin: &Origin, laws: Laws) -> Option<u64> {
+    fn vouches_for(&self, stamp: &Stamp, origin: &Origin, now: Instant, laws: Laws) -> Option<u64> {
         let state = self.state();
         let same = state.known == Some(Ids { change: stamp.change, clear: stamp.clear })
             && stamp.incarnation == origin.incarnation;
-        (same && state.is_vouched(origin, laws)).then(|| self.step())
+        (same && state.is_vouched(origin, now, laws)).then(|| self.step())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -197,7 +201,10 @@ impl Cells {
         };
         let cells = Dependencies(dependencies.0.iter().map(living).collect());
         // One that dies right now is at a step that nothing holds at.
-        let alive = |cell: &Cell| if cell.step() == DEAD { 0 } else { cell.step() };
+        let alive = |cell: &Cell| match cell.step() {
+            DEAD => 0,
+            step => step,
+        };
         let steps = cells.iter().map(alive).collect();
         Capture { cells, steps }
     }
@@ -214,20 +221,31 @@ impl Cells {
         }
     }
 
-    /// News from the bus, or of this node's own doing.
+    /// News of a change that was made: from the bus, or by the reply to whoever made it.
     pub(crate) fn changed(&self, key: &str, change: u64, clear: Option<u64>) {
+        self.step(key, Some(change), |state| {
+            // News may be told twice and out of order: it says that something changed, not to what.
+            state.cleared |= clear.is_some();
+            let clear = clear.or(state.known.map(|known| known.clear));
+            state.known = clear.map(|clear| Ids { change, clear });
+        });
+    }
+
+    /// A change that may have been made, now or later, or not at all.
+    pub(crate) fn doubt(&self, key: &str, clear: bool) {
+        self.step(key, None, |state| state.cleared |= clear);
+    }
+
+    fn step(&self, key: &str, told: Option<u64>, news: impl FnOnce(&mut State)) {
         let Some(cell) = self.table.peek(key) else { return };
         let mut state = cell.state();
-        // From the bus and from the reply to whoever made the change. That a look has seen it is
-        // not enough: older looks may still be on their way.
-        if cell.step() == DEAD || state.told == Some(change) {
+        // Heard before. That a look has seen it is not enough: older looks may still be on their
+        // way.
+        if cell.step() == DEAD || (told.is_some() && state.told == told) {
             return;
         }
-        state.told = Some(change);
-        state.missing &= clear.is_none();
-        let clear = clear.or(state.known.map(|known| known.clear));
-        state.known = clear.map(|clear| Ids { change, clear });
-        // News may be told twice and out of order: it says that something changed, not to what.
+        state.told = told;
+        news(&mut state);
         state.vouched = None;
         cell.advance();
         drop(state);
@@ -236,13 +254,13 @@ impl Cells {
 
     /// Takes in what the store said about the captured versions. Returns for each the step at
     /// which it holds, or 0 where anything was heard since the question was sent: even if it was
-    /// the same, something newer may have been heard before it. `origins` vouch for it; without
-    /// them, nobody does.
+    /// the same, something newer may have been heard before it. `origins` vouch for it from when
+    /// the question was sent; without them, nobody does.
     pub(crate) fn observe(
         &self,
         capture: &Capture,
         said: &[Option<Ids>],
-        origins: Option<&Origins>,
+        origins: Option<(&Origins, Instant)>,
     ) -> Vec<u64> {
         let mut moved = false;
         let steps = capture.iter().zip(said).map(|((cell, since), ids)| {
@@ -259,12 +277,13 @@ impl Cells {
                 state.known = *ids;
                 state.vouched = None;
             }
-            state.missing = ids.is_none();
+            state.cleared = ids.is_none();
             if ids.is_none() {
                 return 0;
             }
-            if let Some(origins) = origins {
-                state.vouched = Some(origins.of(&cell.key).trust.clone());
+            if let Some((origins, sent_at)) = origins {
+                let listener = origins.of(&cell.key).trust.clone();
+                state.vouched = Some((listener, sent_at + limits::VOUCHED_FOR));
             }
             cell.step()
         });
@@ -300,8 +319,8 @@ impl Capture {
 
     /// Whether the listeners to these masters vouch for all versions: while they are trusted, the
     /// masters need not be asked.
-    pub(crate) fn vouched(&self, origins: &Origins, laws: Laws) -> bool {
-        self.cells.iter().all(|cell| cell.state().is_vouched(origins.of(&cell.key), laws))
+    pub(crate) fn vouched(&self, origins: &Origins, now: Instant, laws: Laws) -> bool {
+        self.cells.iter().all(|cell| cell.state().is_vouched(origins.of(&cell.key), now, laws))
     }
 
     /// The steps at which these stamps hold, if the listeners vouch for all of them.
@@ -309,11 +328,13 @@ impl Capture {
         &self,
         stamps: &[Stamp],
         origins: &Origins,
+        now: Instant,
         laws: Laws,
     ) -> Option<Vec<u64>> {
         let pairs = self.cells.iter().zip(stamps);
-        let step =
-            |(cell, stamp): (&Cell, &Stamp)| cell.vouches_for(stamp, origins.of(&cell.key), laws);
+        let step = |(cell, stamp): (&Cell, &Stamp)| {
+            cell.vouches_for(stamp, origins.of(&cell.key), now, laws)
+        };
         pairs.map(step).collect()
     }
 
@@ -328,6 +349,7 @@ mod tests {
 
     const OLD: Ids = Ids { change: 1, clear: 9 };
     const NEW: Ids = Ids { change: 2, clear: 9 };
+    const NOW: Instant = Instant::from_nanos(1_000_000_000);
 
     fn cells(capacity: usize) -> Cells {
         Cells::new(capacity, crate::local::hasher(1))
@@ -346,7 +368,7 @@ mod tests {
     fn vouches(capture: &Capture, ids: Ids, origins: &Origins) -> bool {
         let Ids { change, clear } = ids;
         let stamp = Stamp { key_hash: 0, change, clear, incarnation: 7 };
-        capture.vouch_for(&[stamp], origins, Laws::default()).is_some()
+        capture.vouch_for(&[stamp], origins, NOW, Laws::default()).is_some()
     }
 
     #[test]
@@ -392,9 +414,9 @@ mod tests {
         let (cells, origins) = (cells(100), origins());
         let older = cells.capture(&on(&cells, "k"));
         let newer = cells.capture(&on(&cells, "k"));
-        cells.observe(&newer, &[Some(NEW)], Some(&origins));
+        cells.observe(&newer, &[Some(NEW)], Some((&origins, NOW)));
         cells.changed("k", NEW.change, Some(NEW.clear));
-        assert_eq!(cells.observe(&older, &[Some(OLD)], Some(&origins)), [0]);
+        assert_eq!(cells.observe(&older, &[Some(OLD)], Some((&origins, NOW))), [0]);
         assert!(!vouches(&older, OLD, &origins));
     }
 
@@ -414,8 +436,8 @@ mod tests {
     fn what_is_missing_in_the_store_holds_nothing() {
         let cells = cells(100);
         let capture = cells.capture(&on(&cells, "k"));
-        assert_eq!(cells.observe(&capture, &[None], Some(&origins())), [0]);
-        assert!(!capture.vouched(&origins(), Laws::default()));
+        assert_eq!(cells.observe(&capture, &[None], Some((&origins(), NOW))), [0]);
+        assert!(!capture.vouched(&origins(), NOW, Laws::default()));
         assert!(capture.cells().iter().all(|cell| cell.may_be_cleared(OLD.clear)));
     }
 
@@ -424,7 +446,7 @@ mod tests {
         let cells = cells(4);
         let (depends, origins) = (on(&cells, "k"), origins());
         let capture = cells.capture(&depends);
-        let step = cells.observe(&capture, &[Some(OLD)], Some(&origins))[0];
+        let step = cells.observe(&capture, &[Some(OLD)], Some((&origins, NOW)))[0];
         let cell = capture.cells().iter().next().expect("one cell");
         assert_eq!(cell.step(), step);
         for other in 0..1000 {
@@ -435,7 +457,7 @@ mod tests {
         assert_ne!(cell.step(), step);
         assert!(cell.may_be_cleared(OLD.clear));
         assert!(!vouches(&capture, OLD, &origins));
-        assert_eq!(cells.observe(&capture, &[Some(OLD)], Some(&origins)), [0]);
+        assert_eq!(cells.observe(&capture, &[Some(OLD)], Some((&origins, NOW))), [0]);
 
         let again = cells.capture(&depends);
         cells.changed("k", NEW.change, None);
@@ -458,25 +480,68 @@ mod tests {
         let cells = cells(100);
         let (here, elsewhere) = (origins(), origins());
         let capture = cells.capture(&on(&cells, "k"));
-        assert!(!capture.vouched(&here, Laws::default()), "nobody was asked");
-        let step = cells.observe(&capture, &[Some(OLD)], Some(&here))[0];
-        assert!(capture.vouched(&here, Laws::default()));
-        assert!(!capture.vouched(&elsewhere, Laws::default()), "another link may have missed news");
+        assert!(!capture.vouched(&here, NOW, Laws::default()), "nobody was asked");
+        let step = cells.observe(&capture, &[Some(OLD)], Some((&here, NOW)))[0];
+        assert!(capture.vouched(&here, NOW, Laws::default()));
+        assert!(
+            !capture.vouched(&elsewhere, NOW, Laws::default()),
+            "another link may have missed news"
+        );
         let stamp = Stamp { key_hash: 0, change: OLD.change, clear: OLD.clear, incarnation: 7 };
-        assert_eq!(capture.vouch_for(&[stamp], &here, Laws::default()), Some(vec![step]));
+        assert_eq!(capture.vouch_for(&[stamp], &here, NOW, Laws::default()), Some(vec![step]));
         assert!(!vouches(&capture, NEW, &here));
         let restarted = Stamp { incarnation: 8, ..stamp };
-        assert_eq!(capture.vouch_for(&[restarted], &here, Laws::default()), None);
+        assert_eq!(capture.vouch_for(&[restarted], &here, NOW, Laws::default()), None);
 
         cells.changed("k", NEW.change, None);
-        assert!(!capture.vouched(&here, Laws::default()));
+        assert!(!capture.vouched(&here, NOW, Laws::default()));
         assert!(!vouches(&capture, NEW, &here), "news may come out of order");
         let capture = cells.capture(&on(&cells, "k"));
-        cells.observe(&capture, &[Some(NEW)], Some(&here));
+        cells.observe(&capture, &[Some(NEW)], Some((&here, NOW)));
         assert!(vouches(&capture, NEW, &here));
         cells.observe(&capture, &[Some(NEW)], None);
         assert!(vouches(&capture, NEW, &here), "nothing else was said");
-        cells.observe(&capture, &[None], Some(&here));
-        assert!(!capture.vouched(&here, Laws::default()));
+        cells.observe(&capture, &[None], Some((&here, NOW)));
+        assert!(!capture.vouched(&here, NOW, Laws::default()));
+    }
+
+    /// It may still be done, after a look has seen that it was not.
+    #[test]
+    fn a_change_that_was_doubted_is_news_when_it_comes() {
+        let (cells, here) = (cells(100), origins());
+        cells.doubt("k", false);
+        let capture = cells.capture(&on(&cells, "k"));
+        cells.observe(&capture, &[Some(OLD)], Some((&here, NOW)));
+        cells.doubt("k", false);
+        let capture = cells.capture(&on(&cells, "k"));
+        cells.observe(&capture, &[Some(OLD)], Some((&here, NOW)));
+        assert!(vouches(&capture, OLD, &here));
+        cells.changed("k", NEW.change, None);
+        assert!(!capture.unmoved() && !vouches(&capture, OLD, &here));
+    }
+
+    /// Two clearings, of which the first is told once more at last.
+    #[test]
+    fn which_clearing_was_the_last_is_for_the_store_to_say() {
+        let cells = cells(100);
+        let capture = cells.capture(&on(&cells, "k"));
+        for (change, clear) in [(11, 21), (12, 22), (11, 21)] {
+            cells.changed("k", change, Some(clear));
+        }
+        let cleared = |id| capture.cells().iter().all(|cell| cell.may_be_cleared(id));
+        assert!(cleared(21) && cleared(22));
+        let capture = cells.capture(&on(&cells, "k"));
+        cells.observe(&capture, &[Some(Ids { change: 12, clear: 22 })], None);
+        assert!(cleared(21) && !cleared(22));
+    }
+
+    #[test]
+    fn nobody_vouches_for_ever() {
+        let (cells, here) = (cells(100), origins());
+        let capture = cells.capture(&on(&cells, "k"));
+        cells.observe(&capture, &[Some(OLD)], Some((&here, NOW)));
+        let vouched = |after| capture.vouched(&here, NOW + after, Laws::default());
+        assert!(vouched(limits::VOUCHED_FOR - std::time::Duration::from_nanos(1)));
+        assert!(!vouched(limits::VOUCHED_FOR), "versions that nobody asks for are evicted first");
     }
 }

@@ -1,10 +1,10 @@
 //! Invalidating and clearing.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use crate::{
     Tag, Tenant,
-    cache::Cache,
+    cache::{Cache, Inner},
     key::{EntryKey, KeyError},
     limits,
     pattern::{Pattern, Resolved},
@@ -47,7 +47,7 @@ impl Cache {
         tenant: Option<&Tenant>,
         how: &How,
     ) -> Result<(), ChangeError> {
-        self.change(&versions_of(subject, tenant)?, false, how).await
+        self.change(versions_of(subject, tenant)?, false, how).await
     }
 
     /// Like [`Cache::invalidate`], but old values are not served any more, not even marked stale.
@@ -57,7 +57,7 @@ impl Cache {
         tenant: Option<&Tenant>,
         how: &How,
     ) -> Result<(), ChangeError> {
-        self.change(&versions_of(subject, tenant)?, true, how).await
+        self.change(versions_of(subject, tenant)?, true, how).await
     }
 
     /// Clears one reading by its key. A value that is being computed for it is not kept.
@@ -115,28 +115,46 @@ impl Cache {
     }
 
     async fn drop_entry(&self, key: &EntryKey) -> Result<(), ChangeError> {
-        let done = self.0.shared.drop_entry(key).await;
-        // Also when the store did not answer: it may have done it.
-        self.0.node.take_in(&Message::Dropped(key.as_str().to_owned()));
-        Ok(done?)
+        let (inner, key) = (self.0.clone(), key.clone());
+        let dropping = async move {
+            let done = inner.shared.drop_entry(&key).await;
+            // Also when the store did not answer: it may have done it.
+            inner.node.take_in(&Message::Dropped(key.as_str().to_owned()));
+            done
+        };
+        Ok(self.to_its_end(Box::pin(dropping)).await?)
     }
 
     async fn change(
         &self,
-        versions: &[VersionKey],
+        versions: Vec<VersionKey>,
         clear: bool,
         how: &How,
     ) -> Result<(), ChangeError> {
-        let (global, own): (Vec<_>, Vec<_>) =
-            versions.iter().cloned().partition(VersionKey::is_global);
-        let (global, own) = futures_util::join!(
-            self.change_scope(&global, clear, how),
-            self.change_scope(&own, clear, how)
-        );
-        global?;
-        Ok(own?)
+        let (inner, how) = (self.0.clone(), how.clone());
+        let changing = async move {
+            let (global, own): (Vec<_>, Vec<_>) =
+                versions.into_iter().partition(VersionKey::is_global);
+            let (global, own) = futures_util::join!(
+                inner.change_scope(&global, clear, &how),
+                inner.change_scope(&own, clear, &how)
+            );
+            global.and(own)
+        };
+        Ok(self.to_its_end(Box::pin(changing)).await?)
     }
 
+    /// A caller that goes away leaves nothing half done: what the store does, this node knows.
+    async fn to_its_end(
+        &self,
+        work: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let ended = || Err(StoreError::Unanswered("the runtime has ended".to_owned()));
+        self.0.to_its_end(work).await.unwrap_or_else(ended)
+    }
+}
+
+impl Inner {
     /// Changes versions of one scope. When the store does not answer it may have done it or not:
     /// it is asked again, with new ids, because ids that came twice could make values valid that
     /// somebody else has invalidated in between.
@@ -149,15 +167,14 @@ impl Cache {
         if versions.is_empty() {
             return Ok(());
         }
-        let random = &self.0.random;
         let mut attempts = 1;
         loop {
             let changes: Vec<NewIds> = versions
                 .iter()
                 .map(|key| NewIds {
                     key: key.clone(),
-                    change: random.id(),
-                    clear: clear.then(|| random.id()),
+                    change: self.random.id(),
+                    clear: clear.then(|| self.random.id()),
                 })
                 .collect();
             let heard = changes
@@ -166,14 +183,21 @@ impl Cache {
                 .collect();
             let cause = cut(&how.cause).to_owned();
             let done =
-                self.0.shared.invalidate(Invalidate { changes, spread: how.over, cause }).await;
-            // Also when the store did not answer: asking costs little.
-            self.0.node.take_in(&Message::Changed(heard));
+                self.shared.invalidate(Invalidate { changes, spread: how.over, cause }).await;
             match done {
-                Err(StoreError::Unanswered(_)) if attempts < limits::CHANGE_ATTEMPTS => {
+                Ok(()) => {
+                    self.node.take_in(&Message::Changed(heard));
+                    return Ok(());
+                }
+                // It may have been done, or may still be: asking costs little.
+                Err(error) => {
+                    versions.iter().for_each(|key| self.node.cells.doubt(key.as_str(), clear));
+                    let again = matches!(error, StoreError::Unanswered(_));
+                    if !again || attempts == limits::CHANGE_ATTEMPTS {
+                        return Err(error);
+                    }
                     attempts += 1;
                 }
-                done => return done,
             }
         }
     }

@@ -235,7 +235,8 @@ impl Lead {
         self.land(outcome);
     }
 
-    /// Runs `insert` unless the key was cleared by name since the last capture.
+    /// Runs `insert` unless the key was cleared by name since the last capture, or another flight
+    /// took over.
     pub(crate) fn keep(&self, insert: impl FnOnce()) {
         let _shard = self.flights.shard(self.key.as_str());
         if !self.flight.state().dropped {

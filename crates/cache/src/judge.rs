@@ -157,7 +157,7 @@ impl Inner {
     ) -> Option<Assessed> {
         let said: Vec<Option<Ids>> =
             look.versions.iter().map(|version| version.as_ref().map(|v| v.ids)).collect();
-        let steps = self.node.cells.observe(capture, &said, Some(&look.origins));
+        let steps = self.node.cells.observe(capture, &said, Some((&look.origins, sent_at)));
         let (origins, now_ms) = (&look.origins, look.now_ms);
         let stored = self.decode(bound, look.entry, capture)?;
         let share = share_of(bound.key.as_str());
@@ -184,7 +184,7 @@ impl Inner {
         let Some(stored) = self.decode(bound, look.entry, capture) else {
             return Recognised::Known(None);
         };
-        let Some(steps) = capture.vouch_for(&stored.stamps, origins, self.laws) else {
+        let Some(steps) = capture.vouch_for(&stored.stamps, origins, sent_at, self.laws) else {
             return Recognised::Unsure;
         };
         let compared = std::iter::repeat_n(Compared::Current, steps.len());

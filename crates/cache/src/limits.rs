@@ -43,3 +43,6 @@ pub const LEASE_POLL: Duration = Duration::from_millis(250);
 pub const OVERDUE_LOOK: Duration = Duration::from_secs(1);
 /// A store that has not answered for so long is silent, however little patience a reader has.
 pub const SILENCE: Duration = Duration::from_millis(500);
+/// How long a version is not asked for again, however well it is known: a store that evicts what is
+/// asked for least would take it for unused.
+pub const VOUCHED_FOR: Duration = Duration::from_secs(60);

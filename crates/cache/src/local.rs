@@ -216,6 +216,10 @@ impl Local {
         self.map.get(key)
     }
 
+    pub(crate) fn holds(&self, key: &str) -> bool {
+        self.map.peek(key).is_some()
+    }
+
     pub(crate) fn insert(&self, entry: Arc<Entry>) {
         let weight = entry.weight();
         if weight > self.largest {

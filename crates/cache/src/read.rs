@@ -106,16 +106,22 @@ impl Cache {
         loop {
             match self.0.join(&bound, started) {
                 Role::Lead(lead) => {
+                    lead.flight.goes_to_background();
                     let flight = lead.flight.clone();
-                    match self.0.clone().lead(lead, bound.clone(), Want::Value, started, None).await
-                    {
-                        Led::Compute(ticket) => return Ok(Beginning::Compute(*ticket)),
-                        Led::Done(_) => {
+                    let inner = self.0.clone();
+                    let leading =
+                        Box::pin(inner.lead(lead, bound.clone(), Want::Value, started, None));
+                    // To its end, because a lease that was won has to be given back.
+                    let rest = (started + bound.deadline).since(self.0.clock.now());
+                    match self.0.clock.timeout(rest, self.0.to_its_end(leading)).await {
+                        Ok(Some(Led::Compute(ticket))) => return Ok(Beginning::Compute(*ticket)),
+                        Ok(Some(Led::Done(_))) => {
                             match self.0.wait(&flight, Joined::FIRST, &bound, started).await? {
                                 Waited::Answer(answer) => return Ok(Beginning::Answer(answer)),
                                 Waited::Again => return Err(self.0.too_late(started)),
                             }
                         }
+                        Ok(None) | Err(_) => return Err(self.0.too_late(started)),
                     }
                 }
                 Role::Follow(flight, joined) => {
@@ -171,7 +177,7 @@ impl Inner {
                         Patient::Looked(looked) => looked,
                         Patient::Stale(answer) => return Ok(self.served(&bound, answer)),
                     };
-                    if let Looked::Ended(Outcome::Answer(answer, phase)) = looked {
+                    if let Looked::Found(answer, phase) = looked {
                         lead.finish(Outcome::Answer(answer.clone(), phase));
                         bound.row.waited(self.clock.now().since(started));
                         return Ok(self.served(&bound, answer));
@@ -327,7 +333,7 @@ impl Inner {
                 continue;
             }
             let bound = self.bind(reading)?;
-            let exact = strict || bound.strict();
+            let exact = strict || bound.strict() || self.node.local.holds(bound.key.as_str());
             open.push(Open { index, bound, exact });
         }
         while !open.is_empty() {

@@ -46,7 +46,8 @@ enum Search {
 
 /// What a leader's look at the shared tier led to.
 pub(crate) enum Looked {
-    Ended(Outcome),
+    /// What the leader is after, and the capture that stood before it.
+    Found(Answer, u32),
     /// Nothing that the leader is after.
     Open {
         /// The commit of the entry that is there, usable or not.
@@ -94,7 +95,9 @@ impl Inner {
             };
             let (seen, at_once) = match looked {
                 Looked::Open { seen, at_once } => (seen, at_once),
-                Looked::Ended(outcome) => return Search::Ended(outcome),
+                Looked::Found(answer, phase) => {
+                    return Search::Ended(Outcome::Answer(answer, phase));
+                }
                 Looked::Failed(error) => {
                     return self.without_store(lead, bound, &error, started).await;
                 }
@@ -185,11 +188,11 @@ impl Inner {
         };
         let mut at_once = false;
         match standing {
-            Standing::Fresh if wanted => return Looked::Ended(Outcome::Answer(answer, phase)),
+            Standing::Fresh if wanted => return Looked::Found(answer, phase),
             Standing::Fresh => {}
             Standing::Spread if wanted && !bound.strict() => {
                 let answer = answer.stale(StaleBecause::Spread);
-                return Looked::Ended(Outcome::Answer(answer, phase));
+                return Looked::Found(answer, phase);
             }
             Standing::Spread => {}
             _ if bound.strict() => {}
@@ -205,8 +208,9 @@ impl Inner {
     /// What the shared tier holds, and which commit that is: also of an entry that is not usable,
     /// since what counts is whether it is still the same.
     ///
-    /// Versions for which trusted listeners vouch are not asked for, unless the widget is strict:
-    /// nor would they be if the local tier held the entry.
+    /// Versions for which trusted listeners vouch are not asked for: nor would they be if the local
+    /// tier held the entry. But for a strict widget, and where the local tier does hold one, which
+    /// is not fresh any more: the shared one is hardly better, and would have to be asked about.
     async fn ask(
         &self,
         bound: &Bound,
@@ -214,8 +218,10 @@ impl Inner {
         origins: Option<Origins>,
         sent_at: Instant,
     ) -> Result<(Option<u64>, Option<Assessed>), StoreError> {
-        if let Some(origins) = origins.filter(|_| !bound.strict())
+        let exact = || bound.strict() || self.node.local.holds(bound.key.as_str());
+        if let Some(origins) = origins
             && self.vouched(capture, &origins, sent_at)
+            && !exact()
         {
             let look = self.look_up(bound.look_up_entry()).await?;
             let seen = look.entry.as_deref().and_then(commit_of);
@@ -237,7 +243,7 @@ impl Inner {
     /// Whether a reading's versions need not be asked for.
     pub(crate) fn vouched(&self, capture: &Capture, origins: &Origins, now: Instant) -> bool {
         let trusted = origins.trusted(now) || !self.laws.hold(Law::SilenceEndsTrust);
-        trusted && capture.vouched(origins, self.laws)
+        trusted && capture.vouched(origins, now, self.laws)
     }
 
     /// The store cannot be asked: an old value if there is one, else straight from the source,

@@ -71,11 +71,10 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     pub(crate) fn into_ticket(self, inner: Arc<Inner>, lead: Lead, bound: Arc<Bound>) -> Ticket {
-        // Who computes takes its time: nobody should take over.
-        lead.flight.goes_to_background();
         let lease = self.lease.map(|(token, won, capture)| {
             let said: Vec<Option<Ids>> = won.versions.iter().map(|v| Some(v.ids)).collect();
-            let steps = inner.node.cells.observe(&capture, &said, Some(&won.origins));
+            let steps =
+                inner.node.cells.observe(&capture, &said, Some((&won.origins, self.sent_at)));
             let renewal = Arc::new(Renewal::default());
             keep_renewing(&inner, &bound, token, &renewal);
             Lease { token, won, capture, steps, renewal }
@@ -292,8 +291,10 @@ impl Ticket {
         let now = self.inner.node.cells.capture(&self.bound.versions);
         let committed = match self.inner.shared.commit(commit).await {
             Ok(Committed::Stored { versions }) => {
-                let said: Vec<_> = versions.iter().map(|v| v.as_ref().map(|v| v.ids)).collect();
-                self.inner.node.cells.observe(&now, &said, None);
+                if let Some(versions) = versions {
+                    let said: Vec<_> = versions.iter().map(|v| v.as_ref().map(|v| v.ids)).collect();
+                    self.inner.node.cells.observe(&now, &said, None);
+                }
                 true
             }
             Ok(Committed::Lost) => {

@@ -8,7 +8,7 @@ use samovar_clock::Instant;
 use crate::{
     answer::{Answer, ReadError, State, Tier},
     cache::Inner,
-    flight::{Candidate, Flight, Joined, Outcome},
+    flight::{Candidate, Flight, Joined, Outcome, Progress},
     limits,
     stats::Count,
     widget::Bound,
@@ -87,15 +87,10 @@ impl Inner {
             if now >= deadline {
                 return Err(self.too_late(started));
             }
-            let until = match progress.in_background {
-                true => until,
-                false if now >= overdue => {
-                    self.node.flights.abandon(bound.key.as_str(), flight);
-                    return Ok(Waited::Again);
-                }
-                false => until.min(overdue),
+            let Some(attended) = self.attended(flight, bound, &progress, overdue, now) else {
+                return Ok(Waited::Again);
             };
-            let _ = self.clock.timeout(until.since(now), changed).await;
+            let _ = self.clock.timeout(until.min(attended).since(now), changed).await;
         }
     }
 
@@ -118,13 +113,31 @@ impl Inner {
             if now >= deadline {
                 return Err(self.too_late(started));
             }
-            if !progress.in_background && now >= overdue {
-                self.node.flights.abandon(bound.key.as_str(), flight);
+            let Some(attended) = self.attended(flight, bound, &progress, overdue, now) else {
                 return Ok(());
-            }
-            let until = if progress.in_background { deadline } else { deadline.min(overdue) };
-            let _ = self.clock.timeout(until.since(now), changed).await;
+            };
+            let _ = self.clock.timeout(deadline.min(attended).since(now), changed).await;
         }
+    }
+
+    /// Until when the leader of a flight is surely at work. `None` if a reader leads it that seems
+    /// to stand still: its flight is abandoned, so that another one can begin.
+    fn attended(
+        &self,
+        flight: &Arc<Flight>,
+        bound: &Bound,
+        progress: &Progress,
+        overdue: Instant,
+        now: Instant,
+    ) -> Option<Instant> {
+        if progress.in_background {
+            return Some(Instant::FAR_FUTURE);
+        }
+        if now < overdue {
+            return Some(overdue);
+        }
+        self.node.flights.abandon(bound.key.as_str(), flight);
+        None
     }
 
     pub(crate) fn served(&self, bound: &Bound, answer: Answer) -> Answer {

@@ -135,8 +135,8 @@ pub(crate) struct Commit {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Committed {
-    /// With the versions as they are now.
-    Stored { versions: Vec<Option<Version>> },
+    /// With the versions as they are now, if all masters were heard.
+    Stored { versions: Option<Vec<Option<Version>>> },
     /// The lease is another's or nobody's: nothing was written.
     Lost,
 }

@@ -99,7 +99,8 @@ impl Cluster {
         };
         let cache = Cache::builder()
             .settings(Settings {
-                memory: 1 << 20,
+                // Some hold all they read, others must ask the shared tier again and again.
+                memory: if self.random.below(2) == 0 { 1 << 20 } else { 4 << 10 },
                 value_limit: 1 << 10,
                 lease: Duration::from_millis(600),
                 versions: 64,

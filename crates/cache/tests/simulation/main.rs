@@ -32,7 +32,7 @@ const STEPS_PER_SEED: u64 = 2_500;
 /// Unless `SIMULATION_SEEDS` asks for more.
 const SEEDS: u64 = 1_000;
 /// A broken law must be noticed within this many seeds.
-const SEEDS_TO_NOTICE: u64 = 4_000;
+const SEEDS_TO_NOTICE: u64 = 10_000;
 
 struct Run {
     /// Without those of the settling at the end.

@@ -33,7 +33,8 @@ pub(super) fn shares(
     let total: u64 = served.iter().map(|it| u64::from(it.weight.max(1))).sum();
     let mut kept: Vec<usize> =
         served.iter().map(|it| it.reserved.saturating_sub(runs(&it.queue))).collect();
-    for _ in 0..free {
+    let draws = free;
+    for _ in 0..draws {
         let mut drawn = random.below(total.max(1));
         let Some(index) = served.iter().position(|it| {
             let weight = u64::from(it.weight.max(1));

@@ -101,7 +101,7 @@ pub(super) async fn a_change_during_a_compute_is_seen_beside_its_value(h: &Harne
         invalidate(h.other(), change_of(&at, index, 77, None)).await;
         let value = stored(1, b"from before");
         let committed = h.node().commit(&at, 1, value.clone()).await;
-        let Committed::Stored { versions } = committed else { panic!("lost") };
+        let Committed::Stored { versions: Some(versions) } = committed else { panic!("lost") };
         let look = h.other().look(&at).await;
         assert_eq!(look.entry, Some(value));
         assert_eq!(versions, look.versions, "the versions as they are, not as they were");

@@ -28,7 +28,7 @@ pub(super) async fn bytes_come_back_as_they_were(h: &Harness) -> Verdict {
             let at = h.reading();
             let won = h.node().win(h.node().asks(&at, 3)).await;
             let committed = h.node().commit(&at, 3, value.clone()).await;
-            let Committed::Stored { versions } = committed else { panic!("lost") };
+            let Committed::Stored { versions: Some(versions) } = committed else { panic!("lost") };
             let look = h.other().look(&at).await;
             assert!(look.entry.as_ref() == Some(&value), "{} bytes", value.len());
             let captured: Vec<_> = won.versions.into_iter().map(Some).collect();

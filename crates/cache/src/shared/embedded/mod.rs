@@ -167,14 +167,15 @@ impl EmbeddedTier {
         Ok(match landed {
             Some(landed) => {
                 self.count(landed.removed);
-                Committed::Stored { versions: landed.versions }
+                Committed::Stored { versions: Some(landed.versions) }
             }
             None => Committed::Lost,
         })
     }
 
     /// Nobody is told: there is no other process, and this one tells itself when it gives back the
-    /// lease of a ticket that was dropped. All others who wait follow the flight that holds it.
+    /// lease of a ticket that was dropped. Others who wait follow the flight that holds it, or ask
+    /// again.
     pub(crate) async fn release(&self, release: Release) -> Result<(), StoreError> {
         self.leases.release(&release.entry, release.token, release.failure.as_ref());
         Ok(())

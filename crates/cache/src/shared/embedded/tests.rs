@@ -143,7 +143,9 @@ async fn a_commit_lengthens_the_versions_that_its_entry_carries() {
     let since_begin = (LEASE - Duration::from_secs(1)) * 50;
     assert!(since_begin > KEEP && since_begin < KEEP * 3 / 2);
     let landed = open.land("a", 1, value(1, 100), KEEP / 2).await.expect("the store is up");
-    let Committed::Stored { versions } = landed else { panic!("the lease was renewed") };
+    let Committed::Stored { versions: Some(versions) } = landed else {
+        panic!("the lease was renewed")
+    };
     assert_eq!(versions, [None, None], "longer than any compute that was announced");
 
     open.win("b", 2).await;

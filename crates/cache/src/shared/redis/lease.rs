@@ -146,10 +146,11 @@ impl RedisTier {
         // The value has landed, whatever became of the other question.
         let global = match global {
             Some(Ok((Value::Array(global), _))) => global,
-            _ => vec![Value::Nil; scopes.of(true).count()],
+            Some(_) => return Ok(Committed::Stored { versions: None }),
+            None => Vec::new(),
         };
         let global = global.iter().map(reply::version).collect();
-        Ok(Committed::Stored { versions: scopes.merge(own, global) })
+        Ok(Committed::Stored { versions: Some(scopes.merge(own, global)) })
     }
 
     pub(crate) async fn release(&self, release: Release) -> Result<(), StoreError> {

@@ -260,11 +260,8 @@ impl Connection {
         let (landed, global) = futures_util::join!(land, global);
         let Some(own) = landed?.0 else { return Ok(Committed::Lost) };
         // The value landed, whatever became of the other question.
-        let global = match global {
-            Ok((versions, ..)) => versions,
-            Err(_) => of(true).map(|_| None).collect(),
-        };
-        Ok(Committed::Stored { versions: merge(&keys, own, global) })
+        let versions = global.ok().map(|(global, ..)| merge(&keys, own, global));
+        Ok(Committed::Stored { versions })
     }
 
     pub(crate) async fn release(&self, release: Release) -> Result<(), StoreError> {

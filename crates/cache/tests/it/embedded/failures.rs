@@ -103,12 +103,20 @@ async fn a_lease_is_renewed_while_its_ticket_lives() {
 async fn whoever_finds_the_lease_of_an_abandoned_ticket_still_taken_is_told_when_it_is_not() {
     type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
     let home = Home::new();
-    let behind: Arc<Mutex<Vec<Task>>> = Arc::default();
+    // What is spawned while a list is there is put on it.
+    let behind: Arc<Mutex<Option<Vec<Task>>>> = Arc::default();
     let later = behind.clone();
-    let spawner = Spawner::Manual(Arc::new(move |task| later.lock().expect("whole").push(task)));
+    let spawner = Spawner::Manual(Arc::new(move |task| match &mut *later.lock().expect("whole") {
+        Some(later) => later.push(task),
+        None => drop(tokio::spawn(task)),
+    }));
     let cache = home.builder().spawner(spawner).open(home.path()).await.expect("opens");
     let revenue = Wanted::revenue(&cache);
-    drop(begin(&cache, &revenue).await);
+    let ticket = begin(&cache, &revenue).await;
+    *behind.lock().expect("whole") = Some(Vec::new());
+    drop(ticket);
+    let release = behind.lock().expect("whole").take().expect("a list");
+    assert_eq!(release.len(), 1);
     let next = tokio::spawn({
         let (cache, revenue) = (cache.clone(), revenue.clone());
         async move { begin(&cache, &revenue).await.commit("1").await }
@@ -117,9 +125,7 @@ async fn whoever_finds_the_lease_of_an_abandoned_ticket_still_taken_is_told_when
         cache.counters().iter().any(|(.., counters)| counters.lease_waits > 0).then_some(())
     });
     waits.await.expect("it finds the lease taken");
-    for task in behind.lock().expect("whole").drain(..) {
-        tokio::spawn(task);
-    }
+    release.into_iter().for_each(|task| drop(tokio::spawn(task)));
     let answer = Clock::System.timeout(PATIENCE, next).await.expect("told").expect("no panic");
     assert!(answer.expect("stored").is_stored());
 }

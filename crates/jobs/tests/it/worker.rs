@@ -21,9 +21,6 @@ use samovar_testkit::wait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-#[global_allocator]
-static ALLOCATOR: samovar_memory::Metered = samovar_memory::Metered::new();
-
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// What jobs of these tests use.

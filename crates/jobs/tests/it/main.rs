@@ -1,0 +1,6 @@
+//! Through the public API.
+
+mod worker;
+
+#[global_allocator]
+static ALLOCATOR: samovar_memory::Metered = samovar_memory::Metered::new();
