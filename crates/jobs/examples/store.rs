@@ -9,7 +9,7 @@ use samovar_clock::{Clock, Instant, Random};
 use samovar_jobs::{
     Finish, Hold, JobId, Kind, NewJob, Outcome, QueueName, Store, WorkerName,
     limits::JOBS_PER_PUSH,
-    store::{Claim, EmbeddedStore},
+    store::{Claim, EmbeddedStore, Suspects},
 };
 use samovar_memory::ProcessMemory;
 use samovar_store::embedded::Folder;
@@ -58,7 +58,7 @@ fn ask(queue: &str, most: usize) -> Outcomes<Claim> {
         lease: Duration::from_secs(3600),
         version: 0,
         except: Vec::new(),
-        suspects: false,
+        suspects: Suspects::None,
     })
 }
 

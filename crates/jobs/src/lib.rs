@@ -20,6 +20,6 @@ pub use job::{
 pub use name::{
     BatchId, BatchName, Hold, InvalidName, JobId, Kind, QueueName, Tenant, Token, WorkerName,
 };
-pub use policy::{GiveUp, InvalidPolicy, Next, Policy, Process};
+pub use policy::{GiveUp, InvalidPolicy, Next, Policy};
 pub use state::{STEPS, State, Step};
 pub use store::{Store, StoreError};

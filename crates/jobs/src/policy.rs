@@ -7,17 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// Where an attempt runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Process {
-    /// Beside others in the worker's own process.
-    #[default]
-    Worker,
-    /// In a child process of its own, which it may take down alone.
-    Child,
-}
-
 /// Checked when a job is pushed, and stored with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,7 +27,6 @@ pub struct Policy {
     pub delete_when_missing: bool,
     #[serde(with = "class")]
     pub class: Class,
-    pub process: Process,
 }
 
 impl Policy {
@@ -56,7 +44,6 @@ impl Policy {
         max_kills: 2,
         delete_when_missing: false,
         class: Class::Mb256,
-        process: Process::Worker,
     };
 
     pub fn check(&self) -> Result<(), InvalidPolicy> {
@@ -226,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_stored_policy_comes_back_and_an_older_one_is_filled_up() {
-        let policy = Policy { class: Class::Mb512, process: Process::Child, ..Policy::DEFAULT };
+        let policy = Policy { class: Class::Mb512, ..Policy::DEFAULT };
         let stored = serde_json::to_string(&policy).expect("it is plain");
         assert_eq!(serde_json::from_str::<Policy>(&stored).expect("readable"), policy);
         let older: Policy = serde_json::from_str(r#"{"tries":7}"#).expect("readable");

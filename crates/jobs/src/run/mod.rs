@@ -1,12 +1,12 @@
 //! Running jobs: kinds as Rust types, and the worker that claims, admits and runs them.
 //!
-//! - [`kind`]: what a job is to the code that runs it
-//! - [`registry`]: which kinds a worker knows, and what they may use
-//! - [`context`]: what a running job can do
-//! - [`worker`]: the loop that claims
-//! - [`attempt`]: one attempt, from admission to its outcome
-//! - [`beats`]: the heartbeats, from a thread of their own
-//! - [`served`]: which queue is served next
+//! - `kind`: what a job is to the code that runs it
+//! - `registry`: which kinds a worker knows, and what they may use
+//! - `context`: what a running job can do
+//! - `worker`: the loop that claims
+//! - `attempt`: one attempt, from admission to its outcome
+//! - `beats`: the heartbeats, from a thread of their own
+//! - `served`: which queue is served next
 
 mod attempt;
 mod beats;

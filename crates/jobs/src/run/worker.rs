@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use samovar_clock::{Clock, Random};
+use samovar_clock::{Clock, Instant, Random};
 use samovar_memory::Budget;
 use tokio::{
     sync::{Notify, watch},
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Claimed, QueueName, Store, StoreError, WorkerName,
-    store::{Claim, Reap},
+    store::{Claim, QueueFigures, Reap, Suspects},
 };
 
 /// How a worker works.
@@ -104,7 +104,8 @@ impl Worker {
         let registry = Arc::new(registry);
         let common = Common { store, registry, budget, clock, random };
         let host = Host { common, holds: holds.clone(), draining: drains };
-        let round = Loop { settings, slots, host, woken: woken.clone(), attempts: JoinSet::new() };
+        let (attempts, suspects_at) = (JoinSet::new(), host.common.clock.now());
+        let round = Loop { settings, slots, host, woken: woken.clone(), attempts, suspects_at };
         let task = tokio::spawn(async move {
             round.run().await;
             drop(beating);
@@ -138,14 +139,23 @@ struct Loop {
     host: Host,
     woken: Arc<Notify>,
     attempts: JoinSet<()>,
+    /// When it looks for suspects again.
+    suspects_at: Instant,
 }
+
+/// How often a worker looks for suspects: rare as they are, it stops all else for them.
+const LOOK_FOR_SUSPECTS: Duration = Duration::from_secs(1);
 
 impl Loop {
     async fn run(mut self) {
         let mut away = Backoff::default();
         while !self.is_draining() {
             while self.attempts.try_join_next().is_some() {}
-            let rest = match self.round().await {
+            let round = match self.suspects().await {
+                Ok(()) => self.round().await,
+                Err(error) => Err(error),
+            };
+            let rest = match round {
                 Ok(busy) => {
                     away = Backoff::default();
                     if busy { Duration::ZERO } else { self.settings.poll }
@@ -174,14 +184,14 @@ impl Loop {
         let asked = shares(&self.settings.queues, &running, self.slots, &self.host.common.random);
         let mut got = HashMap::new();
         if !asked.is_empty() {
-            self.claim(asked.clone(), &mut got).await?;
+            self.claim_some(asked.clone(), &mut got).await?;
         }
         let queues = self.settings.queues.clone();
         let mut tried = 0;
         loop {
             let rest = leftovers(&queues, &asked, &got, &running, self.slots);
             let Some((queue, room)) = rest.into_iter().nth(tried) else { break };
-            let claimed = self.claim(vec![(queue, room)], &mut got).await?;
+            let claimed = self.claim_some(vec![(queue, room)], &mut got).await?;
             // What gave less than there was room for is empty.
             tried += usize::from(claimed < room);
         }
@@ -189,21 +199,67 @@ impl Loop {
         Ok(!full && (tended.more || reaped.more))
     }
 
-    /// Claims and begins attempts. How many there were.
+    /// Runs what may have brought down a worker before, one after the other and nothing beside it:
+    /// whoever dies of it then dies of it alone.
+    async fn suspects(&mut self) -> Result<(), StoreError> {
+        let now = self.host.common.clock.now();
+        if now < self.suspects_at {
+            return Ok(());
+        }
+        self.suspects_at = now + LOOK_FOR_SUSPECTS;
+        let figures = self.host.common.store.figures().await?;
+        let served = |queue: &QueueName| self.settings.queues.iter().any(|it| it.queue == *queue);
+        let wait = |it: &QueueFigures| it.suspects > 0 && !it.paused && served(&it.queue);
+        if !figures.iter().any(wait) {
+            return Ok(());
+        }
+        self.until_quiet().await;
+        let queues: Vec<QueueName> =
+            self.settings.queues.iter().map(|it| it.queue.clone()).collect();
+        for queue in queues {
+            while !self.is_draining() {
+                let claimed = self.claim(vec![(queue.clone(), 1)], Suspects::Only).await?;
+                let Some(job) = claimed.into_iter().next() else { break };
+                self.begin(job);
+                self.until_quiet().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for what runs, unless the worker drains: that waits by itself.
+    async fn until_quiet(&mut self) {
+        let mut draining = self.host.draining.clone();
+        let quiet = async { while self.attempts.join_next().await.is_some() {} };
+        tokio::select! {
+            () = quiet => {}
+            _ = draining.wait_for(|draining| *draining) => {}
+        }
+    }
+
     async fn claim(
-        &mut self,
+        &self,
         queues: Vec<(QueueName, usize)>,
-        got: &mut HashMap<QueueName, usize>,
-    ) -> Result<usize, StoreError> {
+        suspects: Suspects,
+    ) -> Result<Vec<Claimed>, StoreError> {
         let claim = Claim {
             worker: self.settings.name.clone(),
             queues,
             lease: self.settings.lease,
             version: self.host.common.registry.definitions(),
             except: Vec::new(),
-            suspects: false,
+            suspects,
         };
-        let claimed = self.host.common.store.claim(claim).await?;
+        self.host.common.store.claim(claim).await
+    }
+
+    /// Claims and begins attempts. How many there were.
+    async fn claim_some(
+        &mut self,
+        queues: Vec<(QueueName, usize)>,
+        got: &mut HashMap<QueueName, usize>,
+    ) -> Result<usize, StoreError> {
+        let claimed = self.claim(queues, Suspects::None).await?;
         let count = claimed.len();
         for job in claimed {
             *got.entry(job.queue.clone()).or_default() += 1;

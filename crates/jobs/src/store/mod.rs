@@ -23,7 +23,7 @@ use crate::{
 
 pub use embedded::{EmbeddedStore, OpenError};
 pub use failed::{Count, Cursor, Filter, Forgotten, Page, Revived};
-pub use work::{Claim, QueueFigures, Reap, Reaped, Renew, Tended};
+pub use work::{Claim, QueueFigures, Reap, Reaped, Renew, Suspects, Tended};
 
 /// Where jobs are kept.
 #[derive(Debug)]

@@ -16,8 +16,29 @@ pub struct Claim {
     pub version: u32,
     /// Not now: their rate is used up, or their breaker is open.
     pub except: Vec<Kind>,
-    /// Whether it can run jobs in a process of their own.
-    pub suspects: bool,
+    pub suspects: Suspects,
+}
+
+/// Whether suspects are given out: jobs that ran when their worker was lost, and may be why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspects {
+    /// Not to a worker that would run them beside others.
+    None,
+    /// To one that runs each in a process of its own.
+    Also,
+    /// To one that runs nothing else meanwhile.
+    Only,
+}
+
+impl Suspects {
+    /// Whether a job that is one, or is none, is given out.
+    pub fn admit(self, suspect: bool) -> bool {
+        match self {
+            Suspects::None => !suspect,
+            Suspects::Also => true,
+            Suspects::Only => suspect,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

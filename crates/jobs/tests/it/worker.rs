@@ -11,9 +11,9 @@ use std::{
 
 use samovar_clock::{Clock, Random};
 use samovar_jobs::{
-    JobDetails, JobId, Kind, NewJob, Policy, Process, QueueName, State, Store, WorkerName,
+    JobDetails, JobId, Kind, NewJob, Policy, QueueName, State, Store, WorkerName,
     run::{Context, Job, Registry, Served, Settings, Stop, Told, Worker, new_job},
-    store::EmbeddedStore,
+    store::{Claim, EmbeddedStore, Reap, Suspects},
 };
 use samovar_memory::{Budget, Class, MB};
 use samovar_store::embedded::Folder;
@@ -64,7 +64,6 @@ impl Job for Act {
         max_kills: 2,
         delete_when_missing: true,
         class: Class::Mb128,
-        process: Process::Worker,
     };
 
     async fn run(&self, cx: &Context) -> Result<(), Stop> {
@@ -385,5 +384,42 @@ async fn a_class_above_the_budget_fails_with_that_reason_and_never_waits() {
     let reason = bench.until(id, State::Failed).await.job.reason.expect("a reason");
     assert!(reason.contains("is above the budget of 64 MB"), "{reason}");
     assert_eq!(bench.effects(), 0);
+    worker.drain().await;
+}
+
+/// Two run when their worker is lost. They run again, one after the other, whatever else is due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ran_when_a_worker_was_lost_runs_alone() {
+    let bench = Bench::new().await;
+    let name = WorkerName::new("lost").expect("a name");
+    let queue = QueueName::new("default").expect("a name");
+    let mut lost = Vec::new();
+    for _ in 0..2 {
+        lost.push(bench.push_new(bench.patient(&Act::Wait)).await);
+    }
+    let claim = Claim {
+        worker: name.clone(),
+        queues: vec![(queue, 2)],
+        lease: LIMIT,
+        version: 0,
+        except: Vec::new(),
+        suspects: Suspects::None,
+    };
+    let claimed = bench.store.claim(claim).await.expect("answers");
+    let holds = claimed.iter().map(|job| job.hold).collect();
+    bench.store.start(holds).await.expect("answers");
+    bench.store.reap(Reap::Dead(name)).await.expect("answers");
+    let other = bench.push(Act::Add(1)).await;
+
+    let worker = bench.work(1024, |_| ());
+    bench.until_running(1).await;
+    assert_eq!(worker.state().held, 1, "nothing beside it");
+    assert_eq!(bench.show(other).await.expect("it is there").job.state, State::Waiting);
+    bench.world.gate.add_permits(1);
+    bench.until_running(2).await;
+    assert_eq!((worker.state().held, bench.effects()), (1, 0));
+    bench.world.gate.add_permits(1);
+    bench.until(other, State::Done).await;
+    assert_eq!(bench.states(&lost).await, [(State::Done, 1), (State::Done, 1)]);
     worker.drain().await;
 }

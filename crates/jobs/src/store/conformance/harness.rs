@@ -17,7 +17,7 @@ use crate::{
     job::{Claimed, Finish, Finished, Held, JobDetails, NewJob, Outcome, Pushed},
     name::{BatchId, BatchName, Hold, JobId, Kind, QueueName, Tenant, WorkerName},
     state::State,
-    store::{Claim, EmbeddedStore, QueueFigures, Renew, Store},
+    store::{Claim, EmbeddedStore, QueueFigures, Renew, Store, Suspects},
 };
 
 /// Of every claim here; longer than any case takes where time is real.
@@ -87,7 +87,7 @@ impl Harness {
             lease: LEASE,
             version: 0,
             except: Vec::new(),
-            suspects: true,
+            suspects: Suspects::Also,
         }
     }
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use samovar_memory::Class;
+
 use super::harness::{Harness, done, failed, kind};
 use crate::{
     job::{NewJob, Pushed},
     limits,
     name::Tenant,
-    policy::{Policy, Process},
+    policy::Policy,
     store::{Refusal, StoreError},
 };
 
@@ -17,7 +19,7 @@ pub(super) async fn what_was_pushed_is_claimed_as_it_was(h: &Harness) {
         version: 3,
         tenant: Tenant::new("acme").expect("a name"),
         payload: vec![0, 255, 7],
-        policy: Policy { tries: 7, process: Process::Child, ..Policy::DEFAULT },
+        policy: Policy { tries: 7, class: Class::Mb512, ..Policy::DEFAULT },
         ..h.job(&queue)
     };
     assert_eq!(h.push(&job).await, Pushed::New(job.id));

@@ -2,12 +2,12 @@
 
 use super::harness::{Harness, done, failed, killed};
 use crate::{
-    job::{Finished, NewJob},
+    job::{Finished, NewJob, Outcome},
     limits,
     name::{QueueName, WorkerName},
     policy::Policy,
     state::State,
-    store::{Reap, Reaped},
+    store::{Reap, Reaped, Suspects},
 };
 
 /// Claims and starts `count`, and dies.
@@ -28,10 +28,16 @@ pub(super) async fn what_ran_when_its_worker_died_waits_for_a_process_of_its_own
     let reaped = die_with(h, &queue, 1).await;
     assert_eq!((reaped.unstarted, reaped.suspects), (0, 1));
     let mut ask = h.ask(&queue, 5);
-    ask.suspects = false;
+    ask.suspects = Suspects::None;
     assert_eq!(h.store.claim(ask).await, Ok(vec![]), "not beside others");
+    h.push(&h.job(&queue)).await;
+    let mut ask = h.ask(&queue, 5);
+    ask.suspects = Suspects::Only;
+    let alone = h.store.claim(ask).await.expect("answers");
+    assert_eq!(alone.iter().map(|it| it.hold.id).collect::<Vec<_>>(), [job.id], "it alone");
+    h.finish(alone[0].hold, Outcome::Released).await;
     let figures = h.figures(&queue).await;
-    assert_eq!((figures.waiting, figures.suspects), (1, 1));
+    assert_eq!((figures.waiting, figures.suspects), (2, 1));
     let claimed = h.claim_one(&queue).await;
     assert!(claimed.suspect);
     assert_eq!(h.details(job.id).await.history[0].step, "lapse");

@@ -45,7 +45,12 @@ fn open_lanes(tx: &mut Tx<'_>, claim: &Claim, queue: &QueueName) -> Result<Vec<O
     // The lanes' counts decide, so what was promoted above has to be in them.
     tx.write_counts()?;
     let mut open = tx.connection.prepare_cached(sql::LANES_OPEN)?;
-    let mut rows = open.query(params![queue.as_str(), claim.version, claim.suspects])?;
+    let mut rows = open.query(params![
+        queue.as_str(),
+        claim.version,
+        claim.suspects.admit(false),
+        claim.suspects.admit(true)
+    ])?;
     let mut lanes = Vec::new();
     while let Some(row) = rows.next()? {
         let kind = Kind::new(row.get::<_, String>(1)?).map_err(|error| damaged("a kind", error))?;

@@ -26,7 +26,7 @@ use crate::{
     job::{Claimed, Finish, Finished, NewJob, Outcome},
     name::{BatchId, BatchName, JobId, Kind, QueueName, Tenant, WorkerName},
     state::State,
-    store::Claim,
+    store::{Claim, Suspects},
 };
 
 const TEST: &str = "store::embedded::crash::what_was_acknowledged_survives_kills";
@@ -97,7 +97,7 @@ async fn run_some(
         lease: Duration::from_secs(30),
         version: 0,
         except: Vec::new(),
-        suspects: true,
+        suspects: Suspects::Also,
     };
     let claimed = store.claim(claim).await.expect("answers");
     point();

@@ -12,7 +12,7 @@ use crate::{
     job::{Finish, Finished, Held, NewJob, Outcome},
     name::{JobId, Kind, QueueName, WorkerName},
     state::State,
-    store::{Claim, Count, Filter, Reap, Renew},
+    store::{Claim, Count, Filter, Reap, Renew, Suspects},
 };
 
 struct Home {
@@ -46,7 +46,7 @@ fn ask(most: usize) -> Claim {
         lease: Duration::from_secs(30),
         version: 0,
         except: Vec::new(),
-        suspects: true,
+        suspects: Suspects::Also,
     }
 }
 
@@ -139,8 +139,7 @@ async fn a_job_that_cannot_be_read_fails_and_holds_up_no_other() {
     let store = home.open().await;
     store.push((1..=3).map(job).collect()).await.expect("pushed");
     let spoil = |connection: &Connection| {
-        connection
-            .execute("UPDATE body SET policy = '{\"process\":\"moon\"}' WHERE seq = 1", [])?;
+        connection.execute("UPDATE body SET policy = '{\"class\":\"moon\"}' WHERE seq = 1", [])?;
         connection.execute("DELETE FROM body WHERE seq = 2", [])
     };
     store.database.write(spoil).await.expect("spoiled");

@@ -10,7 +10,7 @@ use samovar_store::embedded::Folder;
 use tempfile::TempDir;
 
 use self::plain::{Job, Plain, hold, kind};
-use super::{Claim, EmbeddedStore, Reap, Renew, Store};
+use super::{Claim, EmbeddedStore, Reap, Renew, Store, Suspects};
 use crate::{
     batch::{Callbacks, NewBatch},
     job::{Finish, NewJob, Outcome},
@@ -220,7 +220,11 @@ impl World {
             lease: LEASE,
             version: self.pick(2) as u32,
             except: if self.one_in(3) { vec![kind("mail")] } else { Vec::new() },
-            suspects: !self.one_in(3),
+            suspects: match () {
+                () if self.one_in(4) => Suspects::None,
+                () if self.one_in(4) => Suspects::Only,
+                () => Suspects::Also,
+            },
         };
         let expected = self.plain.claim(&claim);
         let claimed = self.store.claim(claim).await.expect("answers");

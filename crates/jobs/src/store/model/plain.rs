@@ -185,7 +185,7 @@ impl Plain {
                 && !self.paused.contains(queue)
                 && job.new.version <= claim.version
                 && !claim.except.contains(&job.new.kind)
-                && (claim.suspects || job.taken == 0)
+                && claim.suspects.admit(job.taken > 0)
         };
         let mut next: Vec<usize> = (0..self.jobs.len()).filter(|at| may(&self.jobs[*at])).collect();
         next.sort_by_key(|at| (self.jobs[*at].since_ms, *at));
