@@ -119,6 +119,11 @@ impl Dependencies {
         self.iter().map(|cell| cell.key.clone()).collect()
     }
 
+    /// Whether news reaches all of the cells.
+    pub(crate) fn are_alive(&self) -> bool {
+        self.iter().all(|cell| cell.step() != DEAD)
+    }
+
     /// Whether these stamps are of these versions.
     pub(crate) fn fit(&self, stamps: &[Stamp]) -> bool {
         let pairs = || stamps.iter().zip(self.iter());

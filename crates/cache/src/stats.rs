@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::limits;
+use crate::{limits, widget::LastDependencies};
 
 /// What happened to a read or a compute. One counter each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,13 +42,14 @@ pub const LATENCY_BOUNDS_US: [u64; 14] = [
     1_000_000, 5_000_000,
 ];
 
-/// The counters of one widget and tenant. Striped, so that a hit writes to no cache line that
+/// The counters of one widget and tenant, and what its last reading depended on. Striped, so that a hit writes to no cache line that
 /// another core's hit needs.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
     stripes: [Stripe; STRIPES],
     compute_us: Histogram,
     read_us: Histogram,
+    pub(crate) last: LastDependencies,
 }
 
 #[derive(Debug, Default)]

@@ -1,6 +1,9 @@
 //! Widgets as the cache knows them, and readings of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::tz::TimeZone;
 use samovar_clock::{Clock, Instant};
@@ -280,8 +283,11 @@ impl<'a> Reading<'a> {
         let mut key = String::with_capacity(96);
         self.write_key(clock, &mut key)?;
         let declared = &*self.widget.0;
+        let row = rows.row(&declared.name, self.tenant.as_str());
         let (name, class) = (&declared.name, declared.freshness.class());
-        let versions = cells.depend(|depend| dependencies(self.tenant, name, class, tags, depend));
+        let versions = row.last.of(self.tenant, class, tags, || {
+            cells.depend(|depend| dependencies(self.tenant, name, class, tags, depend))
+        });
         let deadline = self.deadline.unwrap_or(declared.deadline);
         Ok(Bound {
             widget: self.widget.clone(),
@@ -289,7 +295,7 @@ impl<'a> Reading<'a> {
             versions,
             patience: self.patience.unwrap_or(declared.patience).min(deadline),
             deadline,
-            row: rows.row(&declared.name, self.tenant.as_str()),
+            row,
         })
     }
 }
@@ -334,6 +340,45 @@ impl Bound {
             return started;
         }
         started + self.patience
+    }
+}
+
+/// What the reading before depended on. Those of one widget and tenant hardly ever differ, and to
+/// name the versions and find their cells is most of what a reading costs to bind.
+#[derive(Debug, Default)]
+pub(crate) struct LastDependencies(Mutex<Option<Last>>);
+
+#[derive(Debug)]
+struct Last {
+    tenant: Tenant,
+    class: Box<str>,
+    tags: Box<[Tag]>,
+    versions: Dependencies,
+}
+
+impl LastDependencies {
+    fn of(
+        &self,
+        tenant: &Tenant,
+        class: &str,
+        tags: &[Tag],
+        find: impl FnOnce() -> Dependencies,
+    ) -> Dependencies {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = &*last
+            && (&last.tenant, &*last.class, &*last.tags) == (tenant, class, tags)
+            && last.versions.are_alive()
+        {
+            return last.versions.clone();
+        }
+        let versions = find();
+        *last = Some(Last {
+            tenant: tenant.clone(),
+            class: class.into(),
+            tags: tags.into(),
+            versions: versions.clone(),
+        });
+        versions
     }
 }
 
