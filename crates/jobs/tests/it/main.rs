@@ -1,5 +1,6 @@
 //! Through the public API.
 
+mod killer;
 mod worker;
 
 #[global_allocator]
