@@ -64,6 +64,23 @@ impl Database {
         Self::open_as(folder, options, clock, &random, Identity::of)
     }
 
+    /// [`Database::open`] for tasks: it waits for the disk in a thread of its own. The folder stays
+    /// owned until the file is closed.
+    pub async fn open_aside(
+        folder: Folder,
+        options: Options,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, OpenError> {
+        let path = folder.path().join(options.file);
+        let name = format!("{} open", options.file);
+        let (opened, answer) = oneshot::channel();
+        let open = move || drop(opened.send(Self::open(&folder, options, clock, random)));
+        let failed = |source| OpenError::Thread { path: path.clone(), source };
+        thread::Builder::new().name(name).spawn(open).map_err(failed)?;
+        answer.await.unwrap_or_else(|_| Err(failed(io::Error::other("it panicked"))))
+    }
+
     fn open_as(
         folder: &Folder,
         options: Options,

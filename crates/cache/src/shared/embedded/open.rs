@@ -1,12 +1,9 @@
 //! Taking the folder, opening the file, and bringing it within its limit.
 
-use std::{path::Path, thread};
+use std::path::Path;
 
 use samovar_clock::{Clock, Random};
-use samovar_store::embedded::{
-    self as store, Database, Durability, Folder, M, Migrations, Options,
-};
-use tokio::sync::oneshot;
+use samovar_store::embedded::{Database, Durability, Folder, M, Migrations, Options};
 
 use super::{
     EmbeddedTier, limits,
@@ -41,7 +38,7 @@ impl EmbeddedTier {
         let mut options = options();
         options.max_bytes = Some(max_bytes);
         let page_bytes = u64::from(options.page_bytes);
-        let database = open_aside(folder, options, clock.clone(), random).await?;
+        let database = Database::open_aside(folder, options, clock.clone(), random).await?;
         let tier = Self::new(database, clock, limit_bytes, page_bytes);
         tier.trim().await;
         Ok(tier)
@@ -74,23 +71,4 @@ fn options() -> Options {
     let mut options = Options::new(FILE, Migrations::new(vec![M::up(sql::SCHEMA)]));
     options.durability = Durability::Normal;
     options
-}
-
-/// Opening waits for the disk, so it has a thread of its own.
-async fn open_aside(
-    folder: Folder,
-    options: Options,
-    clock: Clock,
-    random: Random,
-) -> Result<Database, store::OpenError> {
-    let path = folder.path().join(FILE);
-    let (opened, answer) = oneshot::channel();
-    let open = move || {
-        // The folder itself goes: it stays owned until the file is closed.
-        let _ = opened.send(Database::open(&folder, options, clock, random));
-    };
-    let thread = thread::Builder::new().name(format!("{FILE} open")).spawn(open);
-    let failed = |source| store::OpenError::Thread { path: path.clone(), source };
-    thread.map_err(failed)?;
-    answer.await.unwrap_or_else(|_| Err(failed(std::io::Error::other("it panicked"))))
 }
