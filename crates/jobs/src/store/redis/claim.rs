@@ -24,7 +24,7 @@ impl RedisStore {
     /// A queue that does not answer keeps nothing from those that do.
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
         self.outage.leased(claim.lease);
-        let asked = claim.queues.iter().filter(|(_, most)| *most > 0);
+        let asked = claim.queues.iter();
         let answers =
             join_all(asked.map(|(queue, most)| self.claim_on(&claim, queue, *most))).await;
         let mut claimed = Vec::new();
