@@ -29,6 +29,7 @@ pub use work::{Claim, QueueFigures, Reap, Reaped, Renew, Suspects, Tended};
 
 /// Where jobs are kept.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Store {
     Embedded(EmbeddedStore),
     Redis(RedisStore),

@@ -156,7 +156,7 @@ end
 local function promote(most)
   local due = call('ZRANGEBYSCORE', base .. 'due', '-inf', now_ms, 'LIMIT', 0, most)
   for _, m in ipairs(due) do
-    local row = get(string.sub(m, 7))
+    local row = get_unheld(string.sub(m, 7))
     if not row or not go(row, 'promote') then
       -- What is no job any more holds up no other.
       call('ZREM', base .. 'due', m)

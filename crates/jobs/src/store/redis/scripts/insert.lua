@@ -74,6 +74,65 @@ local function insert(job, body, limited, fresh)
   end
 end
 
+-- The same for a job that is new for certain and has no unique key, without a row of its own: a push
+-- of many must not hold Redis up for long.
+local patterns = {}
+local now_bytes = struct.pack('>I6', now_ms)
+
+local function pattern_of(version, flags, max_kills, batch_id, kind)
+  local lane = lane_of(version, kind)
+  local batch = bit.band(flags, HAS_BATCH) > 0 and batch_id or nil
+  local head = struct.pack(HEAD, WAITING, flags, 0, 0, max_kills, 0, 0, 0, 0, 0, 0, 0, lane,
+    batch_id)
+  return {
+    lane = lane, batch = batch and batches[batch], waits_of = batch and 'bw:' .. batch,
+    lead = string.sub(head, 2, 19), tail = string.sub(head, 44),
+  }
+end
+
+local function insert_quickly(job, body)
+  local sort = string.sub(job, 15)
+  local pattern = patterns[sort]
+  if not pattern then
+    pattern = pattern_of(struct.unpack('>I4BBc8Bc0', sort))
+    patterns[sort] = pattern
+  end
+  seq = seq + 1
+  local id, delay, state, at, at_bytes = string.sub(job, 1, 8), 0, WAITING, now_ms, now_bytes
+  if string.sub(job, 9, 14) ~= '\0\0\0\0\0\0' then
+    state, at = SCHEDULED, now_ms + struct.unpack('>I6', job, 9)
+    at_bytes = struct.pack('>I6', at)
+  end
+  local seq_bytes = struct.pack('>I6', seq)
+  local new = ready.new
+  new[#new + 1] = base .. 'j:' .. id
+  new[#new + 1] = string.char(state) .. pattern.lead .. seq_bytes .. at_bytes .. at_bytes
+    .. now_bytes .. pattern.tail .. body
+  local where = place(state, pattern.lane)
+  append(ready.adds, where, at)
+  append(ready.adds, where, seq_bytes .. id)
+  count(ready.counts, pattern.lane, state, 1)
+  local batch = pattern.batch
+  if batch then
+    append(ready.adds, pattern.waits_of, 0)
+    append(ready.adds, pattern.waits_of, seq_bytes .. id)
+    batch.total, batch.pending, batch.changed = batch.total + 1, batch.pending + 1, true
+  end
+end
+
+-- Whether it needs no more than that: its batch is open, and its lane can be made.
+local function is_plain(job, limited)
+  local version, flags, _, batch, kind = struct.unpack('>I4BBc8Bc0', job, 15)
+  if bit.band(flags, IS_KEYED) > 0 then
+    return false
+  end
+  local open = bit.band(flags, HAS_BATCH) > 0 and batch_of(batch)
+  if bit.band(flags, HAS_BATCH) > 0 and (not open or open.finished_ms) then
+    return false
+  end
+  return lane_of(version, kind, limited and LANES)
+end
+
 local function push_callback(packed)
   if packed then
     local job, at = struct.unpack('>Hc0', packed)
@@ -121,17 +180,24 @@ end
 -- Jobs and bodies from the argument `first` on. Gives the ids of what is there already, false for
 -- what is new; nothing when the push is refused.
 local function push_all(first, limited)
-  local stored = {}
+  local stored, ids, fresh = {}, {}, true
   for at = first, #ARGV, 2 do
-    stored[#stored + 1] = base .. 'j:' .. string.sub(ARGV[at], 1, 8)
+    local id = string.sub(ARGV[at], 1, 8)
+    stored[#stored + 1] = base .. 'j:' .. id
+    fresh = fresh and not ids[id]
+    ids[id] = true
   end
-  local fresh = true
   for at = 1, #stored, 4000 do
     fresh = fresh and call('EXISTS', unpack(stored, at, math.min(at + 3999, #stored))) == 0
   end
-  local added, answers = 0, {}
+  local found, added, answers = load, 0, {}
   for at = first, #ARGV, 2 do
-    local there = insert(ARGV[at], ARGV[at + 1], limited, fresh)
+    local sort, there = string.sub(ARGV[at], 15), nil
+    if fresh and (patterns[sort] or is_plain(ARGV[at], limited)) then
+      insert_quickly(ARGV[at], ARGV[at + 1])
+    else
+      there = insert(ARGV[at], ARGV[at + 1], limited, fresh)
+    end
     if refusal then
       return nil
     end
@@ -139,8 +205,8 @@ local function push_all(first, limited)
     answers[#answers + 1] = there or ''
   end
   local most = tonumber(queue[8]) or 10000000
-  if limited and added > 0 and load + added > most then
-    refusal = {'full', load, most}
+  if limited and added > 0 and found + added > most then
+    refusal = {'full', found, most}
     return nil
   end
   return answers

@@ -10,8 +10,12 @@ if most == 0 then
   return {'ok'}
 end
 local jobs = {'ok'}
-local part = call('HSCAN', base .. 'out', 0, 'COUNT', most)[2]
-for at = 2, #part, 2 do
-  jobs[#jobs + 1] = part[at]
-end
+local cursor = '0'
+repeat
+  local part = call('HSCAN', base .. 'out', cursor, 'COUNT', most)
+  cursor = part[1]
+  for at = 2, #part[2], 2 do
+    jobs[#jobs + 1] = part[2][at]
+  end
+until #jobs > 1 or cursor == '0'
 return jobs

@@ -7,7 +7,7 @@
 local before, most = '(' .. string.format('%.0f', now_ms - ARGV[1]), tonumber(ARGV[2])
 local old = call('ZRANGEBYSCORE', base .. 'ended', '-inf', before, 'LIMIT', 0, most)
 for _, m in ipairs(old) do
-  local row = get(string.sub(m, 7))
+  local row = get_unheld(string.sub(m, 7))
   if row and ended(row.state) then
     delete(row)
   else

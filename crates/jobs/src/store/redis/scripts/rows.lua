@@ -101,6 +101,14 @@ local function get(id)
   return row and not row.deleted and row or nil
 end
 
+-- For what cannot be held, because of where it was found.
+local function get_unheld(id)
+  if rows[id] == nil then
+    rows[id] = read_head(id, call('GETRANGE', base .. 'j:' .. id, 0, HEAD_BYTES - 1)) or false
+  end
+  return rows[id] or nil
+end
+
 local function fetch_held(ids)
   for at = 1, #ids, 2000 do
     local found = call('HMGET', base .. 'held', unpack(ids, at, math.min(at + 1999, #ids)))
@@ -212,9 +220,23 @@ local PLACES = {
   [FAILED] = 'ended', [CANCELLED] = 'ended',
 }
 
+local waits = {}
+-- The lanes of which something came or went.
+local moved_lanes = {}
+
 local function place(state, lane)
-  return state == WAITING and 'wait:' .. lane or PLACES[state]
+  if state ~= WAITING then
+    return PLACES[state]
+  end
+  if not waits[lane] then
+    waits[lane] = 'wait:' .. lane
+  end
+  moved_lanes[lane] = true
+  return waits[lane]
 end
+
+-- What the next `flush` writes whatever the rows say: jobs with their keys, members by place, counts.
+local ready = {new = {}, adds = {}, counts = {}}
 
 local function count(counts, lane, state, by)
   local at = 8 * lane + state
@@ -254,7 +276,9 @@ local function index(row, adds, rems)
 end
 
 local function flush()
-  local adds, rems, counts, lists = {}, {}, {}, {held = {}, gone = {}, new = {}, keys = {}}
+  local adds, rems, counts = ready.adds, {}, ready.counts
+  local lists = {held = {}, gone = {}, new = ready.new}
+  ready = {new = {}, adds = {}, counts = {}}
   local by, not_by = {}, {}
   for _, row in ipairs(dirty) do
     row.lane = row.lane - row.lane % 2 + (row.lapses > 0 and 1 or 0)
@@ -333,19 +357,16 @@ local function flush()
     end
   end
   later = {}
-  local lanes = {}
   for where, list in pairs(rems) do
     in_parts('ZREM', base .. where, list)
-    lanes[tonumber(string.match(where, '^wait:(%d+)$')) or 0] = true
   end
   for where, list in pairs(adds) do
     in_parts('ZADD', base .. where, list)
-    lanes[tonumber(string.match(where, '^wait:(%d+)$')) or 0] = true
   end
-  lanes[0] = nil
-  for lane in pairs(lanes) do
+  for lane in pairs(moved_lanes) do
     open_lane(lane)
   end
+  moved_lanes = {}
   for at, change in pairs(counts) do
     if change ~= 0 then
       call('HINCRBY', base .. 'counts', at, change)

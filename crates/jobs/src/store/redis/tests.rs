@@ -1,1 +1,0 @@
-//! What this store alone promises.
