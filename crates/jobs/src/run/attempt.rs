@@ -103,7 +103,7 @@ impl Host {
         mut told: watch::Receiver<Told>,
     ) -> Result<Admitted, Option<Outcome>> {
         let name = job.hold.id.to_string();
-        let work = Work { kind: job.kind.as_str(), job: &name, class: job.policy.class };
+        let work = Work { kind: job.kind.as_str(), job: &name, class: job.policy.class, share: None };
         let mut draining = self.draining.clone();
         tokio::select! {
             biased;
