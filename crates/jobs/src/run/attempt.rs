@@ -103,7 +103,8 @@ impl Host {
         mut told: watch::Receiver<Told>,
     ) -> Result<Admitted, Option<Outcome>> {
         let name = job.hold.id.to_string();
-        let work = Work { kind: job.kind.as_str(), job: &name, class: job.policy.class, share: None };
+        let work =
+            Work { kind: job.kind.as_str(), job: &name, class: job.policy.class, share: None };
         let mut draining = self.draining.clone();
         tokio::select! {
             biased;
@@ -136,7 +137,7 @@ impl Host {
     /// Says how it ended until the store knows, or knows better.
     async fn report(&self, hold: Hold, mut outcome: Outcome) {
         loop {
-            let finish = Finish { hold, outcome: outcome.clone() };
+            let finish = Finish::new(hold, outcome.clone());
             match self.common.store.finish(vec![finish]).await {
                 Ok(finished) => {
                     if finished.first() == Some(&Finished::Zombie) {
