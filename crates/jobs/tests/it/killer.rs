@@ -78,7 +78,7 @@ async fn open(home: &Path) -> Arc<Store> {
 async fn work(home: &Path) {
     let store = open(home).await;
     let queue = QueueName::new("default").expect("a name");
-    let served = vec![Served { queue, weight: 1, reserved: 0 }];
+    let served = vec![Served { queue, weight: 1, reserved: 0, reserved_bytes: 0 }];
     let mut settings = Settings::new(WorkerName::new("doomed").expect("a name"), served);
     settings.slots = INNOCENT + 1;
     settings.poll = Duration::from_millis(5);
