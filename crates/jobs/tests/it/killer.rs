@@ -37,7 +37,7 @@ struct Scene {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Deed {
+pub(crate) enum Deed {
     Harmless,
     Deadly,
 }
