@@ -4,6 +4,7 @@
 //! `docs/jobs.md`: the life of a job ([`State`]) and who may move it.
 
 mod batch;
+pub mod http;
 mod job;
 pub mod limits;
 mod name;
