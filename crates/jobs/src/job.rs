@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use samovar_memory::Class;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -98,7 +99,7 @@ pub enum Pushed {
 }
 
 /// A job in the hands of a worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimed {
     pub hold: Hold,
     pub queue: QueueName,
@@ -119,7 +120,7 @@ pub struct Claimed {
 }
 
 /// How far a running job says it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
     pub done: u64,
     pub of: u64,
@@ -147,6 +148,13 @@ pub enum Outcome {
     },
     /// The worker gives it back, the attempt unspent.
     Released,
+    /// It went over its limit and has to run in a process of its own from now on: it goes back, the
+    /// attempt unspent.
+    Isolated {
+        reason: String,
+        /// What it may hold there.
+        class: Class,
+    },
     /// Its process died, and the worker, its parent, neither died nor caused it.
     Killed {
         reason: String,
@@ -159,6 +167,58 @@ pub enum Outcome {
 pub struct Finish {
     pub hold: Hold,
     pub outcome: Outcome,
+    pub record: Record,
+}
+
+impl Finish {
+    /// Without anything to remember of it.
+    pub fn new(hold: Hold, outcome: Outcome) -> Self {
+        Self { hold, outcome, record: Record::default() }
+    }
+}
+
+/// What is kept of an attempt beside how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// What happened on the way: rungs of the ladder, mostly.
+    pub notes: Vec<String>,
+    /// What it held before it was stopped, the oldest first.
+    pub flight: Vec<Flown>,
+}
+
+/// A sample of what a job held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flown {
+    /// Before the end of the attempt.
+    pub before_ms: u64,
+    pub bytes: u64,
+}
+
+pub(crate) const NOTHING: Record = Record { notes: Vec::new(), flight: Vec::new() };
+
+impl Record {
+    pub fn is_empty(&self) -> bool {
+        self.notes.is_empty() && self.flight.is_empty()
+    }
+
+    /// One more note; what is too long is cut, and the last ones stay.
+    pub fn note(&mut self, note: impl Into<String>) {
+        if self.notes.len() == limits::NOTES {
+            self.notes.remove(1);
+        }
+        self.notes.push(cut(note.into(), limits::NOTE_BYTES));
+    }
+
+    /// As it is stored; nothing where there is nothing to store.
+    pub(crate) fn stored(&self) -> Option<String> {
+        let kept = limits::FLIGHT.min(self.flight.len());
+        let mut record = Record::default();
+        record.flight.extend_from_slice(&self.flight[self.flight.len() - kept..]);
+        self.notes.iter().for_each(|note| record.note(note.as_str()));
+        // Plain data always becomes JSON.
+        if record.is_empty() { None } else { serde_json::to_string(&record).ok() }
+    }
 }
 
 /// What became of a finish.
@@ -173,7 +233,7 @@ pub enum Finished {
 }
 
 /// What a worker is told of a job it believes to hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Held {
     Yes,
     /// It is still held, and should stop: somebody cancelled it.
@@ -202,6 +262,7 @@ pub struct EndedAttempt {
     /// The step it ended with.
     pub step: String,
     pub reason: String,
+    pub record: Record,
 }
 
 /// A job as it is shown.
@@ -233,7 +294,8 @@ pub struct JobDetails {
     pub progress: Option<Progress>,
     pub checkpoint: Option<Vec<u8>>,
     pub result: Option<Vec<u8>>,
-    /// The first and the last ones, oldest first. An attempt that went well is not among them.
+    /// The first and the last ones, oldest first. An attempt that went well is among them if there
+    /// is something to say of it.
     pub history: Vec<EndedAttempt>,
 }
 
@@ -272,6 +334,22 @@ mod tests {
         assert!(refused(|job| job.unique_key = Some(String::new())).contains("unique key"));
         assert!(refused(|job| job.delay = limits::LONGEST_DELAY * 2).contains("366 days"));
         assert!(refused(|job| job.policy.tries = 0).contains("`tries`"));
+    }
+
+    #[test]
+    fn a_record_keeps_its_first_note_and_the_last_ones_and_the_last_of_the_flight() {
+        let mut record = Record::default();
+        assert_eq!(record.stored(), None);
+        (0..100).for_each(|note| record.note(note.to_string()));
+        record.note("x".repeat(limits::NOTE_BYTES + 1));
+        record.flight = (0..500).map(|bytes| Flown { before_ms: 0, bytes }).collect();
+        let stored = record.stored().expect("there is something");
+        let stored: Record = serde_json::from_str(&stored).expect("it is readable");
+        assert_eq!(stored.notes.len(), limits::NOTES);
+        assert_eq!((stored.notes[0].as_str(), stored.notes[1].as_str()), ("0", "70"));
+        assert_eq!(stored.notes[limits::NOTES - 1].len(), limits::NOTE_BYTES);
+        assert_eq!(stored.flight.len(), limits::FLIGHT);
+        assert_eq!(stored.flight[limits::FLIGHT - 1].bytes, 499);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `docs/jobs.md`: the life of a job ([`State`]) and who may move it.
 
 mod batch;
+pub mod http;
 mod job;
 pub mod limits;
 mod name;
@@ -14,8 +15,8 @@ pub mod store;
 
 pub use batch::{BatchView, Callbacks, InvalidBatch, NewBatch};
 pub use job::{
-    Cancelled, Claimed, EndedAttempt, Finish, Finished, Held, InvalidJob, JobDetails, JobView,
-    NewJob, Outcome, Progress, Pushed,
+    Cancelled, Claimed, EndedAttempt, Finish, Finished, Flown, Held, InvalidJob, JobDetails,
+    JobView, NewJob, Outcome, Progress, Pushed, Record,
 };
 pub use name::{
     BatchId, BatchName, Hold, InvalidName, JobId, Kind, QueueName, Tenant, Token, WorkerName,

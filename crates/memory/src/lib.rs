@@ -20,9 +20,10 @@ pub use account::{
 pub use alerts::{Alert, Detector, Thresholds};
 pub use alloc::{AllocatorFigures, Metered, Metering, local::BATCH_BYTES, metering, purge};
 pub use budget::{
-    Admitted, Budget, BudgetUsage, ChildGauge, Pressure, Refused, Rss, RunningJob, Work,
+    Admitted, Budget, BudgetUsage, ChildGauge, InvalidShare, Pressure, Refused, Rss, RunningJob,
+    Work,
 };
-pub use chunks::{ChunkMemory, ChunkSize, Sizer, in_chunks};
+pub use chunks::{ChunkMemory, ChunkSize, Sizer, SmallerChunks, in_chunks};
 pub use history::{History, Leak};
 pub use limit::{Class, Exceeded, Limit, MB, UnknownClass, WARNING_PERCENT};
 pub use sample::{FlightRecorder, OperationLine, Sample, Watch, watch};

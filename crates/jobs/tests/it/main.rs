@@ -1,5 +1,8 @@
 //! Through the public API.
 
+mod bench;
+mod http;
+mod isolated;
 mod killer;
 mod worker;
 

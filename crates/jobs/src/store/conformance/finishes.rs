@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use samovar_memory::Class;
+
 use super::harness::{Harness, done, failed, kind, retry};
 use crate::{
-    job::{Finish, Finished, Held, NewJob, Outcome, Progress},
+    job::{Finish, Finished, Flown, Held, NewJob, Outcome, Progress, Pushed, Record},
     limits,
     policy::Policy,
     state::State,
@@ -32,7 +34,7 @@ pub(super) async fn a_finish_counts_once(h: &Harness) {
     h.push(&h.job(&queue)).await;
     let hold = h.run_one(&queue).await.hold;
     let outcome = || Outcome::Done { result: None, follow_ups: vec![h.job(&queue)] };
-    let twice = [outcome(), outcome()].map(|outcome| Finish { hold, outcome }).to_vec();
+    let twice = [outcome(), outcome()].map(|outcome| Finish::new(hold, outcome)).to_vec();
     let finished = h.store.finish(twice).await.expect("answers");
     assert_eq!(finished, [Finished::Now(State::Done), Finished::Zombie]);
     assert_eq!(h.finish(hold, outcome()).await, Finished::Zombie);
@@ -97,7 +99,7 @@ pub(super) async fn a_zombie_among_others_does_not_touch_them(h: &Harness) {
     h.push_all(h.jobs(&queue, 3)).await;
     let holds: Vec<_> = h.run(&queue, 3).await.into_iter().map(|it| it.hold).collect();
     h.finish(holds[1], done()).await;
-    let finishes = holds.iter().map(|hold| Finish { hold: *hold, outcome: done() });
+    let finishes = holds.iter().map(|hold| Finish::new(*hold, done()));
     let finished = h.store.finish(finishes.collect()).await.expect("answers");
     let done = Finished::Now(State::Done);
     assert_eq!(finished, [done, Finished::Zombie, done]);
@@ -157,4 +159,43 @@ pub(super) async fn a_long_history_keeps_its_first_and_its_last(h: &Harness) {
     let last = &history[history.len() - 2].reason;
     assert_eq!(*last, format!("number {}", attempts - 1));
     assert_eq!(details.job.reason.expect("failed").len(), limits::REASON_BYTES);
+}
+
+/// Its attempt is not spent: what it needs is found out.
+pub(super) async fn a_job_that_climbs_is_isolated_from_then_on(harness: &Harness) {
+    let queue = harness.queue();
+    let job = harness.job(&queue);
+    harness.push(&job).await;
+    let hold = harness.run_one(&queue).await.hold;
+    let climb = || Outcome::Isolated { reason: "it holds 300 MB".to_owned(), class: Class::Mb512 };
+    assert_eq!(harness.finish(hold, climb()).await, Finished::Now(State::Waiting));
+    assert_eq!(harness.finish(hold, climb()).await, Finished::Zombie);
+    let claimed = harness.claim_one(&queue).await;
+    assert!(claimed.policy.isolated && !claimed.suspect);
+    assert_eq!(claimed.policy.class, Class::Mb512);
+    assert_eq!(claimed.attempt, 1);
+    assert_eq!(harness.finish(claimed.hold, climb()).await, Finished::Zombie, "it does not run");
+    let history = harness.details(job.id).await.history;
+    assert_eq!(
+        (history[0].step.as_str(), history[0].reason.as_str()),
+        ("climb", "it holds 300 MB")
+    );
+    assert_eq!(harness.push(&job).await, Pushed::AlreadyThere(job.id), "it is still that job");
+}
+
+pub(super) async fn a_record_is_kept_with_its_attempt(harness: &Harness) {
+    let queue = harness.queue();
+    harness.push_all(harness.jobs(&queue, 2)).await;
+    let record = Record {
+        notes: vec!["chunks of 50".to_owned()],
+        flight: vec![Flown { before_ms: 10, bytes: 7 }],
+    };
+    for outcome in [done(), failed("no rows")] {
+        let hold = harness.run_one(&queue).await.hold;
+        let finish = Finish { hold, outcome, record: record.clone() };
+        harness.store.finish(vec![finish]).await.expect("answers");
+        let details = harness.details(hold.id).await;
+        assert_eq!(details.history[0].record, record);
+        assert_eq!(details.job.reason.is_some(), details.job.state == State::Failed);
+    }
 }

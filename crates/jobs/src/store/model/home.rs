@@ -28,7 +28,8 @@ impl Home {
     }
 
     pub(super) fn redis() -> Self {
-        let server = RedisServer::builder().config("appendonly yes").start().expect("starts");
+        let lines = ["appendonly yes".to_owned(), "appendfsync always".to_owned()];
+        let server = RedisServer::builder().configs(&lines).start().expect("starts");
         Self::new(Place::Redis(server))
     }
 

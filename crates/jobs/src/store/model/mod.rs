@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use samovar_clock::Random;
+use samovar_memory::Class;
 
 use self::{
     home::Home,
@@ -119,7 +120,7 @@ impl World {
 
     fn some_outcome(&self, queue: &QueueName) -> Outcome {
         let reason = "because".to_owned();
-        match self.pick(11) {
+        match self.pick(12) {
             0..=2 => {
                 let follow_ups = (0..self.pick(3)).map(|_| self.new_job(queue)).collect();
                 Outcome::Done { result: self.one_in(2).then(|| b"42".to_vec()), follow_ups }
@@ -133,6 +134,7 @@ impl World {
             6 => Outcome::Failed { reason },
             7 => Outcome::Released,
             8 => Outcome::Cancelled,
+            9 => Outcome::Isolated { reason, class: Class::Mb512 },
             _ => Outcome::Killed { reason },
         }
     }
@@ -254,7 +256,7 @@ impl World {
         if let Outcome::Done { follow_ups, .. } = &outcome {
             self.pushed.extend(follow_ups.iter().cloned());
         }
-        let finished = self.store.finish(vec![Finish { hold, outcome }]).await;
+        let finished = self.store.finish(vec![Finish::new(hold, outcome)]).await;
         assert_eq!(finished, Ok(vec![expected]));
     }
 

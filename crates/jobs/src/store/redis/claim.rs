@@ -76,7 +76,7 @@ impl RedisStore {
                 Ok(job) => claimed.push(job),
                 Err((hold, reason)) => {
                     let outcome = Outcome::Failed { reason };
-                    unreadable.push(Finish { hold, outcome });
+                    unreadable.push(Finish::new(hold, outcome));
                 }
             }
         }
@@ -90,11 +90,14 @@ impl RedisStore {
 
 fn given(queue: &QueueName, mut answer: reply::Answer) -> Result<Given, StoreError> {
     let (id, head, stored) = (answer.id()?, answer.bytes()?, answer.bytes()?);
-    let (checkpoint, lane) = (answer.bytes()?, answer.bytes()?);
+    let (checkpoint, lane, class) = (answer.bytes()?, answer.bytes()?, answer.bytes()?);
     let head = pack::Head::read(&head).map_err(|error| reply::damaged("a job", error))?;
     let hold = Hold { id: crate::name::JobId::from_u64(id), token: Token(head.token) };
     let body = stored.get(pack::HEAD_BYTES..).unwrap_or_default();
-    let read = pack::read_body(body).and_then(|body| Ok((body, pack::read_lane(&lane)?)));
+    let read = pack::read_body(body).and_then(|mut body| {
+        pack::isolate(&mut body.policy, &class)?;
+        Ok((body, pack::read_lane(&lane)?))
+    });
     Ok(match read {
         Err(reason) => Err((hold, reason)),
         Ok((body, (version, kind))) => Ok(Claimed {

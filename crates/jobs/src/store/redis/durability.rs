@@ -20,7 +20,8 @@ pub enum Durability {
     /// The death of Redis, and a failover to a replica that has confirmed it: an append-only file,
     /// and one replica that has received the write.
     Replicated,
-    /// The death of Redis: an append-only file. Of the machine: as `appendfsync` says.
+    /// The death of Redis, and of its machine, if `appendfsync` is `always`. With `everysec` Redis
+    /// answers up to two seconds before it has written, while its disk is busy.
     Local,
     /// Whatever the Redis is set up for: nothing is checked but that it evicts no jobs.
     None,

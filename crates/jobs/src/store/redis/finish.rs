@@ -43,7 +43,7 @@ impl RedisStore {
     ) -> Result<Vec<Finished>, StoreError> {
         let leaving = self.leaving(queue, finishes).await?;
         let mut call = self.call(&FINISH, queue);
-        for Finish { hold, outcome } in finishes {
+        for Finish { hold, outcome, record } in finishes {
             let follow_ups = follow_ups(outcome);
             let (here, elsewhere): (Vec<&NewJob>, Vec<&NewJob>) =
                 follow_ups.iter().partition(|job| job.queue == *queue);
@@ -55,6 +55,7 @@ impl RedisStore {
                 Outcome::Released => (4, 0, false),
                 Outcome::Killed { .. } => (5, 0, false),
                 Outcome::Cancelled => (6, 0, false),
+                Outcome::Isolated { .. } => (7, 0, false),
             };
             let mut how: Vec<u8> = vec![kind];
             how.extend(pack::hold(*hold));
@@ -62,7 +63,8 @@ impl RedisStore {
             how.push(u8::from(flag));
             how.extend((here.len() as u16).to_be_bytes());
             how.extend((elsewhere.len() as u16).to_be_bytes());
-            call = call.arg(how).arg(text(outcome));
+            how.extend(class(outcome));
+            call = call.arg(how).arg(text(outcome)).arg(record.stored().unwrap_or_default());
             for job in here {
                 call = call.arg(pack::job(job)).arg(pack::body(job));
             }
@@ -107,11 +109,21 @@ fn follow_ups(outcome: &Outcome) -> &[NewJob] {
 fn text(outcome: &Outcome) -> Vec<u8> {
     match outcome {
         Outcome::Done { result, .. } => result.clone().unwrap_or_default(),
-        Outcome::Retry { reason, .. } | Outcome::Failed { reason } | Outcome::Killed { reason } => {
-            cut(reason.clone(), limits::REASON_BYTES).into_bytes()
-        }
+        Outcome::Retry { reason, .. }
+        | Outcome::Failed { reason }
+        | Outcome::Isolated { reason, .. }
+        | Outcome::Killed { reason } => cut(reason.clone(), limits::REASON_BYTES).into_bytes(),
         Outcome::Missing | Outcome::Released | Outcome::Cancelled => Vec::new(),
     }
+}
+
+/// Behind its length.
+fn class(outcome: &Outcome) -> Vec<u8> {
+    let class = match outcome {
+        Outcome::Isolated { class, .. } => class.to_string(),
+        _ => String::new(),
+    };
+    [&[class.len() as u8], class.as_bytes()].concat()
 }
 
 fn finished(told: i64) -> Finished {

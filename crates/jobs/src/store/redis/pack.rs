@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::{
-    job::{NewJob, Progress},
+    job::{NewJob, Progress, Record},
     name::{BatchId, Hold, Kind, QueueName, Tenant},
     policy::Policy,
     state::State,
@@ -189,6 +189,16 @@ pub(super) fn read_body(bytes: &[u8]) -> Result<Body, Unreadable> {
     Ok(Body { tenant, policy, payload: from.0.to_vec() })
 }
 
+/// What became of it in a process of its own, if it has to run in one.
+pub(super) fn isolate(policy: &mut Policy, class: &[u8]) -> Result<(), Unreadable> {
+    if !class.is_empty() {
+        let parsed = text(class)?.parse();
+        policy.class = parsed.map_err(|_| "its class cannot be read".to_owned())?;
+        policy.isolated = true;
+    }
+    Ok(())
+}
+
 /// Of a body that may end behind it.
 pub(super) fn read_tenant(bytes: &[u8]) -> Result<Tenant, Unreadable> {
     tenant(&mut Reader(bytes))
@@ -214,13 +224,17 @@ pub(super) struct Attempt {
     pub(super) step: String,
     pub(super) worker: String,
     pub(super) reason: String,
+    pub(super) record: Record,
 }
 
 pub(super) fn read_attempt(bytes: &[u8]) -> Result<Attempt, Unreadable> {
     let mut from = Reader(bytes);
     let (token, ended_ms) = (from.number(6)?, from.number(6)?);
     let (step, worker) = (from.short_text()?, from.short_text()?);
-    Ok(Attempt { token, ended_ms, step, worker, reason: text(from.0)? })
+    let said = from.number(4)? as usize;
+    // What cannot be read is not worth to hide the rest.
+    let record = serde_json::from_slice(from.take(said)?).unwrap_or_default();
+    Ok(Attempt { token, ended_ms, step, worker, reason: text(from.0)?, record })
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -261,7 +275,7 @@ mod tests {
     fn the_default_policy_is_what_it_was() {
         let default = "{\"backoff\":[60000,180000,300000,600000,1200000],\"class\":\"256MB\",\
             \"delete_when_missing\":false,\"max_exceptions\":null,\"max_kills\":2,\
-            \"timeout\":300000,\"tries\":3}";
+            \"timeout\":300000,\"tries\":3,\"split\":true,\"isolated\":false}";
         assert_eq!(value(&Policy::DEFAULT), serde_json::from_str::<Value>(default).expect("JSON"));
         let other = Policy { tries: 7, ..Policy::DEFAULT };
         assert_eq!(policy(&other), r#"{"tries":7}"#);

@@ -12,6 +12,7 @@ use crate::{
     job::{EndedAttempt, JobDetails, JobView},
     limits,
     name::{JobId, Kind, QueueName, Tenant, Token},
+    state::Step,
     store::{Filter, QueueFigures, StoreError},
 };
 
@@ -28,7 +29,9 @@ impl RedisStore {
             head.at_ms = lease_ms;
         }
         let (lane, body) = (answer.bytes()?, answer.bytes()?);
-        let body = pack::read_body(&body).map_err(damaged)?;
+        let mut body = pack::read_body(&body).map_err(damaged)?;
+        let class = answer.maybe()?.unwrap_or_default();
+        pack::isolate(&mut body.policy, &class).map_err(damaged)?;
         let progress = answer.maybe()?.map(|progress| pack::read_progress(&progress));
         let (checkpoint, result) = (answer.maybe()?, answer.maybe()?);
         let attempt = |value| {
@@ -36,7 +39,8 @@ impl RedisStore {
             pack::read_attempt(&bytes).map_err(|error| reply::damaged("an attempt", error))
         };
         let attempts: Vec<_> = answer.list()?.map(attempt).collect::<Result<_, _>>()?;
-        let reason = attempts.last().map(|last| last.reason.clone());
+        let badly = attempts.iter().rfind(|attempt| attempt.step != Step::Finish.name());
+        let reason = badly.map(|last| last.reason.clone());
         Ok(Some(JobDetails {
             job: view(queue, id, &head, &lane, (body.tenant, reason))?,
             payload: body.payload,
@@ -129,5 +133,6 @@ fn ended(attempt: pack::Attempt) -> EndedAttempt {
         ended_ms: attempt.ended_ms,
         step: attempt.step,
         reason: attempt.reason,
+        record: attempt.record,
     }
 }

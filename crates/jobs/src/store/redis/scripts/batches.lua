@@ -128,6 +128,11 @@ local function release(row)
   return go(row, 'release') and waits_unspent(row)
 end
 
+-- What it needs is found out, and no try is lost by that.
+local function climb(row)
+  return go(row, 'climb') and waits_unspent(row)
+end
+
 -- What killed or was lost too often fails as what it is.
 local function lose(row, step, too_often)
   if too_often then

@@ -9,7 +9,8 @@
 --       7  how many due jobs wait from now on
 --       8  bytes of jobs after which no more are given
 --       9… kinds that are not
--- Result   {"ok", {id, head, the job as it is stored, checkpoint or "", version and kind} ...}
+-- Result   {"ok", {id, head, the job as it is stored, checkpoint or "", version and kind, class if it
+--          is isolated or ""} ...}
 
 local most, version = tonumber(ARGV[2]), tonumber(ARGV[4])
 local except = {}
@@ -94,7 +95,8 @@ local function hand_over(one, id, stored)
   row.at = now_ms + tonumber(ARGV[3])
   row.worker = ARGV[1]
   local checkpoint = row.checkpoint and call('HGET', base .. 'x:' .. id, 'c') or ''
-  return {id, head_of(row), stored, checkpoint, one.name}
+  local class = row.isolated and call('HGET', base .. 'x:' .. id, 'i') or ''
+  return {id, head_of(row), stored, checkpoint, one.name, class}
 end
 
 local found, claimed, bytes = next_of(), {'ok'}, 0

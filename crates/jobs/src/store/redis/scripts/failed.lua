@@ -16,7 +16,7 @@ local function reason_of(id)
   if not attempt then
     return ''
   end
-  local _, _, _, _, at = struct.unpack('>I6I6Bc0Bc0', attempt)
+  local _, _, _, _, _, at = struct.unpack('>I6I6Bc0Bc0I4c0', attempt)
   return string.sub(attempt, at)
 end
 

@@ -15,8 +15,8 @@
 --   lanes         hash: n<version><kind> → lane, d<lane> → <version><kind>
 --   counts        hash: 8 * lane + state → how many
 --   unique        hash: unique key → id of the job that has not ended
---   x:<id>        hash: p(rogress), c(heckpoint), r(esult)
---   a:<id>        list: attempts that ended otherwise than well
+--   x:<id>        hash: p(rogress), c(heckpoint), r(esult), i: class of a job that was isolated
+--   a:<id>        list: attempts that ended otherwise than well, or of which there is more to say
 --   once:<id>     hash: key → value
 --   b:<batch>     hash of a batch; bw:<batch> zset: what waits or is scheduled of it
 --   bs, bf        zsets: batches that were stopped and have not finished; that have

@@ -13,6 +13,7 @@ local STEPS = {
   fail = {[CLAIMED] = FAILED, [RUNNING] = FAILED},
   release = {[CLAIMED] = WAITING, [RUNNING] = WAITING},
   lapse = {[CLAIMED] = WAITING, [RUNNING] = WAITING},
+  climb = {[RUNNING] = WAITING},
   kill = {[RUNNING] = WAITING},
   cancel = {[SCHEDULED] = CANCELLED, [WAITING] = CANCELLED, [CLAIMED] = CANCELLED, [RUNNING] = CANCELLED},
   revive = {[FAILED] = WAITING, [CANCELLED] = WAITING},
@@ -23,6 +24,7 @@ local STEPS = {
 local HEAD = '>BBBBBI4I4I6I6I6I6I6I4c8'
 local HEAD_BYTES = 55
 local IS_CANCELLING, IS_KEYED, HAS_BATCH, HAS_CHECKPOINT, GOES_WHEN_MISSING = 1, 2, 4, 8, 16
+local IS_ISOLATED = 32
 local NO_BATCH = string.rep('\0', 8)
 -- Ended attempts that are kept.
 local HISTORY = 32
@@ -50,7 +52,7 @@ end
 local function head_of(row)
   local flags = (row.cancelling and IS_CANCELLING or 0) + (row.keyed and IS_KEYED or 0)
     + (row.batch and HAS_BATCH or 0) + (row.checkpoint and HAS_CHECKPOINT or 0)
-    + (row.goes_when_missing and GOES_WHEN_MISSING or 0)
+    + (row.goes_when_missing and GOES_WHEN_MISSING or 0) + (row.isolated and IS_ISOLATED or 0)
   return struct.pack(HEAD, row.state, flags, row.lapses, row.kills, row.max_kills, row.attempt,
     row.exceptions, row.token, row.seq, row.since, row.at, row.pushed, row.lane,
     row.batch or NO_BATCH)
@@ -77,6 +79,7 @@ local function read_head(id, head)
     row.batch = bit.band(flags, HAS_BATCH) > 0 and batch or nil
     row.checkpoint = bit.band(flags, HAS_CHECKPOINT) > 0
     row.goes_when_missing = bit.band(flags, GOES_WHEN_MISSING) > 0
+    row.isolated = bit.band(flags, IS_ISOLATED) > 0
   end
   return row
 end
@@ -155,10 +158,12 @@ local function set_key(key, id)
   keys_changed[key] = true
 end
 
--- Keeps how the attempt of the last claim ended.
-local function record(row, worker, step, reason)
+-- Keeps how the attempt of the last claim ended, and what else is said of it.
+local function record(row, worker, step, reason, said)
   local key = base .. 'a:' .. row.id
-  local attempt = struct.pack('>I6I6Bc0Bc0', row.token, now_ms, #step, step, #worker, worker)
+  said = said or ''
+  local attempt = struct.pack('>I6I6Bc0Bc0I4c0', row.token, now_ms, #step, step, #worker, worker,
+    #said, said)
   do_later('RPUSH', key, attempt .. reason)
   if row.token > HISTORY then
     row.trim = key

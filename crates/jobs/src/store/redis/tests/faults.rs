@@ -68,7 +68,7 @@ async fn work(store: Arc<Store>, told: Arc<Told>) {
         let Ok(started) = store.start(holds.clone()).await else { continue };
         let runs = holds.into_iter().zip(started).filter(|(_, held)| *held == Held::Yes);
         let outcome = || Outcome::Done { result: None, follow_ups: Vec::new() };
-        let finishes = runs.map(|(hold, _)| Finish { hold, outcome: outcome() });
+        let finishes = runs.map(|(hold, _)| Finish::new(hold, outcome()));
         let finishes: Vec<Finish> = finishes.collect();
         let Ok(finished) = store.finish(finishes.clone()).await else { continue };
         let done = finishes.iter().zip(finished);
@@ -144,10 +144,7 @@ async fn a_write_that_no_replica_has_is_not_acknowledged() {
     replica.command(&["REPLICAOF", "127.0.0.1", &port]).expect("follows");
     push_in_the_end(&store, &one).await;
     let many: Vec<_> = (0..50).map(|_| job("a")).collect();
-    let pushes = many.iter().map(|job| store.push(vec![job.clone()]));
-    for pushed in futures_util::future::join_all(pushes).await {
-        pushed.expect("acknowledged");
-    }
+    futures_util::future::join_all(many.iter().map(|job| push_in_the_end(&store, job))).await;
     master.kill();
     replica.command(&["REPLICAOF", "NO", "ONE"]).expect("leads");
     let survivor = open(&replica).await;
