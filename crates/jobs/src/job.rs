@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     limits,
-    name::{BatchId, Hold, JobId, Kind, QueueName, Tenant, Token},
+    name::{BatchId, Hold, JobId, Kind, QueueName, RemoteName, Tenant, Token},
     policy::{InvalidPolicy, Policy},
     state::State,
 };
@@ -116,6 +116,8 @@ pub struct Claimed {
     pub batch: Option<BatchId>,
     /// As an earlier attempt left it.
     pub checkpoint: Option<Vec<u8>>,
+    /// It tries them out: their breakers hold back all others until it has told how that went.
+    pub probes: Vec<RemoteName>,
 }
 
 /// How far a running job says it is.

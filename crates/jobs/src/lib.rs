@@ -3,12 +3,15 @@
 //! A job that a push has acknowledged runs, at least once, whatever dies meanwhile. How is drawn in
 //! `docs/jobs.md`: the life of a job ([`State`]) and who may move it.
 
+mod backoff;
 mod batch;
 mod job;
 pub mod limits;
 mod name;
 mod policy;
+mod rule;
 pub mod run;
+pub mod schedule;
 mod state;
 pub mod store;
 
@@ -18,8 +21,10 @@ pub use job::{
     NewJob, Outcome, Progress, Pushed,
 };
 pub use name::{
-    BatchId, BatchName, Hold, InvalidName, JobId, Kind, QueueName, Tenant, Token, WorkerName,
+    BatchId, BatchName, Hold, InvalidName, JobId, Kind, QueueName, RemoteName, ScheduleName,
+    Tenant, Token, WorkerName,
 };
 pub use policy::{GiveUp, InvalidPolicy, Next, Policy};
+pub use rule::{InvalidRate, Rate, Rule};
 pub use state::{STEPS, State, Step};
 pub use store::{Store, StoreError};

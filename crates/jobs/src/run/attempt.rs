@@ -31,7 +31,12 @@ pub(super) struct Host {
 pub(super) async fn run(host: Host, job: Claimed, told: watch::Receiver<Told>) {
     let hold = job.hold;
     let _end = Given { holds: &host.holds, hold };
-    if let Some(outcome) = host.attempt(job, told).await {
+    host.common.remotes.begins(&job);
+    let outcome = host.attempt(job, told).await;
+    // Before the job may be claimed again.
+    host.common.remotes.ended(hold);
+    host.common.remotes.tell(&host.common.store).await;
+    if let Some(outcome) = outcome {
         host.report(hold, outcome).await;
     }
 }
@@ -177,6 +182,7 @@ fn unusable(job: &Claimed, reason: String) -> Outcome {
 /// What follows an attempt that did not end well.
 fn after(job: &Claimed, stop: Stop) -> Outcome {
     let (reason, exception) = match stop {
+        Stop::Open(_) => return Outcome::Released,
         Stop::Hopeless(reason) => return Outcome::Failed { reason },
         Stop::Missing(_) if job.policy.delete_when_missing => return Outcome::Missing,
         Stop::Missing(reason) => return Outcome::Failed { reason },

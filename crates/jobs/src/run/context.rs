@@ -14,8 +14,12 @@ use tokio::sync::watch;
 use super::{
     kind::{Job, NoSuchName, Stop, new_job},
     registry::Registry,
+    remote::Remotes,
 };
-use crate::{Claimed, Held, JobId, NewJob, Progress, QueueName, Store, StoreError, Tenant, limits};
+use crate::{
+    Claimed, Held, JobId, NewJob, Progress, QueueName, RemoteName, Store, StoreError, Tenant,
+    limits,
+};
 
 /// What a running job is told from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +47,7 @@ struct Inner {
     budget: Budget,
     clock: Clock,
     random: Random,
+    remotes: Arc<Remotes>,
     told: watch::Receiver<Told>,
     left: Mutex<Left>,
 }
@@ -62,6 +67,7 @@ pub(super) struct Common {
     pub(super) budget: Budget,
     pub(super) clock: Clock,
     pub(super) random: Random,
+    pub(super) remotes: Arc<Remotes>,
 }
 
 impl Context {
@@ -71,9 +77,37 @@ impl Context {
         account: Account,
         told: watch::Receiver<Told>,
     ) -> Self {
-        let Common { store, registry, budget, clock, random } = common.clone();
-        let left = Mutex::default();
-        Self(Arc::new(Inner { job, store, registry, account, budget, clock, random, told, left }))
+        let Common { store, registry, budget, clock, random, remotes } = common.clone();
+        Self(Arc::new(Inner {
+            job,
+            store,
+            registry,
+            account,
+            budget,
+            clock,
+            random,
+            remotes,
+            told,
+            left: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn claimed(&self) -> &Claimed {
+        &self.0.job
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn remotes(&self) -> &Remotes {
+        &self.0.remotes
+    }
+
+    /// The remote of this name, if the kind of this job needs it.
+    pub(super) fn needed(&self, name: &str) -> Option<RemoteName> {
+        let needs = self.0.registry.needs_of(self.0.job.kind.as_str());
+        needs.iter().find(|it| it.as_str() == name).cloned()
     }
 
     pub fn id(&self) -> JobId {

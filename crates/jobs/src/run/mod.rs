@@ -3,6 +3,7 @@
 //! - `kind`: what a job is to the code that runs it
 //! - `registry`: which kinds a worker knows, and what they may use
 //! - `context`: what a running job can do
+//! - `remote`: its calls of what may be down
 //! - `worker`: the loop that claims
 //! - `attempt`: one attempt, from admission to its outcome
 //! - `beats`: the heartbeats, from a thread of their own
@@ -13,11 +14,12 @@ mod beats;
 mod context;
 mod kind;
 mod registry;
+mod remote;
 mod served;
 mod worker;
 
 pub use context::{Context, Told};
 pub use kind::{Job, NoSuchName, Stop, new_job};
-pub use registry::{AlreadyKnown, Registry};
+pub use registry::{Registry, UnfitKind};
 pub use served::Served;
 pub use worker::{Settings, Worker, WorkerError, WorkerState};

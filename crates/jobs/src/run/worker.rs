@@ -14,10 +14,12 @@ use super::{
     beats::{self, Holds},
     context::{Common, Told},
     registry::Registry,
+    remote::Remotes,
     served::{Served, leftovers, shares},
 };
 use crate::{
-    Claimed, QueueName, Store, StoreError, WorkerName,
+    Claimed, QueueName, Rule, Store, StoreError, WorkerName,
+    backoff::Backoff,
     store::{Claim, QueueFigures, Reap, Suspects},
 };
 
@@ -34,10 +36,13 @@ pub struct Settings {
     pub poll: Duration,
     /// How long running jobs may go on when the worker drains.
     pub drain: Duration,
+    /// Failed calls of a remote in a row, on one queue, that open its breaker.
+    pub breaker_failures: u32,
 }
 
 impl Settings {
-    /// Four slots, leases of 30 s, a look every 250 ms, 30 s to drain.
+    /// Four slots, leases of 30 s, a look every 250 ms, 30 s to drain,
+    /// five failed calls for a breaker.
     pub fn new(name: WorkerName, queues: Vec<Served>) -> Self {
         Self {
             name,
@@ -46,6 +51,7 @@ impl Settings {
             lease: Duration::from_secs(30),
             poll: Duration::from_millis(250),
             drain: Duration::from_secs(30),
+            breaker_failures: 5,
         }
     }
 }
@@ -101,11 +107,22 @@ impl Worker {
         let (beating, stop) = watch::channel(false);
         let woken = Arc::new(Notify::new());
         beats::start(store.clone(), holds.clone(), clock.clone(), lease, stop)?;
-        let registry = Arc::new(registry);
-        let common = Common { store, registry, budget, clock, random };
+        let (rules, registry) = (registry.rules(), Arc::new(registry));
+        let remotes = Arc::new(Remotes::new(settings.breaker_failures, clock.clone()));
+        let common = Common { store, registry, budget, clock, random, remotes };
         let host = Host { common, holds: holds.clone(), draining: drains };
         let (attempts, suspects_at) = (JoinSet::new(), host.common.clock.now());
-        let round = Loop { settings, slots, host, woken: woken.clone(), attempts, suspects_at };
+        let woken_by = woken.clone();
+        let round = Loop {
+            settings,
+            slots,
+            host,
+            rules,
+            woken: woken_by,
+            attempts,
+            suspects_at,
+            allowed_after: None,
+        };
         let task = tokio::spawn(async move {
             round.run().await;
             drop(beating);
@@ -137,10 +154,13 @@ struct Loop {
     settings: Settings,
     slots: usize,
     host: Host,
+    rules: Arc<[Rule]>,
     woken: Arc<Notify>,
     attempts: JoinSet<()>,
     /// When it looks for suspects again.
     suspects_at: Instant,
+    /// When the first job that a rule held back in this round may go.
+    allowed_after: Option<Duration>,
 }
 
 /// How often a worker looks for suspects: rare as they are, it stops all else for them.
@@ -151,6 +171,7 @@ impl Loop {
         let mut away = Backoff::default();
         while !self.is_draining() {
             while self.attempts.try_join_next().is_some() {}
+            self.allowed_after = None;
             let round = match self.suspects().await {
                 Ok(()) => self.round().await,
                 Err(error) => Err(error),
@@ -158,7 +179,8 @@ impl Loop {
             let rest = match round {
                 Ok(busy) => {
                     away = Backoff::default();
-                    if busy { Duration::ZERO } else { self.settings.poll }
+                    let rest = self.allowed_after.unwrap_or(Duration::MAX);
+                    if busy { Duration::ZERO } else { rest.min(self.settings.poll) }
                 }
                 // A store that is down stops claiming, never the worker.
                 Err(error) => {
@@ -238,19 +260,23 @@ impl Loop {
     }
 
     async fn claim(
-        &self,
+        &mut self,
         queues: Vec<(QueueName, usize)>,
         suspects: Suspects,
     ) -> Result<Vec<Claimed>, StoreError> {
         let claim = Claim {
             worker: self.settings.name.clone(),
-            queues,
+            queues: queues.clone(),
             lease: self.settings.lease,
             version: self.host.common.registry.definitions(),
             except: Vec::new(),
+            rules: self.rules.clone(),
             suspects,
         };
-        self.host.common.store.claim(claim).await
+        let given = self.host.common.store.claim(claim).await?;
+        self.host.common.remotes.hear(&queues, given.open);
+        self.allowed_after = self.allowed_after.into_iter().chain(given.next_allowed).min();
+        Ok(given.jobs)
     }
 
     /// Claims and begins attempts. How many there were.
@@ -300,19 +326,5 @@ impl Loop {
         tracing::warn!(jobs = self.host.holds.len(), "jobs that run for too long go back");
         self.host.holds.tell_all(Told::Drained);
         while self.attempts.join_next().await.is_some() {}
-    }
-}
-
-/// Longer and longer waits for a store that is away, up to five seconds, each a bit different.
-#[derive(Default)]
-struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    fn next(&mut self, random: &Random) -> Duration {
-        self.failures = (self.failures + 1).min(6);
-        let ms = 80 << self.failures;
-        Duration::from_millis(ms / 2 + random.below(ms / 2))
     }
 }

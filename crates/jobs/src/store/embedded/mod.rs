@@ -4,6 +4,7 @@
 //! operation is one closure on the writer thread, which commits for all who wait and answers then.
 
 mod batches;
+mod breakers;
 mod claim;
 #[cfg(test)]
 mod crash;
@@ -15,6 +16,8 @@ mod outage;
 mod people;
 mod push;
 mod row;
+mod rules;
+mod schedules;
 mod show;
 mod sql;
 #[cfg(test)]
@@ -32,13 +35,13 @@ use self::{
     tx::{Tx, Undone},
 };
 use super::{
-    Claim, Count, Cursor, Filter, Forgotten, Page, QueueFigures, Reap, Reaped, Renew, Revived,
-    StoreError, Tended,
+    BreakerView, Claim, Count, Cursor, Filter, Fire, Fired, Forgotten, Given, Mark, Page,
+    QueueFigures, Reap, Reaped, Renew, Report, Revived, StoreError, Tended,
 };
 use crate::{
     batch::{BatchView, NewBatch},
-    job::{Cancelled, Claimed, Finish, Finished, Held, JobDetails, NewJob, Progress, Pushed},
-    name::{BatchId, Hold, JobId, QueueName},
+    job::{Cancelled, Finish, Finished, Held, JobDetails, NewJob, Progress, Pushed},
+    name::{BatchId, Hold, JobId, QueueName, RemoteName, ScheduleName},
 };
 
 pub use open::OpenError;
@@ -77,7 +80,7 @@ impl EmbeddedStore {
         self.show_batch(id).await
     }
 
-    pub(crate) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+    pub(crate) async fn claim(&self, claim: Claim) -> Result<Given, StoreError> {
         self.outage.leased(claim.lease);
         let claim = Arc::new(claim);
         self.write(move |tx| claim::claim(tx, &claim)).await
@@ -132,6 +135,41 @@ impl EmbeddedStore {
             return Ok(Reaped { held_back: true, ..Reaped::default() });
         }
         self.write(move |tx| upkeep::reap(tx, &reap)).await
+    }
+
+    pub(crate) async fn report(&self, report: Report) -> Result<Option<Duration>, StoreError> {
+        let report = Arc::new(report);
+        self.write(move |tx| breakers::report(tx, &report)).await
+    }
+
+    pub(crate) async fn breakers(&self) -> Result<Vec<BreakerView>, StoreError> {
+        let now_ms = self.database.now_ms();
+        self.read(move |connection| breakers::list(connection, now_ms)).await
+    }
+
+    pub(crate) async fn close_breaker(
+        &self,
+        queue: QueueName,
+        remote: RemoteName,
+    ) -> Result<bool, StoreError> {
+        self.write(move |tx| breakers::close(tx, &queue, &remote)).await
+    }
+
+    pub(crate) async fn fire(&self, fire: Fire) -> Result<Fired, StoreError> {
+        let fire = Arc::new(fire);
+        self.write(move |tx| schedules::fire(tx, &fire)).await
+    }
+
+    pub(crate) async fn marks(&self, queue: QueueName) -> Result<Vec<Mark>, StoreError> {
+        self.read(move |connection| schedules::marks(connection, &queue)).await
+    }
+
+    pub(crate) async fn forget_schedule(
+        &self,
+        queue: QueueName,
+        schedule: ScheduleName,
+    ) -> Result<bool, StoreError> {
+        self.write(move |tx| schedules::forget(tx, &queue, &schedule)).await
     }
 
     pub(crate) async fn tend(&self) -> Result<Tended, StoreError> {

@@ -220,6 +220,7 @@ impl World {
             lease: LEASE,
             version: self.pick(2) as u32,
             except: if self.one_in(3) { vec![kind("mail")] } else { Vec::new() },
+            rules: std::sync::Arc::default(),
             suspects: match () {
                 () if self.one_in(4) => Suspects::None,
                 () if self.one_in(4) => Suspects::Only,
@@ -227,7 +228,7 @@ impl World {
             },
         };
         let expected = self.plain.claim(&claim);
-        let claimed = self.store.claim(claim).await.expect("answers");
+        let claimed = self.store.claim(claim).await.expect("answers").jobs;
         let shown = claimed.iter().map(|it| (it.hold.id, it.hold.token.0, it.attempt, it.suspect));
         assert_eq!(shown.collect::<Vec<_>>(), expected);
         self.holds.extend(claimed.iter().map(|it| it.hold));
