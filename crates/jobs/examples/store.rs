@@ -92,7 +92,7 @@ async fn no_ops(store: &Arc<Store>) -> Outcomes<()> {
                 store.start(holds.clone()).await?;
                 let done = |hold| {
                     let outcome = Outcome::Done { result: None, follow_ups: Vec::new() };
-                    Finish { hold, outcome }
+                    Finish::new(hold, outcome)
                 };
                 store.finish(holds.into_iter().map(done).collect()).await?;
             }

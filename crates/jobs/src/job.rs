@@ -9,6 +9,7 @@ use crate::{
     name::{BatchId, Hold, JobId, Kind, QueueName, RemoteName, Tenant, Token},
     policy::{InvalidPolicy, Policy},
     state::State,
+    tally::Measured,
 };
 
 /// What is pushed.
@@ -161,6 +162,14 @@ pub enum Outcome {
 pub struct Finish {
     pub hold: Hold,
     pub outcome: Outcome,
+    pub measured: Measured,
+}
+
+impl Finish {
+    /// Of which nothing was measured.
+    pub fn new(hold: Hold, outcome: Outcome) -> Self {
+        Self { hold, outcome, measured: Measured::default() }
+    }
 }
 
 /// What became of a finish.

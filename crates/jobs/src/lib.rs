@@ -14,6 +14,7 @@ pub mod run;
 pub mod schedule;
 mod state;
 pub mod store;
+mod tally;
 
 pub use batch::{BatchView, Callbacks, InvalidBatch, NewBatch};
 pub use job::{
@@ -28,3 +29,4 @@ pub use policy::{GiveUp, InvalidPolicy, Next, Policy};
 pub use rule::{InvalidRate, Rate, Rule};
 pub use state::{STEPS, State, Step};
 pub use store::{Store, StoreError};
+pub use tally::{Histogram, Measured, Tally};

@@ -59,6 +59,16 @@ pub const SCHEDULES_PER_QUEUE: usize = 1000;
 pub const CATCH_UP: usize = 100;
 /// How late an instant of a schedule may be fired without counting as missed.
 pub const ON_TIME: Duration = Duration::from_secs(60);
+/// Kinds of one queue that are counted by themselves over time. The others: together.
+pub const TALLIED_KINDS: i64 = 200;
+/// How long minutes are kept. Older: added up to hours.
+pub const MINUTES_KEPT: Duration = Duration::from_secs(26 * 3600);
+/// How long hours are kept. Older: forgotten.
+pub const HOURS_KEPT: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Minutes or hours of a kind that one call folds or forgets. The rest: the next call.
+pub const TALLIES_PER_CALL: usize = 200;
+/// Steps in one answer. More: refused.
+pub const POINTS: u64 = 1600;
 /// Times a job's worker may be lost in a row, nobody knowing why. Then it fails.
 pub const LAPSES: u32 = 16;
 /// Tries a policy may ask for.

@@ -3,7 +3,8 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use samovar_memory::{Admitted, Work};
+use samovar_clock::{Clock, Instant};
+use samovar_memory::{Account, Admitted, Work};
 use tokio::sync::watch;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     context::{Common, Context, Told},
     kind::Stop,
 };
-use crate::{Claimed, Finish, Finished, Held, Hold, Next, Outcome, StoreError};
+use crate::{Claimed, Finish, Finished, Held, Hold, Measured, Next, Outcome, StoreError};
 
 /// How long a job that is told to stop may take to do so by itself.
 const COURTESY: Duration = Duration::from_secs(5);
@@ -32,12 +33,14 @@ pub(super) async fn run(host: Host, job: Claimed, told: watch::Receiver<Told>) {
     let hold = job.hold;
     let _end = Given { holds: &host.holds, hold };
     host.common.remotes.begins(&job);
-    let outcome = host.attempt(job, told).await;
+    let mut meter = None;
+    let outcome = host.attempt(job, told, &mut meter).await;
+    let measured = meter.as_ref().map(Meter::read).unwrap_or_default();
     // Before the job may be claimed again.
     host.common.remotes.ended(hold);
     host.common.remotes.tell(&host.common.store).await;
     if let Some(outcome) = outcome {
-        host.report(hold, outcome).await;
+        host.report(hold, outcome, measured).await;
     }
 }
 
@@ -53,9 +56,33 @@ impl Drop for Given<'_> {
     }
 }
 
+/// Of an attempt that runs.
+struct Meter {
+    clock: Clock,
+    since: Instant,
+    account: Account,
+}
+
+impl Meter {
+    fn start(clock: &Clock, account: &Account) -> Self {
+        Self { clock: clock.clone(), since: clock.now(), account: account.clone() }
+    }
+
+    fn read(&self) -> Measured {
+        let run = self.clock.now().since(self.since);
+        let peak_bytes = self.account.usage().map(|usage| usage.peak_bytes);
+        Measured { run: Some(run), peak_bytes }
+    }
+}
+
 impl Host {
     /// Nothing to report when the job is somebody else's by now.
-    async fn attempt(&self, job: Claimed, told: watch::Receiver<Told>) -> Option<Outcome> {
+    async fn attempt(
+        &self,
+        job: Claimed,
+        told: watch::Receiver<Told>,
+        meter: &mut Option<Meter>,
+    ) -> Option<Outcome> {
         let admitted = match self.admit(&job, told.clone()).await {
             Ok(admitted) => admitted,
             Err(outcome) => return outcome,
@@ -68,6 +95,7 @@ impl Host {
         let timeout = job.policy.timeout;
         self.holds.runs_until(job.hold.id, self.common.clock.now() + timeout);
         let account = admitted.account().clone();
+        *meter = Some(Meter::start(&self.common.clock, &account));
         let cx = Context::new(&self.common, job.clone(), account.clone(), told);
         let run = self.common.registry.start(job.kind.as_str(), &job.payload, cx.clone());
         let run = match run {
@@ -139,9 +167,9 @@ impl Host {
     }
 
     /// Says how it ended until the store knows, or knows better.
-    async fn report(&self, hold: Hold, mut outcome: Outcome) {
+    async fn report(&self, hold: Hold, mut outcome: Outcome, measured: Measured) {
         loop {
-            let finish = Finish { hold, outcome: outcome.clone() };
+            let finish = Finish { hold, outcome: outcome.clone(), measured };
             match self.common.store.finish(vec![finish]).await {
                 Ok(finished) => {
                     if finished.first() == Some(&Finished::Zombie) {

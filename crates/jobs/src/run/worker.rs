@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Claimed, QueueName, Rule, Store, StoreError, WorkerName,
     backoff::Backoff,
-    store::{Claim, QueueFigures, Reap, Suspects},
+    store::{Claim, Period, QueueFigures, Reap, Suspects},
 };
 
 /// How a worker works.
@@ -163,11 +163,18 @@ struct Loop {
     allowed_after: Option<Duration>,
 }
 
+/// How far back a worker that starts looks for what jobs needed, and how many runs it takes over.
+const LEARNED_HOURS: u32 = 24;
+const LEARNED_RUNS: u64 = 32;
+
 /// How often a worker looks for suspects: rare as they are, it stops all else for them.
 const LOOK_FOR_SUSPECTS: Duration = Duration::from_secs(1);
 
 impl Loop {
     async fn run(mut self) {
+        if let Err(error) = self.learn().await {
+            tracing::warn!(%error, "what jobs needed before is not known");
+        }
         let mut away = Backoff::default();
         while !self.is_draining() {
             while self.attempts.try_join_next().is_some() {}
@@ -191,6 +198,19 @@ impl Loop {
             self.rest(rest).await;
         }
         self.drain().await;
+    }
+
+    /// What jobs of the last day needed, so that the budget does not begin with their classes.
+    async fn learn(&self) -> Result<(), StoreError> {
+        let Common { store, budget, .. } = &self.host.common;
+        for Served { queue, .. } in &self.settings.queues {
+            for kind in store.tallies(Period::hours(queue.clone(), LEARNED_HOURS)).await?.kinds {
+                let Some(name) = kind.kind else { continue };
+                let peaks = kind.total.peak_bytes.sample(LEARNED_RUNS);
+                budget.history().seed(name.as_str(), peaks);
+            }
+        }
+        Ok(())
     }
 
     fn is_draining(&self) -> bool {

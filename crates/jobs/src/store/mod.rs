@@ -11,6 +11,7 @@ mod failed;
 #[cfg(test)]
 mod model;
 mod schedules;
+mod tallies;
 mod work;
 
 use crate::{
@@ -29,6 +30,7 @@ pub use breakers::{BreakerState, BreakerView, Report, Said};
 pub use embedded::{EmbeddedStore, OpenError};
 pub use failed::{Count, Cursor, Filter, Forgotten, Page, Revived};
 pub use schedules::{Fire, Fired, Mark};
+pub use tallies::{KindTallies, Period, Point, Tallies};
 pub use work::{Claim, Given, OpenBreaker, QueueFigures, Reap, Reaped, Renew, Suspects, Tended};
 
 /// Where jobs are kept.
@@ -89,6 +91,14 @@ pub enum Refusal {
     TooManySchedules { queue: QueueName, limit: usize },
     #[error("the schedule {schedule} fires on {queue}, and one of its jobs is for {found}")]
     ScheduleElsewhere { schedule: ScheduleName, queue: QueueName, found: QueueName },
+    #[error(
+        "{back:?} of the queue {queue} in steps of {step:?}: choose whole minutes, and whole hours \
+         behind {:?}; at most {} steps, and {:?} back",
+        limits::MINUTES_KEPT,
+        limits::POINTS,
+        limits::HOURS_KEPT
+    )]
+    Period { queue: QueueName, back: std::time::Duration, step: std::time::Duration },
     #[error("a lease of {found_ms} ms: choose one from {least_ms} to {most_ms} ms")]
     Lease { found_ms: u128, least_ms: u128, most_ms: u128 },
 }
@@ -247,6 +257,15 @@ impl Store {
     /// Of every queue that is known, by name.
     pub async fn figures(&self) -> Result<Vec<QueueFigures>, StoreError> {
         on!(self, store => store.figures())
+    }
+
+    /// What became of the jobs of a queue, by kind, over time. The last minute is not over.
+    pub async fn tallies(&self, period: Period) -> Result<Tallies, StoreError> {
+        if !period.is_sound() {
+            let Period { queue, back, step } = period;
+            return Err(Refusal::Period { queue, back, step }.into());
+        }
+        on!(self, store => store.tallies(period))
     }
 
     /// Nothing more is claimed from it; what runs goes on.

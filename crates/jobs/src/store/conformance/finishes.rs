@@ -32,7 +32,7 @@ pub(super) async fn a_finish_counts_once(h: &Harness) {
     h.push(&h.job(&queue)).await;
     let hold = h.run_one(&queue).await.hold;
     let outcome = || Outcome::Done { result: None, follow_ups: vec![h.job(&queue)] };
-    let twice = [outcome(), outcome()].map(|outcome| Finish { hold, outcome }).to_vec();
+    let twice = [outcome(), outcome()].map(|outcome| Finish::new(hold, outcome)).to_vec();
     let finished = h.store.finish(twice).await.expect("answers");
     assert_eq!(finished, [Finished::Now(State::Done), Finished::Zombie]);
     assert_eq!(h.finish(hold, outcome()).await, Finished::Zombie);
@@ -97,7 +97,7 @@ pub(super) async fn a_zombie_among_others_does_not_touch_them(h: &Harness) {
     h.push_all(h.jobs(&queue, 3)).await;
     let holds: Vec<_> = h.run(&queue, 3).await.into_iter().map(|it| it.hold).collect();
     h.finish(holds[1], done()).await;
-    let finishes = holds.iter().map(|hold| Finish { hold: *hold, outcome: done() });
+    let finishes = holds.iter().map(|hold| Finish::new(*hold, done()));
     let finished = h.store.finish(finishes.collect()).await.expect("answers");
     let done = Finished::Now(State::Done);
     assert_eq!(finished, [done, Finished::Zombie, done]);

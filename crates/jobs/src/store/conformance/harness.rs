@@ -126,7 +126,7 @@ impl Harness {
     }
 
     pub(super) async fn finish(&self, hold: Hold, outcome: Outcome) -> Finished {
-        self.store.finish(vec![Finish { hold, outcome }]).await.expect("answers")[0]
+        self.store.finish(vec![Finish::new(hold, outcome)]).await.expect("answers")[0]
     }
 
     /// Runs the next one to this end.

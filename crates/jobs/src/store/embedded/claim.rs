@@ -143,7 +143,9 @@ fn hand_over(
     let suspect = row.is_suspect();
     let lease_ms = i64::try_from(claim.lease.as_millis()).unwrap_or(i64::MAX);
     let lease_end_ms = now_ms.saturating_add(lease_ms);
+    let waited_ms = u64::try_from(now_ms.saturating_sub(row.since_ms)).unwrap_or(0);
     tx.step(&mut row, |row| row.claim(claim.worker.as_str(), lease_end_ms))?;
+    tx.tally(row.lane).waited_ms.record(waited_ms);
 
     match body(tx, &row)? {
         Ok(body) => Ok(Some(Claimed {

@@ -113,7 +113,7 @@ async fn run_some(
             },
             _ => Outcome::Done { result: None, follow_ups: Vec::new() },
         };
-        Finish { hold: claimed.hold, outcome }
+        Finish::new(claimed.hold, outcome)
     };
     let finished = store.finish(claimed.iter().map(finish).collect()).await.expect("answers");
     claimed.iter().zip(&finished).for_each(|(claimed, finished)| tell(claimed, finished));

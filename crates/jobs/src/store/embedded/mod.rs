@@ -20,6 +20,7 @@ mod rules;
 mod schedules;
 mod show;
 mod sql;
+mod tallies;
 #[cfg(test)]
 mod tests;
 mod tx;
@@ -32,11 +33,12 @@ use samovar_store::embedded::{Database, FaultKind, WriteError};
 
 use self::{
     outage::Outage,
+    tallies::Pending,
     tx::{Tx, Undone},
 };
 use super::{
-    BreakerView, Claim, Count, Cursor, Filter, Fire, Fired, Forgotten, Given, Mark, Page,
-    QueueFigures, Reap, Reaped, Renew, Report, Revived, StoreError, Tended,
+    BreakerView, Claim, Count, Cursor, Filter, Fire, Fired, Forgotten, Given, Mark, Page, Period,
+    QueueFigures, Reap, Reaped, Renew, Report, Revived, StoreError, Tallies, Tended,
 };
 use crate::{
     batch::{BatchView, NewBatch},
@@ -53,11 +55,12 @@ const TRIES: u32 = 3;
 pub struct EmbeddedStore {
     database: Database,
     outage: Outage,
+    pending: Arc<Pending>,
 }
 
 impl EmbeddedStore {
-    fn new(database: Database) -> Self {
-        Self { database, outage: Outage::default() }
+    fn new(database: Database, pending: Arc<Pending>) -> Self {
+        Self { database, outage: Outage::default(), pending }
     }
 
     pub(crate) async fn push(&self, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, StoreError> {
@@ -189,6 +192,11 @@ impl EmbeddedStore {
         self.read(move |connection| show::figures(connection, now_ms)).await
     }
 
+    pub(crate) async fn tallies(&self, period: Period) -> Result<Tallies, StoreError> {
+        let now_ms = self.database.now_ms();
+        self.read(move |connection| tallies::read(connection, &period, now_ms)).await
+    }
+
     pub(crate) async fn set_paused(
         &self,
         queue: QueueName,
@@ -271,11 +279,12 @@ impl EmbeddedStore {
     where
         F: Fn(&mut Tx<'_>) -> Result<T, Undone> + Send + 'static,
     {
-        let database = self.database.clone();
+        let (database, pending) = (self.database.clone(), self.pending.clone());
         move |connection| {
             let mut tx = Tx::new(connection, database.now_ms());
             let answer = operation(&mut tx)?;
-            tx.end()?;
+            let now_ms = tx.now_ms;
+            pending.add(now_ms, tx.end()?);
             Ok(answer)
         }
     }

@@ -105,7 +105,7 @@ async fn a_new_owner_takes_back_what_the_last_one_held() {
     let seen: Vec<_> =
         again.iter().map(|it| (it.hold.id.as_u64(), it.attempt, it.suspect)).collect();
     assert_eq!(seen, [(1, 1, true), (2, 1, false), (3, 1, false)]);
-    let stale = Finish { hold: claimed[0].hold, outcome: Outcome::Released };
+    let stale = Finish::new(claimed[0].hold, Outcome::Released);
     assert_eq!(store.finish(vec![stale]).await, Ok(vec![Finished::Zombie]));
 }
 

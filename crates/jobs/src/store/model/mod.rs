@@ -254,7 +254,7 @@ impl World {
         if let Outcome::Done { follow_ups, .. } = &outcome {
             self.pushed.extend(follow_ups.iter().cloned());
         }
-        let finished = self.store.finish(vec![Finish { hold, outcome }]).await;
+        let finished = self.store.finish(vec![Finish::new(hold, outcome)]).await;
         assert_eq!(finished, Ok(vec![expected]));
     }
 

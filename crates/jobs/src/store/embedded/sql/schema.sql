@@ -17,6 +17,7 @@ CREATE TABLE lane (
     kind      TEXT    NOT NULL,
     version   INTEGER NOT NULL,
     suspect   INTEGER NOT NULL CHECK (suspect IN (0, 1)),
+    tallied   INTEGER NOT NULL,           -- under what its jobs are counted over time
     scheduled INTEGER NOT NULL DEFAULT 0 CHECK (scheduled >= 0),
     waiting   INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
     claimed   INTEGER NOT NULL DEFAULT 0 CHECK (claimed >= 0),
@@ -149,4 +150,22 @@ CREATE TABLE schedule (
     mark_ms  INTEGER NOT NULL,            -- what was due up to here is pushed or left out
     fired_ms INTEGER,                     -- the last instant for which jobs were pushed
     PRIMARY KEY (queue, name)
+) STRICT, WITHOUT ROWID;
+
+-- Kinds of a queue that are counted over time, those above the limit together under `*`.
+CREATE TABLE tallied (
+    id      INTEGER PRIMARY KEY,
+    queue   INTEGER NOT NULL,
+    kind    TEXT    NOT NULL,
+    seen_ms INTEGER NOT NULL,             -- when it was made, or its minutes were folded last
+    UNIQUE (queue, kind)
+) STRICT;
+
+-- What happened in a minute or an hour.
+CREATE TABLE tally (
+    span    INTEGER NOT NULL,             -- its length in milliseconds
+    at_ms   INTEGER NOT NULL,             -- its beginning
+    tallied INTEGER NOT NULL,
+    data    BLOB    NOT NULL,             -- counts and histograms of `Tally`
+    PRIMARY KEY (span, at_ms, tallied)
 ) STRICT, WITHOUT ROWID;
