@@ -150,6 +150,11 @@ pub enum Outcome {
     },
     /// The worker gives it back, the attempt unspent.
     Released,
+    /// It went over its limit and has to run in a process of its own from now on: it goes back, the
+    /// attempt unspent.
+    Isolated {
+        reason: String,
+    },
     /// Its process died, and the worker, its parent, neither died nor caused it.
     Killed {
         reason: String,
@@ -162,13 +167,59 @@ pub enum Outcome {
 pub struct Finish {
     pub hold: Hold,
     pub outcome: Outcome,
+    pub record: Record,
     pub measured: Measured,
 }
 
 impl Finish {
-    /// Of which nothing was measured.
+    /// Without anything to remember of it, or measured.
     pub fn new(hold: Hold, outcome: Outcome) -> Self {
-        Self { hold, outcome, measured: Measured::default() }
+        let (record, measured) = Default::default();
+        Self { hold, outcome, record, measured }
+    }
+}
+
+/// What is kept of an attempt beside how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// What happened on the way: rungs of the ladder, mostly.
+    pub notes: Vec<String>,
+    /// What it held before it was stopped, the oldest first.
+    pub flight: Vec<Flown>,
+}
+
+/// A sample of what a job held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flown {
+    /// Before the end of the attempt.
+    pub before_ms: u64,
+    pub bytes: u64,
+}
+
+pub(crate) const NOTHING: Record = Record { notes: Vec::new(), flight: Vec::new() };
+
+impl Record {
+    pub fn is_empty(&self) -> bool {
+        self.notes.is_empty() && self.flight.is_empty()
+    }
+
+    /// One more note; what is too long is cut, and the last ones stay.
+    pub fn note(&mut self, note: impl Into<String>) {
+        if self.notes.len() == limits::NOTES {
+            self.notes.remove(1);
+        }
+        self.notes.push(cut(note.into(), limits::NOTE_BYTES));
+    }
+
+    /// As it is stored; nothing where there is nothing to store.
+    pub(crate) fn stored(&self) -> Option<String> {
+        let kept = limits::FLIGHT.min(self.flight.len());
+        let mut record = Record::default();
+        record.flight.extend_from_slice(&self.flight[self.flight.len() - kept..]);
+        self.notes.iter().for_each(|note| record.note(note.as_str()));
+        // Plain data always becomes JSON.
+        if record.is_empty() { None } else { serde_json::to_string(&record).ok() }
     }
 }
 
@@ -213,6 +264,7 @@ pub struct EndedAttempt {
     /// The step it ended with.
     pub step: String,
     pub reason: String,
+    pub record: Record,
 }
 
 /// A job as it is shown.
@@ -244,7 +296,8 @@ pub struct JobDetails {
     pub progress: Option<Progress>,
     pub checkpoint: Option<Vec<u8>>,
     pub result: Option<Vec<u8>>,
-    /// The first and the last ones, oldest first. An attempt that went well is not among them.
+    /// The first and the last ones, oldest first. An attempt that went well is among them if there
+    /// is something to say of it.
     pub history: Vec<EndedAttempt>,
 }
 
@@ -283,6 +336,22 @@ mod tests {
         assert!(refused(|job| job.unique_key = Some(String::new())).contains("unique key"));
         assert!(refused(|job| job.delay = limits::LONGEST_DELAY * 2).contains("366 days"));
         assert!(refused(|job| job.policy.tries = 0).contains("`tries`"));
+    }
+
+    #[test]
+    fn a_record_keeps_its_first_note_and_the_last_ones_and_the_last_of_the_flight() {
+        let mut record = Record::default();
+        assert_eq!(record.stored(), None);
+        (0..100).for_each(|note| record.note(note.to_string()));
+        record.note("x".repeat(limits::NOTE_BYTES + 1));
+        record.flight = (0..500).map(|bytes| Flown { before_ms: 0, bytes }).collect();
+        let stored = record.stored().expect("there is something");
+        let stored: Record = serde_json::from_str(&stored).expect("it is readable");
+        assert_eq!(stored.notes.len(), limits::NOTES);
+        assert_eq!((stored.notes[0].as_str(), stored.notes[1].as_str()), ("0", "70"));
+        assert_eq!(stored.notes[limits::NOTES - 1].len(), limits::NOTE_BYTES);
+        assert_eq!(stored.flight.len(), limits::FLIGHT);
+        assert_eq!(stored.flight[limits::FLIGHT - 1].bytes, 499);
     }
 
     #[test]

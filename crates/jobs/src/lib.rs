@@ -18,8 +18,8 @@ mod tally;
 
 pub use batch::{BatchView, Callbacks, InvalidBatch, NewBatch};
 pub use job::{
-    Cancelled, Claimed, EndedAttempt, Finish, Finished, Held, InvalidJob, JobDetails, JobView,
-    NewJob, Outcome, Progress, Pushed,
+    Cancelled, Claimed, EndedAttempt, Finish, Finished, Flown, Held, InvalidJob, JobDetails,
+    JobView, NewJob, Outcome, Progress, Pushed, Record,
 };
 pub use name::{
     BatchId, BatchName, Hold, InvalidName, JobId, Kind, QueueName, RemoteName, ScheduleName,

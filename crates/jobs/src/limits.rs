@@ -14,6 +14,12 @@ pub const PAYLOAD_BYTES: usize = 1 << 20;
 pub const RESULT_BYTES: usize = 256 << 10;
 /// Bytes of a reason and of a progress note. Longer: cut.
 pub const REASON_BYTES: usize = 2000;
+/// Notes kept of an attempt. More: the first and the last ones.
+pub const NOTES: usize = 32;
+/// Bytes of a note. Longer: cut.
+pub const NOTE_BYTES: usize = 500;
+/// Samples of what a job held, kept of an attempt that was stopped. More: the last ones.
+pub const FLIGHT: usize = 120;
 /// Jobs in one push, follow-ups and batches included. More: refused; push again.
 pub const JOBS_PER_PUSH: usize = 10_000;
 /// Jobs in one claim, renewal, start or finish. A claim gives fewer, the others are refused.

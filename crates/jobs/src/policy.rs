@@ -27,6 +27,10 @@ pub struct Policy {
     pub delete_when_missing: bool,
     #[serde(with = "class")]
     pub class: Class,
+    /// What is too big for its class is split into parts, if its kind knows how.
+    pub split: bool,
+    /// It always runs in a process of its own, with a hard limit.
+    pub isolated: bool,
 }
 
 impl Policy {
@@ -44,6 +48,8 @@ impl Policy {
         max_kills: 2,
         delete_when_missing: false,
         class: Class::Mb256,
+        split: true,
+        isolated: false,
     };
 
     pub fn check(&self) -> Result<(), InvalidPolicy> {

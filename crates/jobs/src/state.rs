@@ -39,6 +39,8 @@ pub enum Step {
     Release,
     /// Its lease ran out, or its worker is known to be dead. What had started is a suspect.
     Lapse,
+    /// It needs more memory than it may hold beside others: it runs next in a process of its own.
+    Climb,
     /// It killed the process it ran in, and a living parent saw it.
     Kill,
     Cancel,
@@ -66,6 +68,7 @@ pub const STEPS: &[(Option<State>, Step, State)] = &[
     (Some(Running), Step::Fail, Failed),
     (Some(Running), Step::Release, Waiting),
     (Some(Running), Step::Lapse, Waiting),
+    (Some(Running), Step::Climb, Waiting),
     (Some(Running), Step::Kill, Waiting),
     (Some(Running), Step::Cancel, Cancelled),
     (Some(Failed), Step::Revive, Waiting),
@@ -140,6 +143,7 @@ impl Step {
             Step::Fail => "fail",
             Step::Release => "release",
             Step::Lapse => "lapse",
+            Step::Climb => "climb",
             Step::Kill => "kill",
             Step::Cancel => "cancel",
             Step::Revive => "revive",

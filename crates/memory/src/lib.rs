@@ -20,7 +20,8 @@ pub use account::{
 pub use alerts::{Alert, Detector, Thresholds};
 pub use alloc::{AllocatorFigures, Metered, Metering, local::BATCH_BYTES, metering, purge};
 pub use budget::{
-    Admitted, Budget, BudgetUsage, ChildGauge, Pressure, Refused, Rss, RunningJob, Work,
+    Admitted, Budget, BudgetUsage, ChildGauge, InvalidShare, Pressure, Refused, Rss, RunningJob,
+    Work,
 };
 pub use chunks::{ChunkMemory, ChunkSize, Sizer, in_chunks};
 pub use history::{History, Leak};

@@ -136,7 +136,8 @@ impl Host {
         mut told: watch::Receiver<Told>,
     ) -> Result<Admitted, Option<Outcome>> {
         let name = job.hold.id.to_string();
-        let work = Work { kind: job.kind.as_str(), job: &name, class: job.policy.class };
+        let work =
+            Work { kind: job.kind.as_str(), job: &name, class: job.policy.class, share: None };
         let mut draining = self.draining.clone();
         tokio::select! {
             biased;
@@ -169,7 +170,7 @@ impl Host {
     /// Says how it ended until the store knows, or knows better.
     async fn report(&self, hold: Hold, mut outcome: Outcome, measured: Measured) {
         loop {
-            let finish = Finish { hold, outcome: outcome.clone(), measured };
+            let finish = Finish { measured, ..Finish::new(hold, outcome.clone()) };
             match self.common.store.finish(vec![finish]).await {
                 Ok(finished) => {
                     if finished.first() == Some(&Finished::Zombie) {

@@ -60,10 +60,9 @@ impl Job for Act {
         tries: 2,
         backoff: Cow::Borrowed(&[Duration::from_millis(1)]),
         timeout: Duration::from_millis(400),
-        max_exceptions: None,
-        max_kills: 2,
         delete_when_missing: true,
         class: Class::Mb128,
+        ..Policy::DEFAULT
     };
 
     async fn run(&self, cx: &Context) -> Result<(), Stop> {
@@ -382,7 +381,7 @@ async fn a_class_above_the_budget_fails_with_that_reason_and_never_waits() {
     let worker = bench.work(64, |_| ());
     let id = bench.push(Act::Add(1)).await;
     let reason = bench.until(id, State::Failed).await.job.reason.expect("a reason");
-    assert!(reason.contains("is above the budget of 64 MB"), "{reason}");
+    assert!(reason.contains("is above the 64 MB of the budget"), "{reason}");
     assert_eq!(bench.effects(), 0);
     worker.drain().await;
 }

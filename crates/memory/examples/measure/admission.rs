@@ -34,7 +34,7 @@ async fn admit_all() -> String {
             let percent = 60 + random.below(31);
             tokio::spawn(async move {
                 let job = format!("piece/{index}");
-                let work = Work { kind: "piece", job: &job, class: Class::Mb128 };
+                let work = Work { kind: "piece", job: &job, class: Class::Mb128, share: None };
                 let admitted = budget.admit(work).await.expect("it fits");
                 let now = running.fetch_add(1, Ordering::Relaxed) + 1;
                 most.fetch_max(now, Ordering::Relaxed);

@@ -25,8 +25,8 @@ use crate::{
     limit::megabytes,
     system::ProcessMemory,
 };
-use line::Line;
-use room::{Load, Piece, Room};
+use line::{Fit, Line, Wish};
+use room::{Load, Piece, Room, Shares};
 
 pub use pressure::Pressure;
 
@@ -61,17 +61,35 @@ pub struct Work<'a> {
     /// This one, for people.
     pub job: &'a str,
     pub class: Class,
+    /// Whose share of the budget, kept by [`Budget::reserve`], it may use.
+    pub share: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error(
-        "class {class} is above the budget of {:.0} MB for all jobs: it could never run",
+        "class {class} is above the {:.0} MB of the budget that are not reserved for others: it \
+         could never run",
         megabytes(*budget_bytes)
     )]
     AboveBudget { class: Class, budget_bytes: u64 },
     #[error("{} jobs wait for memory already", line::MOST_WAITING)]
     LineFull,
+}
+
+/// Reserved shares of one budget. More: refused.
+const MOST_SHARES: usize = 64;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidShare {
+    #[error(
+        "reserving {:.0} MB for {share} leaves {:.0} MB of the budget to all others: reserve less, \
+         or raise the budget",
+        megabytes(*bytes), megabytes(*left_bytes)
+    )]
+    NothingLeft { share: String, bytes: u64, left_bytes: u64 },
+    #[error("{MOST_SHARES} shares are reserved already")]
+    TooMany,
 }
 
 /// Admits work while it fits. Clones are the same budget.
@@ -98,6 +116,7 @@ struct State {
     /// Accounts that limit themselves, as a cache does: their pages are not the jobs'.
     exempt: Vec<Account>,
     last_pump: Option<Instant>,
+    shares: BTreeMap<String, u64>,
 }
 
 struct Waiter {
@@ -106,11 +125,37 @@ struct Waiter {
     class: Class,
 }
 
+impl State {
+    /// What work with this share may have when nothing else runs.
+    fn most_for(&self, share: Option<&str>, total_bytes: u64) -> u64 {
+        let others = self.shares.iter().filter(|(name, _)| Some(name.as_str()) != share);
+        total_bytes.saturating_sub(others.map(|(_, bytes)| bytes).sum())
+    }
+
+    fn usage_of_shares(&self) -> Shares {
+        let mut free = self.shares.clone();
+        for running in self.running.values() {
+            if let Some(left) = running.share.as_ref().and_then(|share| free.get_mut(share)) {
+                *left = left.saturating_sub(running.piece().promised_bytes());
+            }
+        }
+        Shares { free }
+    }
+}
+
 #[derive(Clone)]
 struct Running {
     account: Account,
+    share: Option<String>,
     need_bytes: u64,
     child: ChildGauge,
+}
+
+impl Running {
+    fn piece(&self) -> Piece {
+        let held = |usage: Usage| usage.current_bytes + self.child.current_bytes();
+        Piece { need_bytes: self.need_bytes, held_bytes: self.account.usage().map(held) }
+    }
 }
 
 /// What a job's child process holds above its idle, as seen last.
@@ -191,9 +236,25 @@ impl Budget {
         process_scope(|| self.state().exempt.push(account.clone()));
     }
 
+    /// Keeps a part of the budget for the work that names this share: nothing else takes it.
+    pub fn reserve(&self, share: &str, bytes: u64) -> Result<(), InvalidShare> {
+        let mut state = self.state();
+        let others = state.shares.iter().filter(|(name, _)| *name != share);
+        let others: u64 = others.map(|(_, bytes)| bytes).sum();
+        let left_bytes = self.0.total_bytes.saturating_sub(others.saturating_add(bytes));
+        if left_bytes == 0 {
+            return Err(InvalidShare::NothingLeft { share: share.to_owned(), bytes, left_bytes });
+        }
+        if state.shares.len() == MOST_SHARES && !state.shares.contains_key(share) {
+            return Err(InvalidShare::TooMany);
+        }
+        process_scope(|| state.shares.insert(share.to_owned(), bytes));
+        Ok(())
+    }
+
     /// Waits until the work fits. Dropping the future gives the place up.
     pub async fn admit(&self, work: Work<'_>) -> Result<Admitted, Refused> {
-        let budget_bytes = self.0.total_bytes;
+        let budget_bytes = self.state().most_for(work.share, self.0.total_bytes);
         if work.class.bytes() > budget_bytes {
             return Err(Refused::AboveBudget { class: work.class, budget_bytes });
         }
@@ -215,7 +276,8 @@ impl Budget {
             let need_bytes = self.history().need_bytes(work.kind, work.class);
             let mut state = self.state();
             let ticket = state.next_ticket;
-            if !state.line.join(ticket, need_bytes) {
+            let wish = Wish { need_bytes, share: work.share.map(str::to_owned) };
+            if !state.line.join(ticket, wish) {
                 return Err(Refused::LineFull);
             }
             state.next_ticket += 1;
@@ -261,16 +323,24 @@ impl Budget {
         loop {
             let load = self.load(&state);
             let must_fit = last_resort && state.running.is_empty();
-            let fits = |need| must_fit || load.room_for(need, total) == Room::Enough;
-            let Some((ticket, need_bytes)) = state.line.next(fits) else {
+            let usage = state.usage_of_shares();
+            let fit = |wish: &Wish| match usage.room(&load, wish, total) {
+                (Room::Enough, true) => Fit::OwnShare,
+                (Room::Enough, false) => Fit::Common,
+                _ if must_fit => Fit::Common,
+                _ => Fit::No,
+            };
+            let Some((ticket, wish)) = state.line.next(fit) else {
                 self.signal(&load);
-                let pages_only = |need| load.room_for(need, total) == Room::TooManyPages;
+                let pages_only =
+                    |wish: &Wish| usage.room(&load, wish, total).0 == Room::TooManyPages;
                 let is_stopped_by_pages = state.line.any(pages_only);
                 return if is_stopped_by_pages { Room::TooManyPages } else { Room::Enough };
             };
             let Some(waiter) = state.waiters.remove(&ticket) else { continue };
             let account = Account::new(&waiter.job, waiter.class);
-            let running = Running { account, need_bytes, child: ChildGauge::default() };
+            let Wish { need_bytes, share } = wish;
+            let running = Running { account, share, need_bytes, child: ChildGauge::default() };
             if waiter.granted.send(running.clone()).is_ok() {
                 state.running.insert(ticket, running);
             }
@@ -282,13 +352,7 @@ impl Budget {
         let exempt = state.exempt.iter().filter_map(Account::usage);
         let exempt: u64 = exempt.map(|usage| usage.current_bytes).sum();
         let idle = self.0.idle_rss_bytes.load(Ordering::Relaxed) + exempt;
-        let pieces = state.running.values().map(|it| Piece {
-            need_bytes: it.need_bytes,
-            held_bytes: it
-                .account
-                .usage()
-                .map(|usage| usage.current_bytes + it.child.current_bytes()),
-        });
+        let pieces = state.running.values().map(Running::piece);
         Load::of(pieces, self.0.rss.read().saturating_sub(idle) + children)
     }
 

@@ -16,6 +16,8 @@ pub(super) enum Frame {
         input: Vec<u8>,
     },
     Progress(Vec<u8>),
+    /// From the parent, to the work that runs.
+    Say(Vec<u8>),
     Sample {
         current_bytes: u64,
         peak_bytes: u64,
@@ -45,6 +47,7 @@ impl Frame {
             Frame::Done(bytes) => (4, bytes.clone()),
             Frame::Failed(text) => (5, text.clone().into_bytes()),
             Frame::Panicked(text) => (6, text.clone().into_bytes()),
+            Frame::Say(bytes) => (7, bytes.clone()),
         };
         let mut bytes = vec![tag];
         bytes.extend(length(body.len())?);
@@ -70,6 +73,7 @@ impl Frame {
             4 => Frame::Done(body.to_vec()),
             5 => Frame::Failed(text()),
             6 => Frame::Panicked(text()),
+            7 => Frame::Say(body.to_vec()),
             _ => return None,
         })
     }
@@ -179,6 +183,7 @@ mod tests {
             Frame::Done(Vec::new()),
             Frame::Failed("no".to_owned()),
             Frame::Panicked("why".to_owned()),
+            Frame::Say(vec![8]),
         ];
         let mut bytes = Vec::new();
         for frame in &frames {

@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     collections::BTreeMap,
-    io,
+    fmt, io,
     os::{fd::AsFd, unix::net::UnixStream},
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
@@ -21,17 +21,27 @@ pub(super) const CHILD_VARIABLE: &str = "SAMOVAR_MEMORY_CHILD";
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a child can do: gets its input, gives a result or a reason.
-pub type WorkFunction = fn(&Context, &[u8]) -> Result<Vec<u8>, String>;
+type WorkFunction = Box<dyn Fn(&Context, &[u8]) -> Result<Vec<u8>, String>>;
 
 /// The work a child knows, by name. Parent and child are one binary, so both know the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct Works(BTreeMap<&'static str, WorkFunction>);
 
 impl Works {
-    pub fn with(mut self, name: &'static str, work: WorkFunction) -> Self {
-        self.0.insert(name, work);
+    /// What a child can do: gets its input, gives a result or a reason.
+    pub fn with(
+        mut self,
+        name: &'static str,
+        work: impl Fn(&Context, &[u8]) -> Result<Vec<u8>, String> + 'static,
+    ) -> Self {
+        self.0.insert(name, Box::new(work));
         self
+    }
+}
+
+impl fmt::Debug for Works {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -45,6 +55,7 @@ pub fn is_child() -> bool {
 pub struct Context {
     parent: Parent,
     account: Account,
+    running: Running,
 }
 
 impl Context {
@@ -57,9 +68,21 @@ impl Context {
         self.account.check()
     }
 
-    /// Tells the parent how far this is.
+    /// Tells the parent how far this is, or asks it for something.
     pub fn progress(&self, told: &[u8]) {
         self.parent.tell(&Frame::Progress(told.to_vec()));
+    }
+
+    /// From other threads.
+    pub fn teller(&self) -> impl Fn(&[u8]) + Send + Sync + 'static {
+        let parent = self.parent.clone();
+        move |told| parent.tell(&Frame::Progress(told.to_vec()))
+    }
+
+    /// Until this work has ended, `hear` gets whatever the parent says, in a thread of its own.
+    /// What was said before is gone.
+    pub fn hear(&self, hear: impl FnMut(Vec<u8>) + Send + 'static) {
+        self.running.lock().hears = Some(Box::new(hear));
     }
 }
 
@@ -74,7 +97,27 @@ impl Parent {
     }
 }
 
-type Running = Arc<Mutex<Option<Account>>>;
+/// What the listening thread knows of the work that runs.
+#[derive(Clone, Default)]
+struct Running(Arc<Mutex<Work>>);
+
+#[derive(Default)]
+struct Work {
+    account: Option<Account>,
+    hears: Option<Box<dyn FnMut(Vec<u8>) + Send>>,
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Running").field(&self.lock().account).finish()
+    }
+}
 
 /// Serves the parent until it is gone.
 pub fn main(works: &Works) -> ExitCode {
@@ -100,10 +143,10 @@ fn serve(works: &Works) -> io::Result<()> {
     for frame in receiver {
         let Frame::Work { work, job, limit_bytes, input } = frame else { continue };
         let account = Account::new(&job, Limit::Bytes(limit_bytes));
-        *locked(&running) = Some(account.clone());
-        let context = Context { parent: parent.clone(), account };
+        *running.lock() = Work { account: Some(account.clone()), hears: None };
+        let context = Context { parent: parent.clone(), account, running: running.clone() };
         let result = run(works, &work, &context, &input);
-        *locked(&running) = None;
+        *running.lock() = Work::default();
         drop(input);
         crate::purge();
         parent.tell(&Frame::Sample {
@@ -137,23 +180,24 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or_else(|| "without a message".to_owned())
 }
 
-fn locked(running: &Running) -> MutexGuard<'_, Option<Account>> {
-    running.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Hears the parent's wishes and its end, and samples while nothing is said.
 fn listen(mut stream: UnixStream, works: &mpsc::Sender<Frame>, running: &Running, parent: &Parent) {
     let mut inbox = Inbox::default();
     let timed = stream.set_read_timeout(Some(SAMPLE_INTERVAL));
     while timed.is_ok() {
         match inbox.next(&mut stream) {
+            Ok(Next::Frame(Frame::Say(said))) => {
+                if let Some(hear) = &mut running.lock().hears {
+                    hear(said);
+                }
+            }
             Ok(Next::Frame(frame)) => {
                 if works.send(frame).is_err() {
                     break;
                 }
             }
             Ok(Next::Quiet) => {
-                let usage = locked(running).as_ref().and_then(Account::usage);
+                let usage = running.lock().account.as_ref().and_then(Account::usage);
                 if let Some(usage) = usage {
                     let (current_bytes, peak_bytes) = (usage.current_bytes, usage.peak_bytes);
                     parent.tell(&Frame::Sample { current_bytes, peak_bytes });

@@ -21,8 +21,8 @@ use process::Process;
 
 pub use death::{Death, LimitHit};
 pub use frame::MOST_FRAME_BYTES;
-pub use main::{Context, WorkFunction, Works, is_child, main};
-pub use process::{ChildOptions, Event, Failure, Request};
+pub use main::{Context, Works, is_child, main};
+pub use process::{ChildOptions, Event, Failure, Line, Request};
 
 use crate::process_scope;
 
@@ -87,11 +87,12 @@ impl Pool {
         self.0.warm.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Does the work in a child. Dropping the future kills the child.
+    /// Does the work in a child. Dropping the future kills the child. `tell` gets what the child
+    /// tells, and a line to answer on.
     pub async fn run(
         &self,
         request: Request,
-        tell: impl FnMut(Event) + Send + 'static,
+        tell: impl FnMut(Event, &Line) + Send + 'static,
     ) -> Result<Vec<u8>, Failure> {
         // The semaphore is never closed.
         let place = self.0.places.clone().acquire_owned().await.map_err(|_| Failure::Cancelled)?;
@@ -143,7 +144,7 @@ impl Inner {
         &self,
         request: &Request,
         cancelled: &AtomicBool,
-        mut tell: impl FnMut(Event),
+        mut tell: impl FnMut(Event, &Line),
     ) -> Result<Vec<u8>, Failure> {
         let mut process = match self.take_warm() {
             Some(process) => process,

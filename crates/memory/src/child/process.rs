@@ -101,8 +101,38 @@ const SLACK_BYTES: u64 = 8 * MB;
 const RESIDENT_SLACK_BYTES: u64 = 16 * MB;
 /// A warm child that has grown by more is not kept.
 const WARM_GROWTH_BYTES: u64 = 16 * MB;
+/// How long a child may take to listen.
+const SAY_WITHIN: Duration = Duration::from_secs(5);
 /// What is remembered of a child's output.
 const OUTPUT_KEPT: usize = 64 * 1024;
+
+/// What work in a child is told on, as long as it runs. Clones are the same line.
+#[derive(Debug, Clone)]
+pub struct Line(Arc<Mutex<Option<UnixStream>>>);
+
+impl Line {
+    fn to(stream: &UnixStream) -> io::Result<Self> {
+        let stream = stream.try_clone()?;
+        stream.set_write_timeout(Some(SAY_WITHIN))?;
+        Ok(Self(Arc::new(Mutex::new(Some(stream)))))
+    }
+
+    /// Whether the child was told: not once its work has ended, and not when it does not listen.
+    pub fn say(&self, what: &[u8]) -> bool {
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = stream.as_ref().map(|stream| Frame::Say(what.to_vec()).write_to(stream));
+        let is_told = matches!(said, Some(Ok(())));
+        if !is_told {
+            // Half of a frame may have been sent: nothing may follow it.
+            *stream = None;
+        }
+        is_told
+    }
+
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
 
 /// A child that is ready.
 #[derive(Debug)]
@@ -178,6 +208,18 @@ impl Process {
         &mut self,
         request: &Request,
         cancelled: &AtomicBool,
+        tell: &mut dyn FnMut(Event, &Line),
+    ) -> Result<Vec<u8>, Failure> {
+        let line = Line::to(&self.stream)?;
+        let result = self.work_on(request, cancelled, &mut |event| tell(event, &line));
+        line.close();
+        result
+    }
+
+    fn work_on(
+        &mut self,
+        request: &Request,
+        cancelled: &AtomicBool,
         tell: &mut dyn FnMut(Event),
     ) -> Result<Vec<u8>, Failure> {
         let limit_bytes = request.limit.bytes();
@@ -211,7 +253,9 @@ impl Process {
                     request.gauge.set_peak(peak_bytes);
                     tell(Event::Sample { current_bytes, peak_bytes });
                 }
-                Ok(Next::Frame(Frame::Ready | Frame::Work { .. }) | Next::Quiet) => {}
+                Ok(
+                    Next::Frame(Frame::Ready | Frame::Work { .. } | Frame::Say(_)) | Next::Quiet,
+                ) => {}
                 Ok(Next::Closed) | Err(_) => break,
             }
         }

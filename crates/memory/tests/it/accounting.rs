@@ -148,7 +148,7 @@ async fn a_leak_is_told_after_a_few_runs_with_what_is_still_out_there() {
     let budget = Budget::new(1024 * MB, samovar_clock::Clock::System);
     for run in 0..8 {
         let job = format!("leaks/{run}");
-        let work = Work { kind: "leaks", job: &job, class: Class::Mb128 };
+        let work = Work { kind: "leaks", job: &job, class: Class::Mb128, share: None };
         let admitted = budget.admit(work).await.expect("it fits");
         admitted.account().scope(|| Box::leak(vec![0_u8; 1_000_000].into_boxed_slice()));
     }

@@ -27,7 +27,7 @@ fn setting(total_mb: u64) -> Setting {
 }
 
 fn work(class: Class) -> Work<'static> {
-    Work { kind: "kind", job: "job", class }
+    Work { kind: "kind", job: "job", class, share: None }
 }
 
 impl Setting {
@@ -44,7 +44,8 @@ fn a_class_above_the_budget_fails_with_that_reason_and_does_not_wait() {
     assert!(matches!(refused, Refused::AboveBudget { class: Class::Mb256, .. }));
     assert_eq!(
         refused.to_string(),
-        "class 256MB is above the budget of 200 MB for all jobs: it could never run"
+        "class 256MB is above the 200 MB of the budget that are not reserved for others: it could \
+         never run"
     );
 }
 
@@ -61,6 +62,28 @@ async fn what_fits_runs_together_and_the_rest_follows() {
     assert_eq!(third.account().limit(), Some(Class::Mb128.into()));
     drop((second, third));
     assert_eq!(it.budget.usage().promised_bytes, 0);
+}
+
+#[tokio::test]
+async fn a_reserved_share_waits_for_its_owner_and_for_nobody_else() {
+    let it = setting(512);
+    it.budget.reserve("high", 128 * MB).expect("there is something left");
+    let refused = it.budget.reserve("low", 512 * MB).expect_err("nothing is left").to_string();
+    assert!(refused.starts_with("reserving 512 MB for low leaves 0 MB"), "{refused}");
+    let low = [it.now(Class::Mb256), it.now(Class::Mb128)];
+    assert!(low.iter().all(Option::is_some));
+    let mut waits = Box::pin(it.budget.admit(work(Class::Mb128)));
+    assert!((&mut waits).now_or_never().is_none(), "the rest is reserved");
+    let own = Work { share: Some("high"), ..work(Class::Mb128) };
+    for _ in 0..20 {
+        let high = it.budget.admit(own).now_or_never().expect("it is kept for this");
+        drop(high.expect("admitted"));
+    }
+    assert!((&mut waits).now_or_never().is_none(), "and stays reserved");
+    drop(low);
+    waits.await.expect("it fits now");
+    let too_big = it.budget.admit(work(Class::Mb512)).now_or_never().expect("does not wait");
+    assert!(matches!(too_big, Err(Refused::AboveBudget { .. })));
 }
 
 #[tokio::test]

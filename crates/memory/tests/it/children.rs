@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use samovar_memory::{
     BATCH_BYTES, Budget, Class, MB, Work,
-    child::{ChildOptions, Death, Event, Failure, LimitHit, Pool, PoolSize, Request},
+    child::{ChildOptions, Death, Event, Failure, LimitHit, Line, Pool, PoolSize, Request},
 };
 
 use crate::works::{options, request};
@@ -25,15 +25,15 @@ fn larger(request: Request) -> Request {
 }
 
 async fn death_of(work: &str) -> Death {
-    match pool().run(request(work, b""), |_| {}).await {
+    match pool().run(request(work, b""), |_, _| {}).await {
         Err(Failure::Died(death)) => death,
         other => panic!("{work}: {other:?}"),
     }
 }
 
 /// Kills the child with `signal` when it tells its process id.
-fn killer(signal: Signal, before: impl Fn() + Send + 'static) -> impl FnMut(Event) + Send {
-    move |event| {
+fn killer(signal: Signal, before: impl Fn() + Send + 'static) -> impl FnMut(Event, &Line) + Send {
+    move |event, _| {
         if let Event::Progress(told) = event {
             let id = told.try_into().map(u32::from_le_bytes).expect("its process id");
             before();
@@ -54,23 +54,42 @@ async fn a_child_works_and_the_next_work_finds_it_warm() {
     assert_eq!(pool.warm_count(), 2);
     let told = Arc::new(Mutex::new(Vec::new()));
     let tells = told.clone();
-    let tell = move |event| tells.lock().expect("nobody panics").push(event);
+    let tell = move |event, _: &Line| tells.lock().expect("nobody panics").push(event);
     let output = pool.run(request("echo", b"hello"), tell).await.expect("it works");
     assert_eq!(output, b"hello");
     let told = told.lock().expect("nobody panics").clone();
     assert_eq!(told[0], Event::Progress(b"half".to_vec()));
     assert!(matches!(told[1], Event::Sample { .. }));
     assert_eq!(pool.warm_count(), 2);
-    let failure = pool.run(request("fail", b""), |_| {}).await.expect_err("it fails");
+    let failure = pool.run(request("fail", b""), |_, _| {}).await.expect_err("it fails");
     assert!(matches!(&failure, Failure::Work(reason) if reason == "no rows"));
-    let unknown = pool.run(request("nothing", b""), |_| {}).await.expect_err("there is none");
+    let unknown = pool.run(request("nothing", b""), |_, _| {}).await.expect_err("there is none");
     assert!(unknown.to_string().contains("knows no work named \"nothing\""));
+}
+
+#[tokio::test]
+async fn work_asks_and_is_answered_while_it_runs_and_not_after() {
+    let line = Arc::new(Mutex::new(None));
+    let keeps = line.clone();
+    let answer = move |event, line: &Line| {
+        if let Event::Progress(asked) = event {
+            *keeps.lock().expect("nobody panics") = Some(line.clone());
+            assert!(line.say(&[asked, b" yes".to_vec()].concat()));
+        }
+    };
+    let pool = pool();
+    let output = pool.run(request("ask", b"may I?"), answer).await.expect("it works");
+    assert_eq!(output, b"may I? yes");
+    let line = line.lock().expect("nobody panics").take().expect("it asked");
+    assert!(!line.say(b"too late"));
+    let next = pool.run(request("echo", b"next"), |_, _| {}).await.expect("it works");
+    assert_eq!(next, b"next", "nothing of it reaches whoever is next");
 }
 
 #[tokio::test]
 async fn work_that_steps_ends_by_itself_and_the_child_stays() {
     let pool = pool();
-    let failure = pool.run(request("steps", b""), |_| {}).await.expect_err("it is over");
+    let failure = pool.run(request("steps", b""), |_, _| {}).await.expect_err("it is over");
     let reason = failure.to_string();
     assert!(reason.starts_with("test/steps went over its limit of 128"), "{reason}");
 }
@@ -140,7 +159,7 @@ async fn a_grandchild_dies_with_its_parent_which_was_killed() {
     let listener = UnixListener::bind(&socket).expect("it listens");
     let (sends, id) = tokio::sync::oneshot::channel();
     let mut sends = Some(sends);
-    let tell = move |event| {
+    let tell = move |event, _: &Line| {
         if let (Event::Progress(told), Some(sends)) = (event, sends.take()) {
             sends.send(told).expect("it is awaited");
         }
@@ -158,11 +177,11 @@ async fn a_grandchild_dies_with_its_parent_which_was_killed() {
 #[tokio::test]
 async fn a_child_counts_in_the_budget_while_it_works() {
     let budget = Budget::new(256 * MB, samovar_clock::Clock::System);
-    let work = Work { kind: "shared", job: "shared/1", class: Class::Mb128 };
+    let work = Work { kind: "shared", job: "shared/1", class: Class::Mb128, share: None };
     let admitted = budget.admit(work).await.expect("it fits");
     let mut request = request("tight", b"");
     request.gauge = admitted.child_gauge();
-    let failure = pool().run(request, |_| {}).await.expect_err("it is over");
+    let failure = pool().run(request, |_, _| {}).await.expect_err("it is over");
     assert!(failure.to_string().starts_with("the child process went over its limit of 128 MB"));
     assert_eq!(admitted.child_gauge().current_bytes(), 0);
     assert!(admitted.child_gauge().peak_bytes() > 0);
@@ -170,7 +189,7 @@ async fn a_child_counts_in_the_budget_while_it_works() {
 
 #[tokio::test]
 async fn accounts_agree_with_jemalloc_across_threads() {
-    let output = pool().run(larger(request("compare", b"")), |_| {}).await;
+    let output = pool().run(larger(request("compare", b"")), |_, _| {}).await;
     let output = output.expect("it works");
     let number =
         |at: usize| output[at..at + 8].try_into().map(u64::from_le_bytes).expect("two numbers");

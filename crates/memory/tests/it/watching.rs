@@ -18,7 +18,7 @@ async fn a_watch_samples_until_its_time_is_over() {
     let time = Arc::new(ManualClock::new(WallTime::from_millis(1_754_499_540_000)));
     let clock = Clock::Manual(time.clone());
     let budget = Budget::new(512 * MB, clock.clone());
-    let work = Work { kind: "warm", job: "warm/1", class: Class::Mb128 };
+    let work = Work { kind: "warm", job: "warm/1", class: Class::Mb128, share: None };
     let admitted = budget.admit(work).await.expect("it fits");
     let (account, recorder) = (admitted.account().clone(), FlightRecorder::default());
     let how =

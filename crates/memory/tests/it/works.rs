@@ -40,6 +40,7 @@ type Output = Result<Vec<u8>, String>;
 fn works() -> Works {
     Works::default()
         .with("echo", echo)
+        .with("ask", ask)
         .with("steps", steps)
         .with("tight", tight)
         .with("large", large)
@@ -53,6 +54,14 @@ fn works() -> Works {
         .with("start", start)
         .with("hold", hold)
         .with("compare", compare)
+}
+
+/// Gives what the parent answers.
+fn ask(context: &Context, input: &[u8]) -> Output {
+    let (sends, answers) = std::sync::mpsc::channel();
+    context.hear(move |said| drop(sends.send(said)));
+    context.progress(input);
+    answers.recv().map_err(|error| error.to_string())
 }
 
 fn echo(context: &Context, input: &[u8]) -> Output {
@@ -129,7 +138,7 @@ fn start(context: &Context, socket: &[u8]) -> Output {
     context.progress(&std::process::id().to_le_bytes());
     let pool = Pool::new(options(), PoolSize::default()).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let run = pool.run(request("hold", socket), |_| {});
+    let run = pool.run(request("hold", socket), |_, _| {});
     runtime.map_err(|error| error.to_string())?.block_on(run).map_err(|error| error.to_string())
 }
 

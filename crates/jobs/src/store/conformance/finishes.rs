@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::harness::{Harness, done, failed, kind, retry};
 use crate::{
-    job::{Finish, Finished, Held, NewJob, Outcome, Progress},
+    job::{Finish, Finished, Flown, Held, NewJob, Outcome, Progress, Pushed, Record},
     limits,
     policy::Policy,
     state::State,
@@ -157,4 +157,42 @@ pub(super) async fn a_long_history_keeps_its_first_and_its_last(h: &Harness) {
     let last = &history[history.len() - 2].reason;
     assert_eq!(*last, format!("number {}", attempts - 1));
     assert_eq!(details.job.reason.expect("failed").len(), limits::REASON_BYTES);
+}
+
+/// Its attempt is not spent: what it needs is found out.
+pub(super) async fn a_job_that_climbs_is_isolated_from_then_on(harness: &Harness) {
+    let queue = harness.queue();
+    let job = harness.job(&queue);
+    harness.push(&job).await;
+    let hold = harness.run_one(&queue).await.hold;
+    let climb = || Outcome::Isolated { reason: "it holds 300 MB".to_owned() };
+    assert_eq!(harness.finish(hold, climb()).await, Finished::Now(State::Waiting));
+    assert_eq!(harness.finish(hold, climb()).await, Finished::Zombie);
+    let claimed = harness.claim_one(&queue).await;
+    assert!(claimed.policy.isolated && !claimed.suspect);
+    assert_eq!(claimed.attempt, 1);
+    assert_eq!(harness.finish(claimed.hold, climb()).await, Finished::Zombie, "it does not run");
+    let history = harness.details(job.id).await.history;
+    assert_eq!(
+        (history[0].step.as_str(), history[0].reason.as_str()),
+        ("climb", "it holds 300 MB")
+    );
+    assert_eq!(harness.push(&job).await, Pushed::AlreadyThere(job.id), "it is still that job");
+}
+
+pub(super) async fn a_record_is_kept_with_its_attempt(harness: &Harness) {
+    let queue = harness.queue();
+    harness.push_all(harness.jobs(&queue, 2)).await;
+    let record = Record {
+        notes: vec!["chunks of 50".to_owned()],
+        flight: vec![Flown { before_ms: 10, bytes: 7 }],
+    };
+    for outcome in [done(), failed("no rows")] {
+        let hold = harness.run_one(&queue).await.hold;
+        let finish = Finish { record: record.clone(), ..Finish::new(hold, outcome) };
+        harness.store.finish(vec![finish]).await.expect("answers");
+        let details = harness.details(hold.id).await;
+        assert_eq!(details.history[0].record, record);
+        assert_eq!(details.job.reason.is_some(), details.job.state == State::Failed);
+    }
 }

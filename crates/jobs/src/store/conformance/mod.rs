@@ -69,6 +69,8 @@ const CASES: &[Case] = cases![
         a_zombie_among_others_does_not_touch_them,
         progress_and_checkpoints_are_kept_for_the_next_attempt,
         a_result_is_recorded_once,
+        a_job_that_climbs_is_isolated_from_then_on,
+        a_record_is_kept_with_its_attempt,
         a_long_history_keeps_its_first_and_its_last;
     suspects:
         what_ran_when_its_worker_died_waits_for_a_process_of_its_own,

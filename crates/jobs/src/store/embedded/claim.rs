@@ -12,7 +12,7 @@ use super::{
     upkeep,
 };
 use crate::{
-    job::Claimed,
+    job::{Claimed, NOTHING},
     name::{Hold, Kind, QueueName, Tenant},
     policy::Policy,
     state::Step,
@@ -165,7 +165,7 @@ fn hand_over(
         })),
         Err(reason) => {
             tx.step(&mut row, |row| row.fail(now_ms))?;
-            tx.record(&row, Some(claim.worker.as_str()), Step::Fail, &reason)?;
+            tx.record(&row, Some(claim.worker.as_str()), Step::Fail, &reason, &NOTHING)?;
             Ok(None)
         }
     }

@@ -9,7 +9,7 @@ use super::{
     tx::{Tx, Undone, damaged},
 };
 use crate::{
-    job::{Finish, Finished, NewJob, Outcome},
+    job::{Finish, Finished, NOTHING, NewJob, Outcome, Record},
     policy::Policy,
     state::{State, Step},
 };
@@ -18,7 +18,8 @@ pub(super) fn finish(tx: &mut Tx<'_>, finishes: &[Finish]) -> Result<Vec<Finishe
     finishes.iter().map(|finish| one(tx, finish)).collect()
 }
 
-fn one(tx: &mut Tx<'_>, Finish { hold, outcome, measured }: &Finish) -> Result<Finished, Undone> {
+fn one(tx: &mut Tx<'_>, finish: &Finish) -> Result<Finished, Undone> {
+    let Finish { hold, outcome, record, measured } = finish;
     let Some(mut row) = tx.held(*hold)? else { return Ok(Finished::Zombie) };
     let worker = row.worker.clone();
     let now_ms = tx.now_ms;
@@ -26,7 +27,12 @@ fn one(tx: &mut Tx<'_>, Finish { hold, outcome, measured }: &Finish) -> Result<F
         tx.tally(row.lane).measured(measured);
     }
     let moved = match outcome {
-        Outcome::Done { result, follow_ups } => done(tx, &mut row, result.as_deref(), follow_ups)?,
+        Outcome::Done { result, follow_ups } => {
+            let moved = done(tx, &mut row, result.as_deref(), follow_ups)?;
+            let is_told_of = moved && !record.is_empty();
+            recorded(tx, &row, worker.as_deref(), (is_told_of, Step::Finish), ("", record))?;
+            moved
+        }
         Outcome::Missing => return missing(tx, row),
         // There is no further attempt for what is to be cancelled.
         Outcome::Retry { .. } if row.cancelling => cancelled(tx, &mut row, worker.as_deref())?,
@@ -34,23 +40,31 @@ fn one(tx: &mut Tx<'_>, Finish { hold, outcome, measured }: &Finish) -> Result<F
             let delay_ms = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
             let due_ms = now_ms.saturating_add(delay_ms);
             let moved = tx.step(&mut row, |row| row.retry(due_ms, *exception))?;
-            recorded(tx, &row, worker.as_deref(), (moved, Step::Retry), reason)?
+            recorded(tx, &row, worker.as_deref(), (moved, Step::Retry), (reason, record))?
         }
         Outcome::Failed { reason } => {
             let moved = tx.step(&mut row, |row| row.fail(now_ms))?;
-            recorded(tx, &row, worker.as_deref(), (moved, Step::Fail), reason)?
+            recorded(tx, &row, worker.as_deref(), (moved, Step::Fail), (reason, record))?
         }
         Outcome::Released if row.cancelling => cancelled(tx, &mut row, worker.as_deref())?,
         Outcome::Released => {
             let moved = tx.step(&mut row, Row::release)?;
-            recorded(tx, &row, worker.as_deref(), (moved, Step::Release), "given back")?
+            recorded(tx, &row, worker.as_deref(), (moved, Step::Release), ("given back", record))?
+        }
+        Outcome::Isolated { .. } if row.cancelling => cancelled(tx, &mut row, worker.as_deref())?,
+        Outcome::Isolated { reason } => {
+            let moved = tx.step(&mut row, Row::climb)?;
+            if moved {
+                isolate(tx, &row)?;
+            }
+            recorded(tx, &row, worker.as_deref(), (moved, Step::Climb), (reason, record))?
         }
         Outcome::Killed { reason } => {
             let most = policy(tx, &row)?.max_kills.into();
             let moved =
                 row.state == State::Running && tx.step(&mut row, |row| row.kill(now_ms, most))?;
             tx.tally(row.lane).killed += u64::from(moved);
-            recorded(tx, &row, worker.as_deref(), (moved, Step::Kill), reason)?
+            recorded(tx, &row, worker.as_deref(), (moved, Step::Kill), (reason, record))?
         }
         Outcome::Cancelled => cancelled(tx, &mut row, worker.as_deref())?,
     };
@@ -89,14 +103,14 @@ fn missing(tx: &mut Tx<'_>, mut row: Row) -> Result<Finished, Undone> {
     }
     let moved = tx.step(&mut row, |row| row.fail(now_ms))?;
     let reason = "what it was about is gone";
-    let moved = recorded(tx, &row, worker.as_deref(), (moved, Step::Fail), reason)?;
+    let moved = recorded(tx, &row, worker.as_deref(), (moved, Step::Fail), (reason, &NOTHING))?;
     Ok(if moved { Finished::Now(row.state) } else { Finished::Zombie })
 }
 
 fn cancelled(tx: &mut Tx<'_>, row: &mut Row, worker: Option<&str>) -> Result<bool, Undone> {
     let now_ms = tx.now_ms;
     let moved = tx.step(row, |row| row.cancel(now_ms))?;
-    recorded(tx, row, worker, (moved, Step::Cancel), "cancelled while it ran")
+    recorded(tx, row, worker, (moved, Step::Cancel), ("cancelled while it ran", &NOTHING))
 }
 
 fn recorded(
@@ -104,12 +118,20 @@ fn recorded(
     row: &Row,
     worker: Option<&str>,
     (moved, step): (bool, Step),
-    reason: &str,
+    (reason, record): (&str, &Record),
 ) -> Result<bool, Undone> {
     if moved {
-        tx.record(row, worker, step, reason)?;
+        tx.record(row, worker, step, reason, record)?;
     }
     Ok(moved)
+}
+
+/// From now on: its policy says so.
+fn isolate(tx: &Tx<'_>, row: &Row) -> Result<(), Undone> {
+    let isolated = Policy { isolated: true, ..policy(tx, row)? };
+    let stored = serde_json::to_string(&isolated).map_err(|error| damaged("a policy", error))?;
+    tx.connection.prepare_cached(sql::POLICY_PUT)?.execute((row.seq, stored))?;
+    Ok(())
 }
 
 fn policy(tx: &Tx<'_>, row: &Row) -> Result<Policy, Undone> {

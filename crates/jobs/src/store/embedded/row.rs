@@ -146,6 +146,11 @@ impl Row {
         self.go(Step::Release) && self.waits_again_unspent()
     }
 
+    /// What it needs is found out, and no try is lost by that.
+    pub(super) fn climb(&mut self) -> bool {
+        self.go(Step::Climb) && self.waits_again_unspent()
+    }
+
     /// Taken back from a worker that is silent or dead. After `most` in a row it fails.
     pub(super) fn lapse(&mut self, now_ms: i64, most: u32) -> bool {
         if self.state == State::Claimed {

@@ -10,7 +10,7 @@ use super::{
     tx::{Undone, damaged},
 };
 use crate::{
-    job::{EndedAttempt, JobDetails, JobView, Progress},
+    job::{EndedAttempt, JobDetails, JobView, Progress, Record},
     name::{BatchId, JobId, Kind, QueueName, Tenant, Token},
     state::State,
     store::QueueFigures,
@@ -89,9 +89,15 @@ fn history(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<EndedAttem
             ended_ms: row.get::<_, i64>(2)? as u64,
             step: row.get(3)?,
             reason: row.get(4)?,
+            record: record(row.get::<_, Option<String>>(5)?.as_deref()),
         })
     })?;
     attempts.collect()
+}
+
+/// What cannot be read is not worth to hide the rest.
+fn record(stored: Option<&str>) -> Record {
+    stored.and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default()
 }
 
 pub(super) fn figures(connection: &Connection, now_ms: u64) -> Result<Vec<QueueFigures>, Undone> {

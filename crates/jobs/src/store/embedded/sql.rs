@@ -51,6 +51,7 @@ pub(super) const ONCE_DELETE: &str = include_str!("sql/once_delete.sql");
 pub(super) const ONCE_GET: &str = include_str!("sql/once_get.sql");
 pub(super) const ONCE_PUT: &str = include_str!("sql/once_put.sql");
 pub(super) const POLICY_GET: &str = include_str!("sql/policy_get.sql");
+pub(super) const POLICY_PUT: &str = include_str!("sql/policy_put.sql");
 pub(super) const PROGRESS_DELETE: &str = include_str!("sql/progress_delete.sql");
 pub(super) const PROGRESS_GET: &str = include_str!("sql/progress_get.sql");
 pub(super) const PROGRESS_PUT: &str = include_str!("sql/progress_put.sql");

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{batches::BatchRow, push::Room, row::Row, sql};
 use crate::{
-    job::cut,
+    job::{Record, cut},
     limits,
     name::{BatchId, QueueName},
     state::{State, Step},
@@ -126,6 +126,7 @@ impl<'c> Tx<'c> {
         worker: Option<&str>,
         step: Step,
         reason: &str,
+        record: &Record,
     ) -> Result<(), Undone> {
         let reason = cut(reason.to_owned(), limits::REASON_BYTES);
         let token = row.token.0 as i64;
@@ -136,7 +137,8 @@ impl<'c> Tx<'c> {
             worker,
             self.now_ms,
             step.name(),
-            reason
+            reason,
+            record.stored()
         ])?;
         if row.token.0 > limits::HISTORY as u64 {
             let kept = limits::HISTORY as i64;

@@ -10,7 +10,7 @@ use super::{
     tx::{Tx, Undone},
 };
 use crate::{
-    job::Cancelled,
+    job::{Cancelled, NOTHING},
     limits,
     name::JobId,
     state::{State, Step},
@@ -86,7 +86,7 @@ fn take_back(tx: &mut Tx<'_>, rows: Vec<Row>, reason: &str) -> Result<Reaped, Un
         let (was, worker) = (row.state, row.worker.clone());
         if row.cancelling {
             tx.step(&mut row, |row| row.cancel(now_ms))?;
-            tx.record(&row, worker.as_deref(), Step::Cancel, reason)?;
+            tx.record(&row, worker.as_deref(), Step::Cancel, reason, &NOTHING)?;
             reaped.ended += 1;
             continue;
         }
@@ -94,11 +94,11 @@ fn take_back(tx: &mut Tx<'_>, rows: Vec<Row>, reason: &str) -> Result<Reaped, Un
         match row.state {
             State::Failed => {
                 let reason = format!("{reason}, for the {}th time in a row", row.lapses);
-                tx.record(&row, worker.as_deref(), Step::Fail, &reason)?;
+                tx.record(&row, worker.as_deref(), Step::Fail, &reason, &NOTHING)?;
                 reaped.ended += 1;
             }
             _ => {
-                tx.record(&row, worker.as_deref(), Step::Lapse, reason)?;
+                tx.record(&row, worker.as_deref(), Step::Lapse, reason, &NOTHING)?;
                 let count = match was {
                     State::Claimed => &mut reaped.unstarted,
                     _ => &mut reaped.suspects,

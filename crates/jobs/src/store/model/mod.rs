@@ -120,7 +120,7 @@ impl World {
 
     fn some_outcome(&self, queue: &QueueName) -> Outcome {
         let reason = "because".to_owned();
-        match self.pick(11) {
+        match self.pick(12) {
             0..=2 => {
                 let follow_ups = (0..self.pick(3)).map(|_| self.new_job(queue)).collect();
                 Outcome::Done { result: self.one_in(2).then(|| b"42".to_vec()), follow_ups }
@@ -134,6 +134,7 @@ impl World {
             6 => Outcome::Failed { reason },
             7 => Outcome::Released,
             8 => Outcome::Cancelled,
+            9 => Outcome::Isolated { reason },
             _ => Outcome::Killed { reason },
         }
     }

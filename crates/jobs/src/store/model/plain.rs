@@ -220,7 +220,9 @@ impl Plain {
         match outcome {
             Outcome::Failed { .. } => self.end_innocent(at, State::Failed),
             Outcome::Cancelled => self.end(at, State::Cancelled),
-            Outcome::Released | Outcome::Retry { .. } if stops => self.end(at, State::Cancelled),
+            Outcome::Released | Outcome::Retry { .. } | Outcome::Isolated { .. } if stops => {
+                self.end(at, State::Cancelled);
+            }
             Outcome::Released => self.wait_again(at),
             Outcome::Missing if !runs && self.jobs[at].new.policy.delete_when_missing => {
                 return Finished::Zombie;
@@ -247,6 +249,10 @@ impl Plain {
                 job.at_ms = self.now_ms + after.as_millis() as u64;
                 job.since_ms = job.at_ms;
                 job.worker = None;
+            }
+            Outcome::Isolated { .. } => {
+                self.jobs[at].new.policy.isolated = true;
+                self.wait_again(at);
             }
             Outcome::Killed { .. } => {
                 self.jobs[at].kills += 1;

@@ -88,7 +88,7 @@ CREATE TABLE once (
     PRIMARY KEY (seq, key)
 ) STRICT, WITHOUT ROWID;
 
--- Attempts that ended otherwise than well.
+-- Attempts that ended otherwise than well, and those of which there is something to say.
 CREATE TABLE attempt (
     seq      INTEGER NOT NULL,
     token    INTEGER NOT NULL,
@@ -96,6 +96,7 @@ CREATE TABLE attempt (
     ended_ms INTEGER NOT NULL,
     step     TEXT    NOT NULL,            -- the name of a `Step`
     reason   TEXT    NOT NULL,
+    record   TEXT,                        -- JSON of `Record`, where there is something in it
     PRIMARY KEY (seq, token)
 ) STRICT, WITHOUT ROWID;
 
