@@ -1,6 +1,9 @@
 //! Through the public API.
 
 mod killer;
+mod remotes;
+mod schedules;
+mod steady;
 mod worker;
 
 #[global_allocator]

@@ -81,6 +81,15 @@ fn every_statement_that_is_asked_often_walks_one_index() {
         (sql::JOB_SAVE, "INTEGER PRIMARY KEY"),
         (sql::BATCHES_CANCELLED, "batch_cancelled"),
         (sql::BATCHES_PRUNE, "batch_finished"),
+        (sql::RATE_GET, "PRIMARY KEY (queue=? AND kind=?)"),
+        (sql::BREAKERS_OF, "SEARCH breaker USING PRIMARY KEY (queue=?)"),
+        (sql::BREAKER_GET, "PRIMARY KEY (queue=? AND remote=?)"),
+        (sql::SCHEDULE_GET, "PRIMARY KEY (queue=? AND name=?)"),
+        (sql::SCHEDULES_OF, "SEARCH schedule USING PRIMARY KEY (queue=?)"),
+        (sql::TALLY_GET, "PRIMARY KEY (span=? AND at_ms=? AND tallied=?)"),
+        (sql::TALLIES_BEFORE, "PRIMARY KEY (span=? AND at_ms<?)"),
+        (sql::TALLIES_DROP, "PRIMARY KEY (span=? AND at_ms<?)"),
+        (sql::TALLIED_GET, "sqlite_autoindex_tallied_1"),
     ] {
         let plan = plan(statement);
         assert!(plan.contains(index), "{statement}\n{plan}");

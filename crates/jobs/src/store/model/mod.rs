@@ -10,11 +10,11 @@ use samovar_store::embedded::Folder;
 use tempfile::TempDir;
 
 use self::plain::{Job, Plain, hold, kind};
-use super::{Claim, EmbeddedStore, Reap, Renew, Store, Suspects};
+use super::{Claim, EmbeddedStore, Fire, Fired, Reap, Renew, Store, Suspects};
 use crate::{
     batch::{Callbacks, NewBatch},
     job::{Finish, NewJob, Outcome},
-    name::{BatchId, BatchName, Hold, JobId, QueueName, Tenant, WorkerName},
+    name::{BatchId, BatchName, Hold, JobId, QueueName, ScheduleName, Tenant, WorkerName},
     policy::Policy,
     state::State,
 };
@@ -174,10 +174,11 @@ impl World {
             82..=84 => self.reap().await,
             85..=87 => self.cancel().await,
             88..=89 => self.tend().await,
-            90..=92 => self.revive().await,
-            93 => self.pause().await,
-            94 => self.forget().await,
-            95 => self.crash().await,
+            90..=91 => self.revive().await,
+            92..=93 => self.fire().await,
+            94 => self.pause().await,
+            95 => self.forget().await,
+            96 => self.crash().await,
             _ => {
                 self.clock.advance(Duration::from_millis(self.random.below(3000)));
                 self.look_at_clock();
@@ -221,7 +222,7 @@ impl World {
             lease: LEASE,
             version: self.pick(2) as u32,
             except: if self.one_in(3) { vec![kind("mail")] } else { Vec::new() },
-            rules: std::sync::Arc::default(),
+            rules: if self.one_in(2) { Arc::new([plain::rule()]) } else { Arc::default() },
             suspects: match () {
                 () if self.one_in(4) => Suspects::None,
                 () if self.one_in(4) => Suspects::Only,
@@ -289,6 +290,25 @@ impl World {
     async fn revive(&mut self) {
         let id = self.some_job(&[State::Failed, State::Cancelled]);
         assert_eq!(self.store.revive(vec![id]).await, Ok(vec![self.plain.revive(id)]));
+    }
+
+    /// With the mark that is there, or with another one.
+    async fn fire(&mut self) {
+        let queue = self.queues[self.pick(2)].clone();
+        let expected_ms = match self.pick(4) {
+            0 => None,
+            1 => Some(self.random.below(3)),
+            _ => self.plain.marks.get(&queue).copied(),
+        };
+        let jobs: Vec<_> = (0..self.pick(3)).map(|_| self.new_job(&queue)).collect();
+        let schedule = ScheduleName::new("nightly").expect("a name");
+        let mark_ms = self.random.below(3);
+        let expected = self.plain.fire(&queue, expected_ms, mark_ms, &jobs);
+        let fire = Fire { queue, schedule, expected_ms, mark_ms, jobs: jobs.clone() };
+        assert_eq!(self.store.fire(fire).await, Ok(expected.clone()));
+        if matches!(expected, Fired::Now(_)) {
+            self.pushed.extend(jobs);
+        }
     }
 
     async fn pause(&mut self) {
