@@ -32,7 +32,7 @@ impl Job for Charge {
         tries: 9,
         backoff: Cow::Borrowed(&[Duration::from_secs(600)]),
         timeout: Duration::from_secs(60),
-        class: Class::Mb64,
+        class: Class::Mb128,
         ..Policy::DEFAULT
     };
     const NEEDS: &'static [&'static str] = &["square"];

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize},
     },
     time::Duration,
 };
@@ -127,7 +127,7 @@ struct Mail;
 impl Job for Mail {
     const KIND: &'static str = "mail";
     const POLICY: Policy =
-        Policy { backoff: Cow::Borrowed(&[]), class: Class::Mb64, ..Policy::DEFAULT };
+        Policy { backoff: Cow::Borrowed(&[]), class: Class::Mb128, ..Policy::DEFAULT };
     /// One more every twenty seconds.
     const RATE: Option<Rate> = Some(Rate::per_minute(3));
 
@@ -164,7 +164,7 @@ async fn what_jobs_needed_before_is_known_at_the_start_of_a_worker() {
 
     impl Job for Large {
         const KIND: &'static str = "large";
-        const POLICY: Policy = Policy { class: Class::Mb64, ..Policy::DEFAULT };
+        const POLICY: Policy = Policy { class: Class::Mb128, ..Policy::DEFAULT };
 
         async fn run(&self, _: &Context) -> Result<(), Stop> {
             std::hint::black_box(vec![1_u8; 20 << 20]);
@@ -184,7 +184,7 @@ async fn what_jobs_needed_before_is_known_at_the_start_of_a_worker() {
     assert_eq!((kinds[0].total.done, kinds[0].total.ran_ms.count()), (6, 6));
 
     let budget = Budget::new(256 * MB, bench.clock());
-    assert_eq!(budget.history().need_bytes("large", Class::Mb64), Class::Mb64.bytes());
+    assert_eq!(budget.history().need_bytes("large", Class::Mb128), Class::Mb128.bytes());
     let second = bench.work_within::<Large>("second", (1, 5), budget.clone());
     let learned = || async { budget.history().peak_p95_bytes("large") };
     let peak = wait::until_async(LIMIT, "a peak", learned).await.expect("it is learned");
