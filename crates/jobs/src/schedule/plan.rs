@@ -46,17 +46,21 @@ impl Plan {
 
     /// The first instant after this one.
     pub(super) fn next_after(&self, after_ms: u64) -> Option<u64> {
-        self.cron.find_next_occurrence(&self.at(after_ms)?, false).ok().and_then(millis)
+        self.cron.find_next_occurrence(&self.at(after_ms)?, false).ok().as_ref().and_then(millis)
     }
 
     /// The last instant that is not after this one.
     pub(super) fn last_until(&self, until_ms: u64) -> Option<u64> {
-        self.cron.find_previous_occurrence(&self.at(until_ms)?, true).ok().and_then(millis)
+        self.cron.find_previous_occurrence(&self.at(until_ms)?, true).ok().as_ref().and_then(millis)
     }
 
     /// The last instant before this one.
     pub(super) fn last_before(&self, before_ms: u64) -> Option<u64> {
-        self.cron.find_previous_occurrence(&self.at(before_ms)?, false).ok().and_then(millis)
+        self.cron
+            .find_previous_occurrence(&self.at(before_ms)?, false)
+            .ok()
+            .as_ref()
+            .and_then(millis)
     }
 
     pub(super) fn words(&self) -> String {
@@ -70,8 +74,8 @@ impl Plan {
     }
 }
 
-fn millis(zoned: Zoned) -> Option<u64> {
-    u64::try_from(zoned.timestamp().as_millisecond()).ok()
+fn millis(at: &Zoned) -> Option<u64> {
+    u64::try_from(at.timestamp().as_millisecond()).ok()
 }
 
 #[cfg(test)]
