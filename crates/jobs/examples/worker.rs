@@ -50,7 +50,7 @@ async fn run(slots: usize) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let store = EmbeddedStore::open(Folder::own(folder.path())?, clock.clone(), random.clone());
     let store = Arc::new(Store::Embedded(store.await?));
     let queue = QueueName::new(QUEUE)?;
-    let served = Served { queue: queue.clone(), weight: 1, reserved: 0 };
+    let served = Served { queue: queue.clone(), weight: 1, reserved: 0, reserved_bytes: 0 };
     let mut settings = Settings::new(WorkerName::new("example")?, vec![served]);
     settings.slots = slots;
     // A class for each of the slots: what is measured is the queue, not the budget.

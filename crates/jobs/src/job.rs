@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use samovar_memory::Class;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -99,7 +100,7 @@ pub enum Pushed {
 }
 
 /// A job in the hands of a worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimed {
     pub hold: Hold,
     pub queue: QueueName,
@@ -122,7 +123,7 @@ pub struct Claimed {
 }
 
 /// How far a running job says it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
     pub done: u64,
     pub of: u64,
@@ -154,6 +155,8 @@ pub enum Outcome {
     /// attempt unspent.
     Isolated {
         reason: String,
+        /// What it may hold there.
+        class: Class,
     },
     /// Its process died, and the worker, its parent, neither died nor caused it.
     Killed {
@@ -235,7 +238,7 @@ pub enum Finished {
 }
 
 /// What a worker is told of a job it believes to hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Held {
     Yes,
     /// It is still held, and should stop: somebody cancelled it.

@@ -135,11 +135,11 @@ ids! {
 }
 
 /// One claim of one job: a later claim has a larger token, and only the last one counts (law 8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Token(pub(crate) u64);
 
 /// A job as its holder names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hold {
     pub id: JobId,
     pub token: Token,

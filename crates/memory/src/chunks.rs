@@ -1,6 +1,6 @@
 //! Work in chunks over a stream: chunks shrink when memory is tight and grow back when it is not.
 
-use std::{future::Future, pin::pin, task::Poll};
+use std::{fmt, future::Future, pin::pin, sync::Arc, task::Poll};
 
 use futures_util::{Stream, StreamExt};
 
@@ -50,15 +50,31 @@ impl Sizer {
 }
 
 /// Where chunks learn how tight it is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ChunkMemory {
     account: Account,
     budget: Option<Budget>,
+    observer: Option<Observer>,
+}
+
+type Observer = Arc<dyn Fn(SmallerChunks) + Send + Sync>;
+
+/// Chunks had to get smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SmallerChunks {
+    pub pressure: Pressure,
+    pub from: usize,
+    pub to: usize,
 }
 
 impl ChunkMemory {
     pub fn new(account: Account, budget: Option<Budget>) -> Self {
-        Self { account, budget }
+        Self { account, budget, observer: None }
+    }
+
+    /// Tells `observer` whenever chunks get smaller.
+    pub fn observed(self, observer: impl Fn(SmallerChunks) + Send + Sync + 'static) -> Self {
+        Self { observer: Some(Arc::new(observer)), ..self }
     }
 
     /// The tighter of the account and the budget.
@@ -68,6 +84,16 @@ impl ChunkMemory {
         });
         let of_budget = self.budget.as_ref().map(Budget::pressure);
         of_account.max(of_budget).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ChunkMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account, budget, observer: _ } = self;
+        f.debug_struct("ChunkMemory")
+            .field("account", account)
+            .field("budget", budget)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,7 +121,11 @@ where
             }
             memory.account.check()?;
             // Before the chunk is gone: what it took counts.
-            sizer.adapt(memory.pressure());
+            let (from, pressure) = (sizer.next(), memory.pressure());
+            sizer.adapt(pressure);
+            if let Some(observer) = memory.observer.as_ref().filter(|_| sizer.next() < from) {
+                observer(SmallerChunks { pressure, from, to: sizer.next() });
+            }
             each(chunk).await?;
             memory.account.check()?;
             if memory.pressure() > Pressure::None {

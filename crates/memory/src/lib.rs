@@ -23,7 +23,7 @@ pub use budget::{
     Admitted, Budget, BudgetUsage, ChildGauge, InvalidShare, Pressure, Refused, Rss, RunningJob,
     Work,
 };
-pub use chunks::{ChunkMemory, ChunkSize, Sizer, in_chunks};
+pub use chunks::{ChunkMemory, ChunkSize, Sizer, SmallerChunks, in_chunks};
 pub use history::{History, Leak};
 pub use limit::{Class, Exceeded, Limit, MB, UnknownClass, WARNING_PERCENT};
 pub use sample::{FlightRecorder, OperationLine, Sample, Watch, watch};

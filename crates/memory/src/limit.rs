@@ -2,13 +2,17 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 pub const MB: u64 = 1024 * 1024;
 
 /// The share of a limit from which on a job is warned of.
 pub const WARNING_PERCENT: u64 = 80;
 
 /// A named limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Class {
     Mb128,
     #[default]
@@ -60,7 +64,7 @@ impl FromStr for Class {
 }
 
 /// The most one job may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
     Class(Class),
     Bytes(u64),
@@ -105,7 +109,7 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
 }
 
 /// Why a job was stopped at its step.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error(
     "{job} went over {limit}: it held {:.1} MB at its peak and holds {:.1} MB",
     megabytes(*peak_bytes), megabytes(*current_bytes)

@@ -3,16 +3,22 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use samovar_clock::{Clock, Instant};
-use samovar_memory::{Account, Admitted, Work};
+use samovar_memory::{Admitted, Budget, FlightRecorder, RunningJob, Work, child::Pool};
 use tokio::sync::watch;
 
 use super::{
     beats::Holds,
-    context::{Common, Context, Told},
+    context::{Common, Context, Left, Told},
+    isolated,
     kind::Stop,
+    ladder::Climber,
+    registry::AnyJob,
+    remote::Remotes,
 };
-use crate::{Claimed, Finish, Finished, Held, Hold, Measured, Next, Outcome, StoreError};
+use crate::{
+    Claimed, Finish, Finished, Flown, Held, Hold, Measured, Next, Outcome, QueueName, Record,
+    Store, StoreError,
+};
 
 /// How long a job that is told to stop may take to do so by itself.
 const COURTESY: Duration = Duration::from_secs(5);
@@ -23,24 +29,50 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub(super) struct Host {
     pub(super) common: Common,
+    pub(super) store: Arc<Store>,
+    pub(super) budget: Budget,
     pub(super) holds: Arc<Holds>,
+    pub(super) children: Option<Pool>,
+    pub(super) flights: Arc<FlightRecorder>,
+    pub(super) remotes: Arc<Remotes>,
+    /// Queues with a share of the budget.
+    pub(super) shares: Arc<[QueueName]>,
     /// The worker drains: what has not started goes back.
     pub(super) draining: watch::Receiver<bool>,
+}
+
+/// How a job's code came to an end.
+pub(super) enum End {
+    Well,
+    Stopped(Stop),
+    /// Over its limit, and by how it was noticed.
+    TooBig(String),
+    /// Its process died of it.
+    Killed(String),
+    Told(Told),
+}
+
+impl End {
+    pub(super) fn of(stop: Stop, cx: &Context) -> Self {
+        match stop {
+            Stop::Told => End::Told(cx.told()),
+            Stop::Memory(exceeded) => End::TooBig(exceeded.to_string()),
+            stop => End::Stopped(stop),
+        }
+    }
 }
 
 /// Runs a claimed job to its end.
 pub(super) async fn run(host: Host, job: Claimed, told: watch::Receiver<Told>) {
     let hold = job.hold;
     let _end = Given { holds: &host.holds, hold };
-    host.common.remotes.begins(&job);
-    let mut meter = None;
-    let outcome = host.attempt(job, told, &mut meter).await;
-    let measured = meter.as_ref().map(Meter::read).unwrap_or_default();
+    host.remotes.begins(&job);
+    let finish = host.attempt(job, told.clone()).await;
     // Before the job may be claimed again.
-    host.common.remotes.ended(hold);
-    host.common.remotes.tell(&host.common.store).await;
-    if let Some(outcome) = outcome {
-        host.report(hold, outcome, measured).await;
+    let is_told = *told.borrow() != Told::Nothing;
+    host.remotes.ended(hold, is_told).await;
+    if let Some(finish) = finish {
+        host.report(finish).await;
     }
 }
 
@@ -56,53 +88,65 @@ impl Drop for Given<'_> {
     }
 }
 
-/// Of an attempt that runs.
-struct Meter {
-    clock: Clock,
-    since: Instant,
-    account: Account,
-}
-
-impl Meter {
-    fn start(clock: &Clock, account: &Account) -> Self {
-        Self { clock: clock.clone(), since: clock.now(), account: account.clone() }
-    }
-
-    fn read(&self) -> Measured {
-        let run = self.clock.now().since(self.since);
-        let peak_bytes = self.account.usage().map(|usage| usage.peak_bytes);
-        Measured { run: Some(run), peak_bytes }
-    }
-}
-
 impl Host {
     /// Nothing to report when the job is somebody else's by now.
-    async fn attempt(
-        &self,
-        job: Claimed,
-        told: watch::Receiver<Told>,
-        meter: &mut Option<Meter>,
-    ) -> Option<Outcome> {
+    async fn attempt(&self, job: Claimed, told: watch::Receiver<Told>) -> Option<Finish> {
+        let hold = job.hold;
         let admitted = match self.admit(&job, told.clone()).await {
             Ok(admitted) => admitted,
-            Err(outcome) => return outcome,
+            Err(outcome) => return outcome.map(|outcome| Finish::new(hold, outcome)),
         };
-        match self.begin(job.hold, told.clone()).await {
+        match self.begin(hold, told.clone()).await {
             Held::Yes => {}
-            Held::Cancelled => return Some(Outcome::Cancelled),
+            Held::Cancelled => return Some(Finish::new(hold, Outcome::Cancelled)),
             Held::Lost => return None,
         }
-        let timeout = job.policy.timeout;
-        self.holds.runs_until(job.hold.id, self.common.clock.now() + timeout);
-        let account = admitted.account().clone();
-        *meter = Some(Meter::start(&self.common.clock, &account));
-        let cx = Context::new(&self.common, job.clone(), account.clone(), told);
-        let run = self.common.registry.start(job.kind.as_str(), &job.payload, cx.clone());
-        let run = match run {
-            Ok(run) => run,
-            Err(reason) => return Some(unusable(&job, reason)),
+        self.holds.runs_until(hold.id, self.common.clock.now() + job.policy.timeout);
+        let known = match self.common.registry.read(job.kind.as_str(), &job.payload) {
+            Ok(known) => known,
+            Err(reason) => return Some(Finish::new(hold, unusable(&job, reason))),
         };
-        let run = account.wrap(AssertUnwindSafe(run).catch_unwind());
+        let (account, since) = (admitted.account(), self.common.clock.now());
+        let cx = Context::new(&self.common, job.clone(), account.clone(), told);
+        let climber = Climber { host: self, job: &job, known: &known, cx: &cx, account };
+        let outcome = match climber.ahead().await {
+            Some(parts) => parts,
+            None => {
+                let end = self.to_its_end(&job, &known, &cx, &admitted).await;
+                self.outcome(&climber, &admitted, end).await?
+            }
+        };
+        let flight = self.flight(&outcome, &job, &admitted);
+        let record = Record { flight, ..cx.take_record() };
+        let run = Some(self.common.clock.now().since(since));
+        let measured = Measured { run, peak_bytes: peak_bytes(&admitted) };
+        Some(Finish { hold, outcome, record, measured })
+    }
+
+    /// Until it ends, its time is over, or it was told to stop and had its time to do so.
+    async fn to_its_end(
+        &self,
+        job: &Claimed,
+        known: &Arc<dyn AnyJob>,
+        cx: &Context,
+        admitted: &Admitted,
+    ) -> End {
+        let here = async {
+            let run = AssertUnwindSafe(known.clone().run(cx.clone())).catch_unwind();
+            match admitted.account().wrap(run).await {
+                Ok(Ok(())) => End::Well,
+                Ok(Err(stop)) => End::of(stop, cx),
+                Err(panic) => {
+                    End::Stopped(Stop::Error(format!("it panicked: {}", message(&*panic))))
+                }
+            }
+        };
+        let work = async {
+            match self.children.as_ref().filter(|_| self.isolates(job)) {
+                Some(pool) => isolated::run(pool, job, cx, admitted).await,
+                None => here.await,
+            }
+        };
         let stopped = async {
             let told = cx.to_be_stopped().await;
             if told != Told::Lost {
@@ -110,23 +154,69 @@ impl Host {
             }
             told
         };
-        let ended = tokio::select! {
+        let timeout = job.policy.timeout;
+        tokio::select! {
             biased;
-            ended = self.common.clock.timeout(timeout, run) => ended,
-            told = stopped => return of_told(told),
-        };
-        let stop = match ended {
-            Ok(Ok(Ok(()))) => {
-                let left = cx.take_left();
-                let (result, follow_ups) = (left.result, left.follow_ups);
-                return Some(Outcome::Done { result, follow_ups });
+            ended = self.common.clock.timeout(timeout, work) => ended.unwrap_or_else(|_| {
+                let reason = format!("it took longer than its timeout of {timeout:?}");
+                End::Stopped(Stop::Error(reason))
+            }),
+            told = stopped => End::Told(told),
+        }
+    }
+
+    /// Nothing when nobody wants to know.
+    async fn outcome(
+        &self,
+        climber: &Climber<'_>,
+        admitted: &Admitted,
+        end: End,
+    ) -> Option<Outcome> {
+        let Climber { job, cx, account, .. } = climber;
+        Some(match end {
+            End::Well => {
+                let Left { result, follow_ups } = cx.take_left();
+                Outcome::Done { result, follow_ups }
             }
-            Ok(Ok(Err(Stop::Told))) => return of_told(cx.told()),
-            Ok(Ok(Err(stop))) => stop,
-            Ok(Err(panic)) => Stop::Error(format!("it panicked: {}", message(&*panic))),
-            Err(_) => Stop::Error(format!("it took longer than its timeout of {timeout:?}")),
+            End::Told(told) => return of_told(told),
+            End::Killed(reason) => Outcome::Killed { reason },
+            End::Stopped(stop) => after(job, stop),
+            End::TooBig(reason) => {
+                let here = account.usage().map_or(0, |usage| usage.peak_bytes);
+                let peak = here.max(admitted.child_gauge().peak_bytes());
+                climber.next(reason, peak).await
+            }
+        })
+    }
+
+    /// Whether it runs in a process of its own, where there are any.
+    pub(super) fn isolates(&self, job: &Claimed) -> bool {
+        job.suspect || job.policy.isolated
+    }
+
+    /// What it held, where that may be why it ended like this.
+    fn flight(&self, outcome: &Outcome, job: &Claimed, admitted: &Admitted) -> Vec<Flown> {
+        let samples = self.flights.take(&job.hold.id.to_string());
+        let ended_badly = matches!(
+            outcome,
+            Outcome::Retry { .. }
+                | Outcome::Failed { .. }
+                | Outcome::Isolated { .. }
+                | Outcome::Killed { .. }
+        );
+        if !ended_badly {
+            return Vec::new();
+        }
+        let now_ms = self.common.clock.wall().as_millis();
+        let flown = |(at_ms, it): (i64, RunningJob)| Flown {
+            before_ms: u64::try_from(now_ms - at_ms).unwrap_or(0),
+            bytes: it.usage.map_or(0, |usage| usage.current_bytes) + it.child_bytes,
         };
-        Some(after(&job, stop))
+        let last = admitted.account().usage().map(|usage| Flown {
+            before_ms: 0,
+            bytes: usage.peak_bytes.max(admitted.child_gauge().peak_bytes()),
+        });
+        samples.into_iter().map(flown).chain(last).collect()
     }
 
     /// Waits for memory; gives the job back when the worker drains meanwhile.
@@ -136,12 +226,17 @@ impl Host {
         mut told: watch::Receiver<Told>,
     ) -> Result<Admitted, Option<Outcome>> {
         let name = job.hold.id.to_string();
-        let work =
-            Work { kind: job.kind.as_str(), job: &name, class: job.policy.class, share: None };
+        let share = self.shares.iter().find(|queue| **queue == job.queue);
+        let work = Work {
+            kind: job.kind.as_str(),
+            job: &name,
+            class: job.policy.class,
+            share: share.map(QueueName::as_str),
+        };
         let mut draining = self.draining.clone();
         tokio::select! {
             biased;
-            admitted = self.common.budget.admit(work) => admitted
+            admitted = self.budget.admit(work) => admitted
                 .map_err(|refused| Some(Outcome::Failed { reason: refused.to_string() })),
             _ = draining.wait_for(|draining| *draining) => Err(Some(Outcome::Released)),
             told = told.wait_for(|told| *told != Told::Nothing) => {
@@ -153,7 +248,7 @@ impl Host {
     /// Puts on record that the job runs, however long that takes.
     async fn begin(&self, hold: Hold, mut told: watch::Receiver<Told>) -> Held {
         loop {
-            match self.common.store.start(vec![hold]).await {
+            match self.store.start(vec![hold]).await {
                 Ok(said) => return said.first().copied().unwrap_or(Held::Lost),
                 Err(StoreError::Refused(_)) => return Held::Lost,
                 Err(error) => tracing::warn!(job = %hold.id, %error, "a job cannot start yet"),
@@ -168,10 +263,10 @@ impl Host {
     }
 
     /// Says how it ended until the store knows, or knows better.
-    async fn report(&self, hold: Hold, mut outcome: Outcome, measured: Measured) {
+    async fn report(&self, mut finish: Finish) {
+        let hold = finish.hold;
         loop {
-            let finish = Finish { measured, ..Finish::new(hold, outcome.clone()) };
-            match self.common.store.finish(vec![finish]).await {
+            match self.store.finish(vec![finish.clone()]).await {
                 Ok(finished) => {
                     if finished.first() == Some(&Finished::Zombie) {
                         tracing::warn!(job = %hold.id, "another worker has this job by now");
@@ -180,11 +275,11 @@ impl Host {
                 }
                 Err(StoreError::Refused(refusal)) => {
                     let reason = format!("its outcome was refused: {refusal}");
-                    if matches!(outcome, Outcome::Failed { .. }) {
+                    if matches!(finish.outcome, Outcome::Failed { .. }) {
                         tracing::error!(job = %hold.id, reason, "an outcome is lost");
                         return;
                     }
-                    outcome = Outcome::Failed { reason };
+                    finish.outcome = Outcome::Failed { reason };
                 }
                 Err(error) => {
                     tracing::warn!(job = %hold.id, %error, "an outcome is not stored yet");
@@ -201,6 +296,13 @@ fn of_told(told: Told) -> Option<Outcome> {
         Told::Cancelled => Some(Outcome::Cancelled),
         Told::Nothing | Told::Drained => Some(Outcome::Released),
     }
+}
+
+/// Here or in a child process; nothing where neither was metered.
+fn peak_bytes(admitted: &Admitted) -> Option<u64> {
+    let here = admitted.account().usage().map(|usage| usage.peak_bytes);
+    let in_child = Some(admitted.child_gauge().peak_bytes()).filter(|bytes| *bytes > 0);
+    here.max(in_child)
 }
 
 /// Its code or its payload is not what this worker knows.
@@ -229,7 +331,7 @@ fn after(job: &Claimed, stop: Stop) -> Outcome {
     }
 }
 
-fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

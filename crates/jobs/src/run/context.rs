@@ -2,27 +2,29 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures_util::Stream;
 use samovar_clock::{Clock, Random};
-use samovar_memory::{Account, Budget, ChunkMemory, ChunkSize, Pressure, Usage, in_chunks};
-use serde::{Serialize, de::DeserializeOwned};
+use samovar_memory::{
+    Account, Budget, ChunkMemory, ChunkSize, Pressure, SmallerChunks, Usage, in_chunks,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use super::{
     kind::{Job, NoSuchName, Stop, new_job},
+    reach::Reach,
     registry::Registry,
-    remote::Remotes,
 };
 use crate::{
-    Claimed, Held, JobId, NewJob, Progress, QueueName, RemoteName, Store, StoreError, Tenant,
-    limits,
+    Claimed, Held, Hold, JobId, NewJob, Progress, QueueName, Record, RemoteName, StoreError,
+    Tenant, limits,
 };
 
 /// What a running job is told from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Told {
     #[default]
     Nothing,
@@ -41,19 +43,22 @@ pub struct Context(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     job: Claimed,
-    store: Arc<Store>,
+    reach: Reach,
     registry: Arc<Registry>,
     account: Account,
-    budget: Budget,
+    /// Not in a child process.
+    budget: Option<Budget>,
     clock: Clock,
     random: Random,
-    remotes: Arc<Remotes>,
     told: watch::Receiver<Told>,
     left: Mutex<Left>,
+    record: Mutex<Record>,
+    /// The last checkpoint.
+    saved: Mutex<Option<Vec<u8>>>,
 }
 
 /// What happens with the acknowledgement, or not at all.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Left {
     pub(super) follow_ups: Vec<NewJob>,
     pub(super) result: Option<Vec<u8>>,
@@ -62,46 +67,41 @@ pub(super) struct Left {
 /// What the worker gives to all of its jobs.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
-    pub(super) store: Arc<Store>,
+    pub(super) reach: Reach,
     pub(super) registry: Arc<Registry>,
-    pub(super) budget: Budget,
+    pub(super) budget: Option<Budget>,
     pub(super) clock: Clock,
     pub(super) random: Random,
-    pub(super) remotes: Arc<Remotes>,
 }
 
 impl Context {
     pub(super) fn new(
         common: &Common,
-        job: Claimed,
+        mut job: Claimed,
         account: Account,
         told: watch::Receiver<Told>,
     ) -> Self {
-        let Common { store, registry, budget, clock, random, remotes } = common.clone();
-        Self(Arc::new(Inner {
+        let Common { reach, registry, budget, clock, random } = common.clone();
+        let saved = Mutex::new(job.checkpoint.take());
+        let (left, record) = Default::default();
+        let inner = Inner {
             job,
-            store,
+            reach,
             registry,
             account,
             budget,
             clock,
             random,
-            remotes,
             told,
-            left: Mutex::default(),
-        }))
+            left,
+            record,
+            saved,
+        };
+        Self(Arc::new(inner))
     }
 
     pub(super) fn claimed(&self) -> &Claimed {
         &self.0.job
-    }
-
-    pub(super) fn store(&self) -> &Store {
-        &self.0.store
-    }
-
-    pub(super) fn remotes(&self) -> &Remotes {
-        &self.0.remotes
     }
 
     /// The remote of this name, if the kind of this job needs it.
@@ -173,25 +173,30 @@ impl Context {
     }
 
     fn chunk_memory(&self) -> ChunkMemory {
-        ChunkMemory::new(self.0.account.clone(), Some(self.0.budget.clone()))
+        ChunkMemory::new(self.0.account.clone(), self.0.budget.clone())
     }
 
     /// How far it is, for people.
     pub async fn progress(&self, done: u64, of: u64, note: &str) -> Result<(), Stop> {
         let progress = Progress { done, of, note: note.to_owned() };
-        go_on(self.0.store.progress(self.0.job.hold, progress).await)
+        go_on(self.0.reach.progress(self.0.job.hold, progress).await)
     }
 
     /// Remembers where it is: the next attempt, if there is one, finds it in [`Context::saved`].
     pub async fn checkpoint<T: Serialize>(&self, cursor: &T) -> Result<(), Stop> {
         let value = serde_json::to_vec(cursor)?;
-        go_on(self.0.store.checkpoint(self.0.job.hold, value).await)
+        go_on(self.checkpoint_raw(value).await)
     }
 
-    /// The last checkpoint of an earlier attempt.
+    pub(super) async fn checkpoint_raw(&self, value: Vec<u8>) -> Result<Held, StoreError> {
+        let held = self.0.reach.checkpoint(self.0.job.hold, value.clone()).await?;
+        *lock(&self.0.saved) = Some(value);
+        Ok(held)
+    }
+
+    /// The last checkpoint, of whichever attempt.
     pub fn saved<T: DeserializeOwned>(&self) -> Result<Option<T>, Stop> {
-        let saved = self.0.job.checkpoint.as_deref();
-        Ok(saved.map(serde_json::from_slice).transpose()?)
+        Ok(lock(&self.0.saved).as_deref().map(serde_json::from_slice).transpose()?)
     }
 
     /// Works through a stream in chunks that get smaller under pressure. `each` returns the cursor
@@ -207,7 +212,11 @@ impl Context {
         T: Serialize,
         W: Future<Output = Result<T, Stop>>,
     {
-        let memory = self.chunk_memory();
+        let cx = self.clone();
+        let memory = self.chunk_memory().observed(move |it| {
+            let SmallerChunks { pressure, from, to } = it;
+            cx.note(format!("{pressure} pressure: chunks of {to}, not of {from}"));
+        });
         in_chunks(stream, ChunkSize::at_most(most), &memory, |chunk| {
             let work = each(chunk);
             async move {
@@ -256,13 +265,13 @@ impl Context {
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T, Stop>>,
     {
-        let Inner { store, job, .. } = &*self.0;
-        if let Some(recorded) = store.once(job.hold.id, key.to_owned()).await? {
+        let Inner { reach, job, .. } = &*self.0;
+        if let Some(recorded) = reach.once(job.hold, key.to_owned()).await? {
             return Ok(serde_json::from_slice(&recorded)?);
         }
         let result = effect(format!("{}/{key}", job.hold.id)).await?;
         let value = serde_json::to_vec(&result)?;
-        go_on(store.record_once(job.hold, key.to_owned(), value).await)?;
+        go_on(reach.record_once(job.hold, key.to_owned(), value).await)?;
         Ok(result)
     }
 
@@ -270,9 +279,39 @@ impl Context {
         std::mem::take(&mut *self.left())
     }
 
-    fn left(&self) -> std::sync::MutexGuard<'_, Left> {
-        self.0.left.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Something that the history of the job is to say about this attempt.
+    pub fn note(&self, note: impl Into<String>) {
+        lock(&self.0.record).note(note);
     }
+
+    pub(super) fn take_record(&self) -> Record {
+        std::mem::take(&mut *lock(&self.0.record))
+    }
+
+    /// As a child process left it.
+    pub(super) fn leave(&self, left: Left) {
+        *self.left() = left;
+    }
+
+    pub(super) fn reach(&self) -> &Reach {
+        &self.0.reach
+    }
+
+    pub(super) fn hold(&self) -> Hold {
+        self.0.job.hold
+    }
+
+    pub(super) fn told_from_now_on(&self) -> watch::Receiver<Told> {
+        self.0.told.clone()
+    }
+
+    fn left(&self) -> MutexGuard<'_, Left> {
+        lock(&self.0.left)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the store still knows the job as ours.

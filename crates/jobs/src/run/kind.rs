@@ -4,7 +4,7 @@ use std::{fmt, future::Future, time::Duration};
 
 use samovar_clock::Random;
 use samovar_memory::Exceeded;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::context::Context;
 use crate::{InvalidName, JobId, Kind, NewJob, Policy, QueueName, Rate, RemoteName};
@@ -30,10 +30,41 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 
     fn run(&self, cx: &Context) -> impl Future<Output = Result<(), Stop>> + Send;
+
+    /// How much it will read, where that can be known: what is expected to be too big for its class
+    /// is split before it starts.
+    fn size(&self, cx: &Context) -> impl Future<Output = Result<Option<Size>, Stop>> + Send {
+        let _ = cx;
+        async { Ok(None) }
+    }
+
+    /// What is left to do behind the last checkpoint, as about so many jobs. They follow in the
+    /// batch of this one, which is done then. Fewer than two: it cannot be split.
+    fn split(
+        &self,
+        cx: &Context,
+        parts: usize,
+    ) -> impl Future<Output = Result<Vec<Self>, Stop>> + Send {
+        let _ = (cx, parts);
+        async { Ok(Vec::new()) }
+    }
+}
+
+/// How much a job will read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    pub rows: u64,
+    pub bytes_per_row: u64,
+}
+
+impl Size {
+    pub fn bytes(self) -> u64 {
+        self.rows.saturating_mul(self.bytes_per_row)
+    }
 }
 
 /// Why an attempt did not end well.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stop {
     /// An error: the policy says whether and when another attempt follows.
     Error(String),

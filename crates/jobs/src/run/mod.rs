@@ -6,20 +6,29 @@
 //! - `remote`: its calls of what may be down
 //! - `worker`: the loop that claims
 //! - `attempt`: one attempt, from admission to its outcome
+//! - `ladder`: what becomes of one that is too big
+//! - `isolated`, `child`: one that runs in a process of its own, seen from both sides
+//! - `reach`, `wire`: its way to the store
 //! - `beats`: the heartbeats, from a thread of their own
 //! - `served`: which queue is served next
 
 mod attempt;
 mod beats;
+mod child;
 mod context;
+mod isolated;
 mod kind;
+mod ladder;
+mod reach;
 mod registry;
 mod remote;
 mod served;
+mod wire;
 mod worker;
 
+pub use child::run_as_child;
 pub use context::{Context, Told};
-pub use kind::{Job, NoSuchName, Stop, new_job};
+pub use kind::{Job, NoSuchName, Size, Stop, new_job};
 pub use registry::{Registry, UnfitKind};
 pub use served::Served;
-pub use worker::{Settings, Worker, WorkerError, WorkerState};
+pub use worker::{Relief, Settings, Worker, WorkerError, WorkerState};

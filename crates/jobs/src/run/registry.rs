@@ -11,14 +11,40 @@ use std::{
 
 use super::{
     context::Context,
-    kind::{Job, Stop},
+    kind::{Job, Size, Stop},
 };
 use crate::{InvalidName, InvalidRate, Kind, Rate, RemoteName, Rule, limits};
 
-/// A running job, whatever its type.
-pub(super) type Run = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send>>;
+pub(super) type Doing<T> = Pin<Box<dyn Future<Output = Result<T, Stop>> + Send>>;
 
-type Start = Box<dyn Fn(&[u8], Context) -> Result<Run, String> + Send + Sync>;
+/// A job of whatever type, read from its payload.
+pub(super) trait AnyJob: Send + Sync {
+    fn run(self: Arc<Self>, cx: Context) -> Doing<()>;
+    fn size(self: Arc<Self>, cx: Context) -> Doing<Option<Size>>;
+    /// The payloads of the parts.
+    fn split(self: Arc<Self>, cx: Context, parts: usize) -> Doing<Vec<Vec<u8>>>;
+}
+
+struct Of<J>(J);
+
+impl<J: Job> AnyJob for Of<J> {
+    fn run(self: Arc<Self>, cx: Context) -> Doing<()> {
+        Box::pin(async move { self.0.run(&cx).await })
+    }
+
+    fn size(self: Arc<Self>, cx: Context) -> Doing<Option<Size>> {
+        Box::pin(async move { self.0.size(&cx).await })
+    }
+
+    fn split(self: Arc<Self>, cx: Context, parts: usize) -> Doing<Vec<Vec<u8>>> {
+        Box::pin(async move {
+            let parts = self.0.split(&cx, parts).await?;
+            Ok(parts.iter().map(serde_json::to_vec).collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+type Read = Box<dyn Fn(&[u8]) -> Result<Arc<dyn AnyJob>, serde_json::Error> + Send + Sync>;
 
 /// Filled once, when a worker is put together.
 #[derive(Default)]
@@ -29,7 +55,7 @@ pub struct Registry {
 }
 
 struct Known {
-    start: Start,
+    read: Read,
     rate: Option<Rate>,
     needs: Vec<RemoteName>,
 }
@@ -61,11 +87,11 @@ impl Registry {
 
     /// Makes a kind known.
     pub fn with<J: Job>(mut self) -> Result<Self, UnfitKind> {
-        let start: Start = Box::new(|payload, cx| {
-            let job: J = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
-            Ok(Box::pin(async move { job.run(&cx).await }))
+        let read: Read = Box::new(|payload| {
+            let job: J = serde_json::from_slice(payload)?;
+            Ok(Arc::new(Of(job)))
         });
-        let known = Known { start, rate: None, needs: Vec::new() };
+        let known = Known { read, rate: None, needs: Vec::new() };
         if self.kinds.insert(J::KIND, known).is_some() {
             return Err(UnfitKind::AlreadyKnown(J::KIND));
         }
@@ -130,10 +156,10 @@ impl Registry {
     }
 
     /// The job, ready to run; otherwise why it can never be.
-    pub(super) fn start(&self, kind: &str, payload: &[u8], cx: Context) -> Result<Run, String> {
+    pub(super) fn read(&self, kind: &str, payload: &[u8]) -> Result<Arc<dyn AnyJob>, String> {
         match self.kinds.get(kind) {
             None => Err(format!("no worker of this version knows jobs of kind {kind}")),
-            Some(known) => (known.start)(payload, cx).map_err(|error| {
+            Some(known) => (known.read)(payload).map_err(|error| {
                 format!("its payload cannot be read as a job of kind {kind}: {error}")
             }),
         }

@@ -5,16 +5,14 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use samovar_clock::{Clock, Instant};
+use serde::{Deserialize, Serialize};
 
-use super::{
-    context::{Context, Told},
-    kind::Stop,
-};
+use super::{context::Context, kind::Stop};
 use crate::{
     Claimed, Hold, QueueName, RemoteName, Store, StoreError,
     store::{OpenBreaker, Report, Said},
@@ -23,6 +21,7 @@ use crate::{
 /// What a worker knows of the remotes that its jobs need.
 #[derive(Debug)]
 pub(super) struct Remotes {
+    store: Arc<Store>,
     /// Failed calls in a row that trip a breaker.
     failures: u32,
     clock: Clock,
@@ -35,6 +34,8 @@ struct State {
     known: HashMap<(QueueName, RemoteName), Known>,
     /// Probes of which nothing was said yet.
     probes: Vec<(Hold, QueueName, RemoteName)>,
+    /// Calls that have not come to an end.
+    calls: Vec<(Hold, QueueName, RemoteName)>,
     reports: Vec<Report>,
 }
 
@@ -45,14 +46,27 @@ struct Known {
 }
 
 /// How a call ended.
-enum Went {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Went {
     Well,
     Badly(String),
+    /// In a way that says nothing of the remote.
+    Aside,
+}
+
+impl Went {
+    fn of<T>(result: &Result<T, Stop>) -> Self {
+        match result {
+            Err(Stop::Error(reason)) => Went::Badly(reason.clone()),
+            Err(Stop::Told | Stop::Memory(_) | Stop::Open(_)) => Went::Aside,
+            _ => Went::Well,
+        }
+    }
 }
 
 impl Remotes {
-    pub(super) fn new(failures: u32, clock: Clock) -> Self {
-        Self { failures: failures.max(1), clock, state: Mutex::default() }
+    pub(super) fn new(store: Arc<Store>, failures: u32, clock: Clock) -> Self {
+        Self { store, failures: failures.max(1), clock, state: Mutex::default() }
     }
 
     /// What a claim of these queues was answered with: breakers it does not name are closed.
@@ -75,18 +89,41 @@ impl Remotes {
         self.state().probes.extend(probes);
     }
 
-    fn is_open(&self, job: &Claimed, remote: &RemoteName) -> bool {
-        let state = self.state();
-        let known = state.known.get(&(job.queue.clone(), remote.clone()));
-        let until = known.and_then(|known| known.open_until);
-        !job.probes.contains(remote) && until.is_some_and(|until| self.clock.now() < until)
+    /// Whether the breaker is open for this job; if it is not, it now calls.
+    pub(super) fn call(&self, job: &Claimed, remote: &RemoteName) -> bool {
+        let mut state = self.state();
+        let key = (job.queue.clone(), remote.clone());
+        let until = state.known.get(&key).and_then(|known| known.open_until);
+        let is_open = !job.probes.contains(remote) && until.is_some_and(|it| self.clock.now() < it);
+        if !is_open {
+            state.calls.push((job.hold, key.0, key.1));
+        }
+        is_open
     }
 
-    fn count(&self, job: &Claimed, remote: &RemoteName, went: Went) {
-        let mut state = self.state();
-        let probe = state.probes.iter().position(|(hold, _, it)| *hold == job.hold && it == remote);
+    /// The call came to an end.
+    pub(super) async fn called(&self, job: &Claimed, remote: &RemoteName, went: Went) {
+        {
+            let mut state = self.state();
+            let call = (job.hold, job.queue.clone(), remote.clone());
+            if let Some(at) = state.calls.iter().position(|it| *it == call) {
+                state.calls.swap_remove(at);
+            }
+            self.count(&mut state, call, went);
+        }
+        self.tell().await;
+    }
+
+    fn count(
+        &self,
+        state: &mut State,
+        (hold, queue, remote): (Hold, QueueName, RemoteName),
+        went: Went,
+    ) {
+        let probe = state.probes.iter().position(|(it, _, name)| *it == hold && *name == remote);
+        let probe = probe.filter(|_| !matches!(went, Went::Aside));
         let probe = probe.map(|at| state.probes.swap_remove(at));
-        let known = state.known.entry((job.queue.clone(), remote.clone())).or_default();
+        let known = state.known.entry((queue.clone(), remote.clone())).or_default();
         let said = match (went, probe) {
             (Went::Well, probe) => {
                 known.failures = 0;
@@ -96,6 +133,7 @@ impl Remotes {
                 known.failures = 0;
                 Some(Said::ProbeFailed { hold, reason })
             }
+            (Went::Aside, _) => None,
             (Went::Badly(reason), None) => {
                 known.failures += 1;
                 let trips = known.failures >= self.failures;
@@ -103,26 +141,33 @@ impl Remotes {
                 trips.then_some(Said::Broken { reason })
             }
         };
-        let (queue, remote) = (job.queue.clone(), remote.clone());
         state.reports.extend(said.map(|said| Report { queue, remote, said }));
     }
 
-    /// An attempt is over: a probe that made no call makes room for another one.
-    pub(super) fn ended(&self, hold: Hold) {
-        let mut state = self.state();
-        let (unused, probes) = state.probes.drain(..).partition(|(it, ..)| *it == hold);
-        state.probes = probes;
-        let unused: Vec<_> = unused;
-        let said = Said::ProbeUnused(hold);
-        let report = |(_, queue, remote)| Report { queue, remote, said: said.clone() };
-        state.reports.extend(unused.into_iter().map(report));
+    /// An attempt is over. A call that has not come to an end has failed, because the attempt ran
+    /// out of time, panicked or gave it up, unless it was told to stop; a probe that made no call
+    /// makes room for another one.
+    pub(super) async fn ended(&self, hold: Hold, is_told: bool) {
+        {
+            let mut state = self.state();
+            for call in take_of(&mut state.calls, hold) {
+                let no_answer = "no answer before the end of the attempt".to_owned();
+                let went = if is_told { Went::Aside } else { Went::Badly(no_answer) };
+                self.count(&mut state, call, went);
+            }
+            for (_, queue, remote) in take_of(&mut state.probes, hold) {
+                let said = Said::ProbeUnused(hold);
+                state.reports.push(Report { queue, remote, said });
+            }
+        }
+        self.tell().await;
     }
 
     /// Tells the store what it has to know. What it does not hear now, it hears later.
-    pub(super) async fn tell(&self, store: &Store) {
+    async fn tell(&self) {
         let reports = std::mem::take(&mut self.state().reports);
         for report in reports {
-            match store.report(report.clone()).await {
+            match self.store.report(report.clone()).await {
                 Ok(left) => self.told(report, left),
                 Err(StoreError::Refused(refusal)) => {
                     tracing::warn!(remote = %report.remote, %refusal, "a breaker is not kept");
@@ -152,34 +197,11 @@ impl Remotes {
     }
 }
 
-/// A call that is under way. Dropped without an answer it has failed, because the attempt ran out
-/// of time or panicked; unless the attempt was told to stop.
-struct Call<'a> {
-    cx: &'a Context,
-    remote: RemoteName,
-    is_answered: bool,
-}
-
-impl Call<'_> {
-    fn ended<T>(mut self, result: &Result<T, Stop>) {
-        self.is_answered = true;
-        let went = match result {
-            Err(Stop::Error(reason)) => Went::Badly(reason.clone()),
-            // These say nothing of the remote.
-            Err(Stop::Told | Stop::Memory(_) | Stop::Open(_)) => return,
-            _ => Went::Well,
-        };
-        self.cx.remotes().count(self.cx.claimed(), &self.remote, went);
-    }
-}
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        if !self.is_answered && self.cx.told() == Told::Nothing {
-            let went = Went::Badly("no answer before the end of the attempt".to_owned());
-            self.cx.remotes().count(self.cx.claimed(), &self.remote, went);
-        }
-    }
+fn take_of(
+    list: &mut Vec<(Hold, QueueName, RemoteName)>,
+    hold: Hold,
+) -> Vec<(Hold, QueueName, RemoteName)> {
+    list.extract_if(.., |(it, ..)| *it == hold).collect()
 }
 
 impl Context {
@@ -201,13 +223,14 @@ impl Context {
             let reason = format!("jobs of kind {kind} do not say that they need {name}: add it");
             return Err(Stop::Hopeless(reason));
         };
-        if self.remotes().is_open(self.claimed(), &remote) {
+        let (reach, job) = (self.reach(), self.claimed());
+        if reach.call(job, &remote).await? {
             return Err(Stop::Open(remote));
         }
-        let under_way = Call { cx: self, remote, is_answered: false };
         let result = call.await.map_err(Into::into);
-        under_way.ended(&result);
-        self.remotes().tell(self.store()).await;
+        if let Err(error) = reach.called(job, &remote, Went::of(&result)).await {
+            tracing::warn!(%remote, %error, "how a call ended is not counted");
+        }
         result
     }
 }

@@ -14,6 +14,8 @@ pub struct Served {
     pub weight: u32,
     /// Slots that no other queue may take.
     pub reserved: usize,
+    /// Bytes of the budget that no other queue may take.
+    pub reserved_bytes: u64,
 }
 
 /// How many jobs of each queue to ask for, the queues in a random order that follows their weights.
@@ -101,6 +103,7 @@ mod tests {
             queue: queue(name),
             weight: *weight,
             reserved: *reserved,
+            reserved_bytes: 0,
         };
         list.iter().map(one).collect()
     }

@@ -1,9 +1,11 @@
 //! The loop of a worker: claims for the slots that are free, tends the queues, drains.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use samovar_clock::{Clock, Instant, Random};
-use samovar_memory::Budget;
+use samovar_memory::{
+    Budget, InvalidShare, Pressure, Thresholds, Watch, child::Pool, watch as watch_memory,
+};
 use tokio::{
     sync::{Notify, watch},
     task::{JoinHandle, JoinSet},
@@ -13,6 +15,7 @@ use super::{
     attempt::{self, Host},
     beats::{self, Holds},
     context::{Common, Told},
+    reach::Reach,
     registry::Registry,
     remote::Remotes,
     served::{Served, leftovers, shares},
@@ -38,11 +41,33 @@ pub struct Settings {
     pub drain: Duration,
     /// Failed calls of a remote in a row, on one queue, that open its breaker.
     pub breaker_failures: u32,
+    /// Where suspects and isolated jobs run. Without it suspects run with nothing beside them.
+    pub children: Option<Pool>,
+    /// Between two looks at what running jobs hold.
+    pub watch: Duration,
+    /// What else gives memory back when it is tight: a cache's local tier.
+    pub relief: Option<Relief>,
+}
+
+/// Told of pressure, again and again while it lasts.
+#[derive(Clone)]
+pub struct Relief(Arc<dyn Fn(Pressure) + Send + Sync>);
+
+impl Relief {
+    pub fn new(relieve: impl Fn(Pressure) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(relieve))
+    }
+}
+
+impl fmt::Debug for Relief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Relief")
+    }
 }
 
 impl Settings {
-    /// Four slots, leases of 30 s, a look every 250 ms, 30 s to drain,
-    /// five failed calls for a breaker.
+    /// Four slots, leases of 30 s, a look every 250 ms, 30 s to drain, five failed calls for a
+    /// breaker, no child processes.
     pub fn new(name: WorkerName, queues: Vec<Served>) -> Self {
         Self {
             name,
@@ -52,6 +77,9 @@ impl Settings {
             poll: Duration::from_millis(250),
             drain: Duration::from_secs(30),
             breaker_failures: 5,
+            children: None,
+            watch: Duration::from_secs(1),
+            relief: None,
         }
     }
 }
@@ -70,6 +98,8 @@ pub enum WorkerError {
     NoQueues,
     #[error("{reserved} slots are reserved but there are {slots}: reserve fewer or have more")]
     Reserved { reserved: usize, slots: usize },
+    #[error(transparent)]
+    Share(#[from] InvalidShare),
     #[error("the thread for heartbeats cannot be started: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -107,10 +137,28 @@ impl Worker {
         let (beating, stop) = watch::channel(false);
         let woken = Arc::new(Notify::new());
         beats::start(store.clone(), holds.clone(), clock.clone(), lease, stop)?;
+        let mut shares = Vec::new();
+        for it in settings.queues.iter().filter(|it| it.reserved_bytes > 0) {
+            budget.reserve(it.queue.as_str(), it.reserved_bytes)?;
+            shares.push(it.queue.clone());
+        }
         let (rules, registry) = (registry.rules(), Arc::new(registry));
-        let remotes = Arc::new(Remotes::new(settings.breaker_failures, clock.clone()));
-        let common = Common { store, registry, budget, clock, random, remotes };
-        let host = Host { common, holds: holds.clone(), draining: drains };
+        let remotes = Remotes::new(store.clone(), settings.breaker_failures, clock.clone());
+        let remotes = Arc::new(remotes);
+        let reach = Reach::Store(store.clone(), remotes.clone());
+        let host = Host {
+            common: Common { reach, registry, budget: Some(budget.clone()), clock, random },
+            store,
+            budget,
+            holds: holds.clone(),
+            children: settings.children.clone(),
+            flights: Arc::default(),
+            remotes,
+            shares: shares.into(),
+            draining: drains,
+        };
+        let watching =
+            tokio::spawn(watching(host.clone(), settings.watch, settings.relief.clone()));
         let (attempts, suspects_at) = (JoinSet::new(), host.common.clock.now());
         let woken_by = woken.clone();
         let round = Loop {
@@ -125,6 +173,7 @@ impl Worker {
         };
         let task = tokio::spawn(async move {
             round.run().await;
+            watching.abort();
             drop(beating);
         });
         Ok(Self { holds, slots, draining, woken, task })
@@ -161,6 +210,26 @@ struct Loop {
     suspects_at: Instant,
     /// When the first job that a rule held back in this round may go.
     allowed_after: Option<Duration>,
+}
+
+/// Looks at what jobs hold; where that is too much, gives back what can be had again.
+async fn watching(host: Host, interval: Duration, relief: Option<Relief>) {
+    let (clock, budget) = (&host.common.clock, &host.budget);
+    let how = Watch { interval, duration: None, thresholds: Thresholds::default() };
+    watch_memory(clock, budget, how, &host.flights, |_, alerts| {
+        for alert in alerts {
+            tracing::warn!(?alert, "memory of jobs");
+        }
+        let pressure = budget.pressure();
+        if pressure > Pressure::None {
+            samovar_memory::purge();
+            if let Some(Relief(relieve)) = &relief {
+                relieve(pressure);
+            }
+        }
+        std::future::ready(true)
+    })
+    .await;
 }
 
 /// How far back a worker that starts looks for what jobs needed, and how many runs it takes over.
@@ -202,7 +271,7 @@ impl Loop {
 
     /// What jobs of the last day needed, so that the budget does not begin with their classes.
     async fn learn(&self) -> Result<(), StoreError> {
-        let Common { store, budget, .. } = &self.host.common;
+        let Host { store, budget, .. } = &self.host;
         for Served { queue, .. } in &self.settings.queues {
             for kind in store.tallies(Period::hours(queue.clone(), LEARNED_HOURS)).await?.kinds {
                 let Some(name) = kind.kind else { continue };
@@ -219,7 +288,7 @@ impl Loop {
 
     /// One look at the store. Whether there may be more at once.
     async fn round(&mut self) -> Result<bool, StoreError> {
-        let store = self.host.common.store.clone();
+        let store = self.host.store.clone();
         let tended = store.tend().await?;
         let reaped = store.reap(Reap::Lapsed).await?;
         let running = self.host.holds.by_queue();
@@ -241,15 +310,15 @@ impl Loop {
         Ok(!full && (tended.more || reaped.more))
     }
 
-    /// Runs what may have brought down a worker before, one after the other and nothing beside it:
-    /// whoever dies of it then dies of it alone.
+    /// Without child processes: runs what may have brought down a worker before, one after the other
+    /// and nothing beside it. Whoever dies of it then dies of it alone.
     async fn suspects(&mut self) -> Result<(), StoreError> {
         let now = self.host.common.clock.now();
-        if now < self.suspects_at {
+        if self.host.children.is_some() || now < self.suspects_at {
             return Ok(());
         }
         self.suspects_at = now + LOOK_FOR_SUSPECTS;
-        let figures = self.host.common.store.figures().await?;
+        let figures = self.host.store.figures().await?;
         let served = |queue: &QueueName| self.settings.queues.iter().any(|it| it.queue == *queue);
         let wait = |it: &QueueFigures| it.suspects > 0 && !it.paused && served(&it.queue);
         if !figures.iter().any(wait) {
@@ -293,8 +362,8 @@ impl Loop {
             rules: self.rules.clone(),
             suspects,
         };
-        let given = self.host.common.store.claim(claim).await?;
-        self.host.common.remotes.hear(&queues, given.open);
+        let given = self.host.store.claim(claim).await?;
+        self.host.remotes.hear(&queues, given.open);
         self.allowed_after = self.allowed_after.into_iter().chain(given.next_allowed).min();
         Ok(given.jobs)
     }
@@ -305,7 +374,8 @@ impl Loop {
         queues: Vec<(QueueName, usize)>,
         got: &mut HashMap<QueueName, usize>,
     ) -> Result<usize, StoreError> {
-        let claimed = self.claim(queues, Suspects::None).await?;
+        let suspects = if self.host.children.is_some() { Suspects::Also } else { Suspects::None };
+        let claimed = self.claim(queues, suspects).await?;
         let count = claimed.len();
         for job in claimed {
             *got.entry(job.queue.clone()).or_default() += 1;

@@ -12,11 +12,11 @@ use std::{
 
 use samovar_clock::{Clock, Random};
 use samovar_jobs::{
-    QueueName, State, Store, WorkerName, limits,
+    JobView, QueueName, State, Store, WorkerName, limits,
     run::{Context, Job, Registry, Served, Settings, Stop, Worker, new_job},
     store::EmbeddedStore,
 };
-use samovar_memory::{Budget, Class, MB};
+use samovar_memory::{Budget, Class, MB, child::Pool};
 use samovar_store::embedded::Folder;
 use samovar_testkit::{
     Process,
@@ -25,9 +25,10 @@ use samovar_testkit::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::isolated;
+
 const LIMIT: Duration = Duration::from_secs(60);
 const INNOCENT: usize = 50;
-const TEST: &str = "killer::it_fails_at_its_limit_and_the_innocent_ones_are_done";
 
 /// What a process of workers knows.
 struct Scene {
@@ -37,7 +38,7 @@ struct Scene {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Deed {
+pub(crate) enum Deed {
     Harmless,
     Deadly,
 }
@@ -46,7 +47,13 @@ impl Job for Deed {
     const KIND: &'static str = "deed";
 
     async fn run(&self, cx: &Context) -> Result<(), Stop> {
-        let scene = cx.service::<Scene>()?;
+        // In a child there is none: nothing runs beside it.
+        let Ok(scene) = cx.service::<Scene>() else {
+            return match self {
+                Deed::Harmless => Ok(()),
+                Deed::Deadly => std::process::abort(),
+            };
+        };
         scene.running.fetch_add(1, Ordering::SeqCst);
         let first = !scene.mark.exists();
         match self {
@@ -75,13 +82,14 @@ async fn open(home: &Path) -> Arc<Store> {
 }
 
 /// Works until nothing is left to do, or until it dies.
-async fn work(home: &Path) {
+async fn work(home: &Path, children: Option<Pool>) {
     let store = open(home).await;
     let queue = QueueName::new("default").expect("a name");
-    let served = vec![Served { queue, weight: 1, reserved: 0 }];
+    let served = vec![Served { queue, weight: 1, reserved: 0, reserved_bytes: 0 }];
     let mut settings = Settings::new(WorkerName::new("doomed").expect("a name"), served);
     settings.slots = INNOCENT + 1;
     settings.poll = Duration::from_millis(5);
+    settings.children = children;
     let scene = Scene { mark: home.join("mark"), running: AtomicUsize::new(0) };
     let registry = Registry::default().service(scene).with::<Deed>().expect("one of its name");
     let budget = Budget::new((INNOCENT as u64 + 1) * 128 * MB, Clock::System);
@@ -96,11 +104,9 @@ async fn work(home: &Path) {
     worker.expect("starts").drain().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_fails_at_its_limit_and_the_innocent_ones_are_done() {
-    if let Some(home) = role() {
-        return work(Path::new(&home)).await;
-    }
+/// Pushes the fifty and the one, starts workers until all have ended, and looks at what became of
+/// the innocent ones. How many workers died, and the killer.
+async fn deaths_of(test: &str) -> (u32, JobView) {
     let home = tempfile::tempdir().expect("a folder");
     let store = open(home.path()).await;
     let job = |deed: Deed| {
@@ -119,22 +125,45 @@ async fn it_fails_at_its_limit_and_the_innocent_ones_are_done() {
     let path = home.path().to_str().expect("plain");
     let mut deaths = 0;
     loop {
-        let worker = Process::spawn(this_test(TEST, path).expect("a path")).expect("starts");
+        let worker = Process::spawn(this_test(test, path).expect("a path")).expect("starts");
         if worker.wait(LIMIT).expect("it ends").success() {
             break;
         }
         deaths += 1;
         assert!(deaths <= limits::LAPSES, "{}", worker.stderr());
     }
-    assert_eq!(deaths, limits::LAPSES);
     let store = open(home.path()).await;
-    for (number, id) in ids.into_iter().enumerate() {
-        let job = store.show(id).await.expect("readable").expect("it is there").job;
-        if number == INNOCENT / 2 {
-            let reason = job.reason.as_deref().expect("a reason");
-            assert_eq!((job.state, reason.contains("16")), (State::Failed, true), "{reason}");
-        } else {
-            assert_eq!((job.state, job.attempt), (State::Done, 1), "its only try, given back");
-        }
+    let mut jobs = Vec::new();
+    for id in ids {
+        jobs.push(store.show(id).await.expect("readable").expect("it is there").job);
     }
+    let killer = jobs.remove(INNOCENT / 2);
+    for job in jobs {
+        assert_eq!((job.state, job.attempt), (State::Done, 1), "its only try, given back");
+    }
+    (deaths, killer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_children_one_worker_dies_and_the_killer_fails_at_its_own_limit() {
+    if let Some(home) = role() {
+        return work(Path::new(&home), Some(isolated::pool())).await;
+    }
+    let test = "killer::with_children_one_worker_dies_and_the_killer_fails_at_its_own_limit";
+    let (deaths, killer) = deaths_of(test).await;
+    assert_eq!((deaths, killer.state, killer.kills), (1, State::Failed, 2));
+    let reason = killer.reason.expect("a reason");
+    assert!(reason.contains("crashed with signal 6"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_children_it_fails_once_it_was_lost_too_often() {
+    if let Some(home) = role() {
+        return work(Path::new(&home), None).await;
+    }
+    let test = "killer::without_children_it_fails_once_it_was_lost_too_often";
+    let (deaths, killer) = deaths_of(test).await;
+    assert_eq!((deaths, killer.state), (limits::LAPSES, State::Failed));
+    let reason = killer.reason.expect("a reason");
+    assert!(reason.contains("16"), "{reason}");
 }

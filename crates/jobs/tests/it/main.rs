@@ -1,5 +1,6 @@
 //! Through the public API.
 
+mod isolated;
 mod killer;
 mod remotes;
 mod schedules;

@@ -77,7 +77,7 @@ impl Bench {
         (slots, failures): (usize, u32),
         budget: Budget,
     ) -> Worker {
-        let served = Served { queue: queue(), weight: 1, reserved: 0 };
+        let served = Served { queue: queue(), weight: 1, reserved: 0, reserved_bytes: 0 };
         let name = WorkerName::new(name).expect("a name");
         let mut settings = Settings::new(name, vec![served]);
         (settings.slots, settings.breaker_failures) = (slots, failures);

@@ -221,7 +221,7 @@ impl Bench {
 }
 
 fn served(queue: &str, weight: u32, reserved: usize) -> Served {
-    Served { queue: QueueName::new(queue).expect("a name"), weight, reserved }
+    Served { queue: QueueName::new(queue).expect("a name"), weight, reserved, reserved_bytes: 0 }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,6 +23,16 @@ impl Pressure {
     }
 }
 
+impl std::fmt::Display for Pressure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Pressure::None => "no",
+            Pressure::Elevated => "elevated",
+            Pressure::Critical => "critical",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

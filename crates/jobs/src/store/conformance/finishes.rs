@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use samovar_memory::Class;
+
 use super::harness::{Harness, done, failed, kind, retry};
 use crate::{
     job::{Finish, Finished, Flown, Held, NewJob, Outcome, Progress, Pushed, Record},
@@ -165,11 +167,12 @@ pub(super) async fn a_job_that_climbs_is_isolated_from_then_on(harness: &Harness
     let job = harness.job(&queue);
     harness.push(&job).await;
     let hold = harness.run_one(&queue).await.hold;
-    let climb = || Outcome::Isolated { reason: "it holds 300 MB".to_owned() };
+    let climb = || Outcome::Isolated { reason: "it holds 300 MB".to_owned(), class: Class::Mb512 };
     assert_eq!(harness.finish(hold, climb()).await, Finished::Now(State::Waiting));
     assert_eq!(harness.finish(hold, climb()).await, Finished::Zombie);
     let claimed = harness.claim_one(&queue).await;
     assert!(claimed.policy.isolated && !claimed.suspect);
+    assert_eq!(claimed.policy.class, Class::Mb512);
     assert_eq!(claimed.attempt, 1);
     assert_eq!(harness.finish(claimed.hold, climb()).await, Finished::Zombie, "it does not run");
     let history = harness.details(job.id).await.history;

@@ -1,6 +1,7 @@
 //! The end of an attempt, with everything that happens because of it.
 
 use rusqlite::params;
+use samovar_memory::Class;
 
 use super::{
     push::{self, Room},
@@ -52,10 +53,10 @@ fn one(tx: &mut Tx<'_>, finish: &Finish) -> Result<Finished, Undone> {
             recorded(tx, &row, worker.as_deref(), (moved, Step::Release), ("given back", record))?
         }
         Outcome::Isolated { .. } if row.cancelling => cancelled(tx, &mut row, worker.as_deref())?,
-        Outcome::Isolated { reason } => {
+        Outcome::Isolated { reason, class } => {
             let moved = tx.step(&mut row, Row::climb)?;
             if moved {
-                isolate(tx, &row)?;
+                isolate(tx, &row, *class)?;
             }
             recorded(tx, &row, worker.as_deref(), (moved, Step::Climb), (reason, record))?
         }
@@ -127,8 +128,8 @@ fn recorded(
 }
 
 /// From now on: its policy says so.
-fn isolate(tx: &Tx<'_>, row: &Row) -> Result<(), Undone> {
-    let isolated = Policy { isolated: true, ..policy(tx, row)? };
+fn isolate(tx: &Tx<'_>, row: &Row, class: Class) -> Result<(), Undone> {
+    let isolated = Policy { isolated: true, class, ..policy(tx, row)? };
     let stored = serde_json::to_string(&isolated).map_err(|error| damaged("a policy", error))?;
     tx.connection.prepare_cached(sql::POLICY_PUT)?.execute((row.seq, stored))?;
     Ok(())

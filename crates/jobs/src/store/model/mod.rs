@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use samovar_clock::{Clock, ManualClock, Random, WallTime};
+use samovar_memory::Class;
 use samovar_store::embedded::Folder;
 use tempfile::TempDir;
 
@@ -134,7 +135,7 @@ impl World {
             6 => Outcome::Failed { reason },
             7 => Outcome::Released,
             8 => Outcome::Cancelled,
-            9 => Outcome::Isolated { reason },
+            9 => Outcome::Isolated { reason, class: Class::Mb512 },
             _ => Outcome::Killed { reason },
         }
     }

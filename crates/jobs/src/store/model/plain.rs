@@ -315,8 +315,9 @@ impl Plain {
                 job.since_ms = job.at_ms;
                 job.worker = None;
             }
-            Outcome::Isolated { .. } => {
-                self.jobs[at].new.policy.isolated = true;
+            Outcome::Isolated { class, .. } => {
+                let policy = &mut self.jobs[at].new.policy;
+                (policy.isolated, policy.class) = (true, *class);
                 self.wait_again(at);
             }
             Outcome::Killed { .. } => {
