@@ -11,6 +11,30 @@ use crate::{InvalidName, JobId, Kind, NewJob, Policy, QueueName, Rate, RemoteNam
 
 /// A job is a type: its name, its policy, what it is pushed with, and what it does.
 ///
+/// ```
+/// use samovar_jobs::{Rate, run::{Context, Job, Registry, Stop}};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Charge { order: u64 }
+///
+/// impl Job for Charge {
+///     const KIND: &'static str = "charge";
+///     const RATE: Option<Rate> = Some(Rate::per_minute(90));
+///     const NEEDS: &'static [&'static str] = &["square"];
+///
+///     async fn run(&self, cx: &Context) -> Result<(), Stop> {
+///         cx.remote("square", async { Ok::<_, Stop>(()) }).await
+///     }
+/// }
+///
+/// let registry = Registry::default().with::<Charge>()?;
+/// // As a config says.
+/// let registry = registry.rate("charge", Some(Rate::per_second(5)))?;
+/// # drop(registry);
+/// # Ok::<_, samovar_jobs::run::UnfitKind>(())
+/// ```
+///
 /// It may run more than once: whatever it does outside of Samovar has to bear a repetition, or go
 /// through [`Context::once`].
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {

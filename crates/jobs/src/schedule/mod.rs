@@ -36,6 +36,25 @@ pub enum CatchUp {
 }
 
 /// A job that is pushed whenever a cron expression is due.
+///
+/// ```
+/// use samovar_jobs::{JobId, Kind, NewJob, QueueName, ScheduleName};
+/// use samovar_jobs::schedule::{CatchUp, Schedule, Schedules};
+///
+/// let job = NewJob::new(JobId::from_u64(1), QueueName::new("low")?, Kind::new("warm")?, *b"{}");
+/// let nightly = Schedule {
+///     name: ScheduleName::new("nightly")?,
+///     cron: "0 3 * * *".into(),
+///     time_zone: "Europe/Berlin".into(),
+///     catch_up: CatchUp::Once,
+///     job,
+/// };
+/// let odd = Schedule { time_zone: "Berlin".into(), ..nightly.clone() };
+/// assert!(Schedules::new([nightly]).is_ok());
+/// let error = Schedules::new([odd]).unwrap_err().to_string();
+/// assert!(error.contains("there is no time zone \"Berlin\""));
+/// # Ok::<_, samovar_jobs::InvalidName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     pub name: ScheduleName,

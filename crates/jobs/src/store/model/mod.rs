@@ -1,6 +1,7 @@
 //! Random operations on a store and on a plain list, which must agree after each of them.
 
 mod plain;
+mod rules;
 
 use std::{sync::Arc, time::Duration};
 
@@ -223,7 +224,7 @@ impl World {
             lease: LEASE,
             version: self.pick(2) as u32,
             except: if self.one_in(3) { vec![kind("mail")] } else { Vec::new() },
-            rules: if self.one_in(2) { Arc::new([plain::rule()]) } else { Arc::default() },
+            rules: if self.one_in(2) { Arc::new([rules::rule()]) } else { Arc::default() },
             suspects: match () {
                 () if self.one_in(4) => Suspects::None,
                 () if self.one_in(4) => Suspects::Only,

@@ -2,31 +2,17 @@
 //!
 //! Written from the words of `docs/jobs.md` and not from the code it is compared with.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::rules::rule;
 use crate::{
     batch::{Callbacks, NewBatch},
     job::{Cancelled, Finished, Held, NewJob, Outcome, Pushed},
     limits,
     name::{BatchId, Hold, JobId, Kind, QueueName, Token, WorkerName},
-    rule::{Rate, Rule},
     state::State,
-    store::{Claim, Fired, Revived},
+    store::{Claim, Revived},
 };
-
-/// Of the one kind that is limited.
-const RATE: Rate = Rate { count: 3, per: Duration::from_millis(2000) };
-
-pub(super) fn rule() -> Rule {
-    Rule { kind: kind("report"), rate: Some(RATE), needs: Vec::new() }
-}
-
-fn per_ms() -> u64 {
-    RATE.per.as_millis() as u64
-}
 
 #[derive(Debug, Clone)]
 pub(super) struct Job {
@@ -68,7 +54,7 @@ pub(super) struct Plain {
     /// Of the one schedule on each queue.
     pub(super) marks: BTreeMap<QueueName, u64>,
     /// By queue, when the rate would be unused again: in milliseconds times its count.
-    full_at: BTreeMap<QueueName, u64>,
+    pub(super) full_at: BTreeMap<QueueName, u64>,
     /// By the operation that runs, and of them those whose first job failed.
     touched: BTreeMap<BatchId, bool>,
 }
@@ -205,42 +191,6 @@ impl Plain {
         }
         self.settle();
         claimed
-    }
-
-    /// Jobs of the limited kind that may go now: each moves the time at which the rate is unused
-    /// by its share, and that time is at most one span ahead.
-    fn permits(&self, claim: &Claim, queue: &QueueName) -> u64 {
-        if claim.rules.is_empty() {
-            return u64::MAX;
-        }
-        let now = self.now_ms * u64::from(RATE.count);
-        let full_at = self.full_at.get(queue).copied().unwrap_or(0).max(now);
-        let span = per_ms() * u64::from(RATE.count);
-        (now + span - full_at) / per_ms()
-    }
-
-    fn use_permit(&mut self, claim: &Claim, queue: &QueueName, at: usize) {
-        if claim.rules.is_empty() || self.jobs[at].new.kind != rule().kind {
-            return;
-        }
-        let now = self.now_ms * u64::from(RATE.count);
-        let full_at = self.full_at.entry(queue.clone()).or_default();
-        *full_at = (*full_at).max(now) + per_ms();
-    }
-
-    pub(super) fn fire(
-        &mut self,
-        queue: &QueueName,
-        expected_ms: Option<u64>,
-        mark_ms: u64,
-        jobs: &[NewJob],
-    ) -> Fired {
-        let kept = self.marks.get(queue).copied();
-        if kept != expected_ms {
-            return Fired::Moved { mark_ms: kept };
-        }
-        self.marks.insert(queue.clone(), mark_ms);
-        Fired::Now(self.push(jobs).expect("in no batch"))
     }
 
     fn next(&self, claim: &Claim, queue: &QueueName) -> Vec<usize> {
