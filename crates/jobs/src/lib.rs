@@ -5,6 +5,7 @@
 
 mod backoff;
 mod batch;
+pub mod http;
 mod job;
 pub mod limits;
 mod name;

@@ -77,6 +77,10 @@ pub const TALLIES_PER_CALL: usize = 200;
 pub const POINTS: u64 = 1600;
 /// Times a job's worker may be lost in a row, nobody knowing why. Then it fails.
 pub const LAPSES: u32 = 16;
+/// Targets that jobs of kind `http` may post to. More: refused.
+pub const HTTP_TARGETS: usize = 1000;
+/// Headers of a job of kind `http`. More: refused.
+pub const HTTP_HEADERS: usize = 32;
 /// Tries a policy may ask for.
 pub const TRIES: u16 = 1000;
 /// Length of a list of delays.

@@ -6,25 +6,22 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use samovar_clock::{Clock, Random};
+use samovar_clock::Random;
 use samovar_jobs::{
     BatchId, BatchName, Callbacks, JobDetails, JobId, NewBatch, NewJob, Policy, QueueName, State,
-    Store, Tenant, WorkerName,
-    run::{Context, Job, Registry, Served, Settings, Size, Stop, Worker, new_job, run_as_child},
-    store::EmbeddedStore,
+    Tenant,
+    run::{Context, Job, Registry, Size, Stop, Worker, new_job, run_as_child},
 };
 use samovar_memory::{
-    Budget, Class, MB,
+    Class, MB,
     child::{self, ChildOptions, Pool, PoolSize},
 };
-use samovar_store::embedded::Folder;
 use samovar_testkit::wait;
 use serde::{Deserialize, Serialize};
 
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::bench::{Bench, LIMIT};
 
 /// Runs in children only; elsewhere it has nothing to do.
 #[test]
@@ -145,56 +142,23 @@ impl Job for Eat {
     }
 }
 
-struct Bench {
-    _folder: tempfile::TempDir,
-    store: Arc<Store>,
+/// A worker with children.
+struct Scene {
+    bench: Bench,
     worker: Worker,
     traces: Arc<Traces>,
 }
 
-impl Bench {
+impl Scene {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let owned = Folder::own(folder.path()).expect("it is ours");
-        let store = EmbeddedStore::open(owned, Clock::System, Random::System).await.expect("opens");
-        let store = Arc::new(Store::Embedded(store));
-        let name = WorkerName::new("parent").expect("a name");
-        let queue = QueueName::new("default").expect("a name");
-        let served = vec![Served { queue, weight: 1, reserved: 0, reserved_bytes: 0 }];
-        let mut settings = Settings::new(name, served);
-        settings.poll = Duration::from_millis(5);
-        settings.lease = Duration::from_secs(2);
-        settings.watch = Duration::from_millis(10);
-        settings.children = Some(pool());
-        let budget = Budget::new(512 * MB, Clock::System);
-        let traces = Arc::new(Traces::default());
+        let (bench, traces) = (Bench::new().await, Arc::new(Traces::default()));
         let registry = registry(traces.clone());
-        let worker =
-            Worker::start(settings, store.clone(), registry, budget, Clock::System, Random::System);
-        Self { _folder: folder, store, worker: worker.expect("starts"), traces }
+        let worker = bench.work(registry, |settings| settings.children = Some(pool()));
+        Self { bench, worker, traces }
     }
 
     async fn push(&self, job: &impl Job) -> JobId {
-        let new = new_job(job, &Random::System).expect("a job");
-        let id = new.id;
-        self.store.push(vec![new]).await.expect("pushed");
-        id
-    }
-
-    async fn until(&self, id: JobId, is_so: impl Fn(&JobDetails) -> bool) -> JobDetails {
-        let there = || async { self.show(id).await.filter(|it| is_so(it)) };
-        match wait::until_async(LIMIT, "the job", there).await {
-            Ok(details) => details,
-            Err(error) => panic!("{error}: {:?}", self.show(id).await),
-        }
-    }
-
-    async fn until_ended(&self, id: JobId) -> JobDetails {
-        self.until(id, |it| it.job.state.has_ended()).await
-    }
-
-    async fn show(&self, id: JobId) -> Option<JobDetails> {
-        self.store.show(id).await.expect("readable")
+        self.bench.push_new(new_job(job, &Random::System).expect("a job")).await
     }
 }
 
@@ -205,8 +169,9 @@ fn notes(details: &JobDetails) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_in_a_child_reaches_all_that_one_beside_others_does() {
-    let bench = Bench::new().await;
-    let details = bench.until_ended(bench.push(&Deed::Reach).await).await;
+    let scene = Scene::new().await;
+    let bench = &scene.bench;
+    let details = bench.until_ended(scene.push(&Deed::Reach).await).await;
     assert_eq!(details.job.state, State::Done, "{details:?}");
     assert_eq!(details.result.as_deref(), Some(&b"[42,true]"[..]));
     assert_eq!(details.progress.expect("it was told").note, "half");
@@ -216,14 +181,15 @@ async fn a_job_in_a_child_reaches_all_that_one_beside_others_does() {
         (figures[0].done == 2).then_some(())
     };
     wait::until_async(LIMIT, "what follows", followed).await.expect("it runs");
-    assert_eq!(bench.traces.0.load(Ordering::SeqCst), 0, "it ran in another process");
-    bench.worker.drain().await;
+    assert_eq!(scene.traces.0.load(Ordering::SeqCst), 0, "it ran in another process");
+    scene.worker.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_kills_its_child_fails_at_its_own_limit_and_one_that_panics_is_retried() {
-    let bench = Bench::new().await;
-    let (crash, panic) = (bench.push(&Deed::Crash).await, bench.push(&Deed::Panic).await);
+    let scene = Scene::new().await;
+    let bench = &scene.bench;
+    let (crash, panic) = (scene.push(&Deed::Crash).await, scene.push(&Deed::Panic).await);
     let crash = bench.until_ended(crash).await;
     assert_eq!((crash.job.state, crash.job.kills), (State::Failed, 2));
     let reason = crash.job.reason.expect("a reason");
@@ -232,23 +198,25 @@ async fn a_job_that_kills_its_child_fails_at_its_own_limit_and_one_that_panics_i
     assert_eq!((panic.job.state, panic.job.kills, panic.job.attempt), (State::Failed, 0, 2));
     let reason = panic.job.reason.expect("a reason");
     assert!(reason.contains("it panicked: on purpose"), "{reason}");
-    bench.worker.drain().await;
+    scene.worker.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_in_a_child_is_told_when_somebody_cancels_it() {
-    let bench = Bench::new().await;
-    let id = bench.push(&Deed::Wait).await;
+    let scene = Scene::new().await;
+    let bench = &scene.bench;
+    let id = scene.push(&Deed::Wait).await;
     bench.until(id, |it| it.progress.is_some()).await;
     bench.store.cancel(vec![id]).await.expect("answers");
     let details = bench.until_ended(id).await;
     assert_eq!(details.job.state, State::Cancelled);
-    bench.worker.drain().await;
+    scene.worker.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_big_takes_smaller_bites_is_split_and_finished_by_its_parts() {
-    let bench = Bench::new().await;
+    let scene = Scene::new().await;
+    let bench = &scene.bench;
     let (id, queue) = (BatchId::draw(&Random::System), QueueName::new("default").expect("a name"));
     let eat = Eat { from: 0, to: 300, may_split: true, tells_size: false };
     let job = NewJob { batch: Some(id), ..new_job(&eat, &Random::System).expect("a job") };
@@ -275,14 +243,15 @@ async fn what_is_too_big_takes_smaller_bites_is_split_and_finished_by_its_parts(
     bench.until(then_id, |it| it.job.state == State::Done).await;
     let batch = bench.store.show_batch(id).await.expect("readable").expect("it is there");
     assert!(batch.total > 2 && batch.failed == 0 && batch.pending == 0, "{batch:?}");
-    bench.worker.drain().await;
+    scene.worker.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_says_that_it_is_too_big_is_split_before_it_starts() {
-    let bench = Bench::new().await;
+    let scene = Scene::new().await;
+    let bench = &scene.bench;
     let eat = Eat { from: 0, to: 200, may_split: true, tells_size: true };
-    let details = bench.until_ended(bench.push(&eat).await).await;
+    let details = bench.until_ended(scene.push(&eat).await).await;
     assert_eq!((details.job.state, details.checkpoint), (State::Done, None));
     assert_eq!(
         details.history[0].record.notes,
@@ -296,16 +265,17 @@ async fn what_says_that_it_is_too_big_is_split_before_it_starts() {
         (figures[0].done == 5).then_some(())
     };
     wait::until_async(LIMIT, "the parts", all).await.expect("they run");
-    bench.worker.drain().await;
+    scene.worker.drain().await;
 }
 
 /// 128 MB beside others, 256 MB as the hard limit of a child, then there is no further rung.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_split_climbs_into_a_child_and_fails_there_with_the_evidence() {
-    let bench = Bench::new().await;
+    let scene = Scene::new().await;
+    let bench = &scene.bench;
     let middle = Eat { from: 0, to: 180, may_split: false, tells_size: false };
     let large = Eat { to: 400, ..middle };
-    let (middle, large) = (bench.push(&middle).await, bench.push(&large).await);
+    let (middle, large) = (scene.push(&middle).await, scene.push(&large).await);
     let middle = bench.until_ended(middle).await;
     assert_eq!((middle.job.state, middle.job.attempt), (State::Done, 1), "{}", notes(&middle));
     assert_eq!(middle.history[0].step, "climb");
@@ -322,5 +292,5 @@ async fn what_cannot_be_split_climbs_into_a_child_and_fails_there_with_the_evide
     let flight = &large.history.last().expect("it ended").record.flight;
     let most = flight.iter().map(|it| it.bytes).max().expect("samples");
     assert!(most > 200 * MB, "{most}: {flight:?}");
-    bench.worker.drain().await;
+    scene.worker.drain().await;
 }

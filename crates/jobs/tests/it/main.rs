@@ -1,5 +1,7 @@
 //! Through the public API.
 
+mod bench;
+mod http;
 mod isolated;
 mod killer;
 mod remotes;
