@@ -5,6 +5,7 @@ mod http;
 mod isolated;
 mod killer;
 mod remotes;
+mod reserve;
 mod schedules;
 mod steady;
 mod worker;
