@@ -37,7 +37,6 @@ pub use work::{Claim, Given, OpenBreaker, QueueFigures, Reap, Reaped, Renew, Sus
 
 /// Where jobs are kept.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Store {
     Embedded(EmbeddedStore),
     Redis(RedisStore),
