@@ -33,6 +33,7 @@ pub use failed::{Count, Cursor, Filter, Forgotten, Page, Revived};
 pub use redis::{Durability, RedisOpenError, RedisStore};
 pub use schedules::{Fire, Fired, Mark};
 pub use tallies::{KindTallies, Period, Point, Tallies};
+pub(crate) use tallies::{OTHERS, Sums};
 pub use work::{Claim, Given, OpenBreaker, QueueFigures, Reap, Reaped, Renew, Suspects, Tended};
 
 /// Where jobs are kept.

@@ -1,10 +1,10 @@
 //! What people ask a store about the past, and what it answers.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     limits,
-    name::{Kind, QueueName},
+    name::{InvalidName, Kind, QueueName},
     tally::Tally,
 };
 
@@ -58,6 +58,45 @@ pub struct Point {
     /// By the store's time: the beginning of the step, a multiple of it.
     pub from_ms: u64,
     pub tally: Tally,
+}
+
+/// Under this name all kinds are counted that are too many: no kind is called like this.
+pub(crate) const OTHERS: &str = "*";
+
+/// What a store has kept of a period, added up by kind and step.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    step_ms: u64,
+    kinds: BTreeMap<String, BTreeMap<u64, Tally>>,
+}
+
+impl Sums {
+    pub(crate) fn new(step: Duration) -> Self {
+        let step_ms = u64::try_from(step.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self { step_ms, kinds: BTreeMap::new() }
+    }
+
+    pub(crate) fn add(&mut self, kind: String, at_ms: u64, tally: &Tally) {
+        let steps = self.kinds.entry(kind).or_default();
+        steps.entry(at_ms - at_ms % self.step_ms).or_default().merge(tally);
+    }
+
+    pub(crate) fn end(mut self) -> Result<Vec<KindTallies>, InvalidName> {
+        let others = self.kinds.remove(OTHERS).map(|steps| of_kind(None, steps));
+        let mut kinds = Vec::with_capacity(self.kinds.len() + 1);
+        for (kind, steps) in self.kinds {
+            kinds.push(of_kind(Some(Kind::new(kind)?), steps));
+        }
+        kinds.extend(others);
+        Ok(kinds)
+    }
+}
+
+fn of_kind(kind: Option<Kind>, steps: BTreeMap<u64, Tally>) -> KindTallies {
+    let mut total = Tally::default();
+    steps.values().for_each(|tally| total.merge(tally));
+    let points = steps.into_iter().map(|(from_ms, tally)| Point { from_ms, tally });
+    KindTallies { kind, total, points: points.collect() }
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ pub struct Histogram {
 const SUB_BITS: u32 = 3;
 const STEPS: u64 = 1 << SUB_BITS;
 
-/// Also the name of a field in Redis: it must not change.
-fn bucket(value: u64) -> u16 {
+/// Also part of the name of a field in Redis, and reckoned there as well: it must not change.
+pub(crate) fn bucket(value: u64) -> u16 {
     if value < STEPS {
         return value as u16;
     }

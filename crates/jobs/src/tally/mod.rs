@@ -6,6 +6,7 @@ mod histogram;
 use std::time::Duration;
 
 pub use histogram::Histogram;
+pub(crate) use histogram::bucket;
 
 /// What a worker measured of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -15,16 +15,13 @@ use super::{
 };
 use crate::{
     limits,
-    name::Kind,
     state::State,
-    store::{KindTallies, Period, Point, Tallies},
+    store::{OTHERS, Period, Sums, Tallies},
     tally::Tally,
 };
 
 pub(super) const MINUTE: i64 = 60_000;
 const HOUR: i64 = 3_600_000;
-/// Under this name all kinds are counted that are too many: no kind is called like this.
-const OTHERS: &str = "*";
 
 impl Tx<'_> {
     /// Of this lane, which this operation moves a job from or to.
@@ -174,33 +171,18 @@ pub(super) fn read(
     let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
     let step_ms = millis(period.step).max(MINUTE);
     let from_ms = floor(now_ms.saturating_sub(millis(period.back)), step_ms);
-    let mut kinds: BTreeMap<String, BTreeMap<i64, Tally>> = BTreeMap::new();
+    let mut sums = Sums::new(period.step);
     let mut list = connection.prepare_cached(sql::TALLIES_READ)?;
     for span in [HOUR, MINUTE] {
         let mut rows = list.query(params![period.queue.as_str(), span, from_ms])?;
         while let Some(row) = rows.next()? {
-            let (kind, at_ms, data): (String, i64, Vec<u8>) =
-                (row.get(0)?, row.get(1)?, row.get(2)?);
-            let steps = kinds.entry(kind).or_default();
-            steps.entry(floor(at_ms, step_ms)).or_default().merge(&decoded(&data));
+            let (at_ms, data): (i64, Vec<u8>) = (row.get(1)?, row.get(2)?);
+            sums.add(row.get(0)?, at_ms as u64, &decoded(&data));
         }
     }
-    let others = kinds.remove(OTHERS).map(|steps| of_kind(None, steps));
-    let mut tallies = Vec::new();
-    for (kind, steps) in kinds {
-        let kind = Kind::new(kind).map_err(|error| damaged("a kind", error))?;
-        tallies.push(of_kind(Some(kind), steps));
-    }
-    tallies.extend(others);
+    let kinds = sums.end().map_err(|error| damaged("a kind", error))?;
     let oldest = super::show::figures(connection, u64::try_from(now_ms).unwrap_or(0))?;
     let oldest = oldest.into_iter().find(|it| it.queue == period.queue);
     let oldest_waiting = oldest.and_then(|it| it.oldest_waiting);
-    Ok(Tallies { kinds: tallies, oldest_waiting })
-}
-
-fn of_kind(kind: Option<Kind>, steps: BTreeMap<i64, Tally>) -> KindTallies {
-    let mut total = Tally::default();
-    steps.values().for_each(|tally| total.merge(tally));
-    let point = |(from_ms, tally): (i64, Tally)| Point { from_ms: from_ms as u64, tally };
-    KindTallies { kind, total, points: steps.into_iter().map(point).collect::<Vec<_>>() }
+    Ok(Tallies { kinds, oldest_waiting })
 }

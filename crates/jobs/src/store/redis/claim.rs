@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use super::{RedisStore, pack, reply, scripts::CLAIM};
 use crate::{
     job::{Claimed, Finish, Outcome},
-    name::{Hold, QueueName, Token},
-    store::{Claim, Given, StoreError},
+    name::{Hold, Kind, QueueName, Token},
+    store::{Claim, Given, OpenBreaker, StoreError},
 };
 
 /// What is due is promoted a little with each claim, so that a second in which a hundred thousand
@@ -24,24 +24,31 @@ impl RedisStore {
     /// A queue that does not answer keeps nothing from those that do.
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Given, StoreError> {
         self.outage.leased(claim.lease);
+        let rules: Vec<_> = claim.rules.iter().map(|rule| (&rule.kind, pack::rule(rule))).collect();
         let asked = claim.queues.iter();
         let answers =
-            join_all(asked.map(|(queue, most)| self.claim_on(&claim, queue, *most))).await;
-        let mut claimed = Vec::new();
+            join_all(asked.map(|(queue, most)| self.claim_on(&claim, &rules, (queue, *most))))
+                .await;
+        let mut all = Given::default();
         let mut failed = None;
         for answer in answers {
             match answer {
-                Ok(jobs) => claimed.extend(jobs),
+                Ok(given) => {
+                    all.jobs.extend(given.jobs);
+                    let next = all.next_allowed.into_iter().chain(given.next_allowed);
+                    all.next_allowed = next.min();
+                    all.open.extend(given.open);
+                }
                 Err(error) => failed = Some(error),
             }
         }
         match failed {
-            Some(error) if claimed.is_empty() => Err(error),
+            Some(error) if all.jobs.is_empty() => Err(error),
             Some(error) => {
                 tracing::warn!(%error, "some of the queues gave no jobs");
-                Ok(Given { jobs: claimed, ..Given::default() })
+                Ok(all)
             }
-            None => Ok(Given { jobs: claimed, ..Given::default() }),
+            None => Ok(all),
         }
     }
 
@@ -50,9 +57,9 @@ impl RedisStore {
     async fn claim_on(
         &self,
         claim: &Claim,
-        queue: &QueueName,
-        most: usize,
-    ) -> Result<Vec<Claimed>, StoreError> {
+        rules: &[(&Kind, Vec<u8>)],
+        (queue, most): (&QueueName, usize),
+    ) -> Result<Given, StoreError> {
         self.know(queue).await?;
         let mut call = self
             .call(&CLAIM, queue)
@@ -63,15 +70,22 @@ impl RedisStore {
             .arg(u8::from(claim.suspects.admit(false)))
             .arg(u8::from(claim.suspects.admit(true)))
             .arg(PROMOTED_PER_CLAIM)
-            .arg(CLAIM_BYTES);
+            .arg(CLAIM_BYTES)
+            .arg(u8::from(claim.rules.iter().any(|rule| !rule.needs.is_empty())))
+            .arg(claim.except.len());
         for kind in &claim.except {
             call = call.arg(kind.as_str());
         }
-        let answer = self.write(queue, &call, false).await?.ok_or_else(reply::unexpected)?;
-        let given: Result<Vec<Handed>, StoreError> =
-            answer.map(|value| given(queue, reply::list(value)?)).collect();
+        for (kind, rule) in rules {
+            call = call.arg(kind.as_str()).arg(&rule[..]);
+        }
+        let mut answer = self.write(queue, &call, false).await?.ok_or_else(reply::unexpected)?;
+        let next_ms = answer.maybe_integer()?.and_then(|ms| u64::try_from(ms).ok());
+        let open = open(queue, answer.list()?)?;
+        let handed: Result<Vec<Handed>, StoreError> =
+            answer.map(|value| handed(queue, reply::list(value)?)).collect();
         let (mut claimed, mut unreadable) = (Vec::new(), Vec::new());
-        for job in given? {
+        for job in handed? {
             match job {
                 Ok(job) => claimed.push(job),
                 Err((hold, reason)) => {
@@ -84,13 +98,28 @@ impl RedisStore {
         if !unreadable.is_empty() {
             self.finish_on(queue, &unreadable).await?;
         }
-        Ok(claimed)
+        let next_allowed = next_ms.map(Duration::from_millis);
+        Ok(Given { jobs: claimed, next_allowed, open })
     }
 }
 
-fn given(queue: &QueueName, mut answer: reply::Answer) -> Result<Handed, StoreError> {
+fn open(queue: &QueueName, mut told: reply::Answer) -> Result<Vec<OpenBreaker>, StoreError> {
+    let mut open = Vec::new();
+    while let Some(remote) = told.maybe()? {
+        let left = Duration::from_millis(told.size()?);
+        open.push(OpenBreaker { queue: queue.clone(), remote: reply::remote(remote)?, left });
+    }
+    Ok(open)
+}
+
+fn handed(queue: &QueueName, mut answer: reply::Answer) -> Result<Handed, StoreError> {
     let (id, head, stored) = (answer.id()?, answer.bytes()?, answer.bytes()?);
     let (checkpoint, lane, class) = (answer.bytes()?, answer.bytes()?, answer.bytes()?);
+    let probes = answer.list()?.map(|remote| {
+        let remote = reply::bytes(remote).ok_or_else(reply::unexpected)?;
+        reply::remote(remote)
+    });
+    let probes = probes.collect::<Result<Vec<_>, _>>()?;
     let head = pack::Head::read(&head).map_err(|error| reply::damaged("a job", error))?;
     let hold = Hold { id: crate::name::JobId::from_u64(id), token: Token(head.token) };
     let body = stored.get(pack::HEAD_BYTES..).unwrap_or_default();
@@ -112,7 +141,7 @@ fn given(queue: &QueueName, mut answer: reply::Answer) -> Result<Handed, StoreEr
             exceptions: head.exceptions,
             suspect: head.is_suspect(),
             batch: head.batch,
-            probes: Vec::new(),
+            probes,
             checkpoint: Some(checkpoint).filter(|value| !value.is_empty()),
         }),
     })

@@ -43,7 +43,7 @@ impl RedisStore {
     ) -> Result<Vec<Finished>, StoreError> {
         let leaving = self.leaving(queue, finishes).await?;
         let mut call = self.call(&FINISH, queue);
-        for Finish { hold, outcome, record, measured: _ } in finishes {
+        for Finish { hold, outcome, record, measured } in finishes {
             let follow_ups = follow_ups(outcome);
             let (here, elsewhere): (Vec<&NewJob>, Vec<&NewJob>) =
                 follow_ups.iter().partition(|job| job.queue == *queue);
@@ -61,6 +61,7 @@ impl RedisStore {
             how.extend(pack::hold(*hold));
             how.extend(pack::six_bytes(delay_ms));
             how.push(u8::from(flag));
+            how.extend(pack::measured(measured));
             how.extend((here.len() as u16).to_be_bytes());
             how.extend((elsewhere.len() as u16).to_be_bytes());
             how.extend(class(outcome));

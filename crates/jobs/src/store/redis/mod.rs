@@ -3,6 +3,7 @@
 //! All of a queue is in one slot, and an operation on it is one script there (law 11). What concerns
 //! several queues asks each of them. Connections and topology are `samovar_store`'s.
 
+mod breakers;
 mod claim;
 mod durability;
 mod finish;
@@ -15,9 +16,10 @@ mod people;
 mod push;
 mod queues;
 mod reply;
-mod rules;
+mod schedules;
 mod scripts;
 mod show;
+mod tallies;
 #[cfg(test)]
 mod tests;
 mod upkeep;

@@ -8,7 +8,9 @@ use crate::{
     job::{NewJob, Progress, Record},
     name::{BatchId, Hold, Kind, QueueName, Tenant},
     policy::Policy,
+    rule::{Rate, Rule},
     state::State,
+    tally::{self, Measured},
 };
 
 const IS_KEYED: u8 = 2;
@@ -90,6 +92,26 @@ pub(super) fn read_progress(bytes: &[u8]) -> Result<Progress, Unreadable> {
     let mut from = Reader(bytes);
     let (done, of) = (from.number(8)?, from.number(8)?);
     Ok(Progress { done, of, note: text(from.0)? })
+}
+
+/// What holds back the jobs of a kind.
+pub(super) fn rule(rule: &Rule) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(8);
+    let per_ms = |rate: Rate| u32::try_from(rate.per.as_millis()).unwrap_or(u32::MAX).max(1);
+    packed.extend(rule.rate.map_or(0, |rate| rate.count).to_be_bytes());
+    packed.extend(rule.rate.map_or(0, per_ms).to_be_bytes());
+    for remote in &rule.needs {
+        short(&mut packed, remote.as_str());
+    }
+    packed
+}
+
+/// How long an attempt ran and what it held, as buckets.
+pub(super) fn measured(measured: &Measured) -> Vec<u8> {
+    const NOT_MEASURED: u16 = u16::MAX;
+    let ran_ms = measured.run.map(|run| u64::try_from(run.as_millis()).unwrap_or(u64::MAX));
+    let of = |value: Option<u64>| value.map_or(NOT_MEASURED, tally::bucket).to_be_bytes();
+    [of(ran_ms), of(measured.peak_bytes)].concat()
 }
 
 /// As the scripts count: larger ones do not occur.

@@ -48,7 +48,7 @@ impl RedisStore {
     }
 
     /// A queue does not know the batches of others: whoever names one there is told where it is.
-    async fn elsewhere(
+    pub(super) async fn elsewhere(
         &self,
         error: StoreError,
         queue: &QueueName,
@@ -102,7 +102,10 @@ impl RedisStore {
     }
 }
 
-fn pushed(jobs: &[NewJob], mut answer: reply::Answer) -> Result<Vec<Pushed>, StoreError> {
+pub(super) fn pushed(
+    jobs: &[NewJob],
+    mut answer: reply::Answer,
+) -> Result<Vec<Pushed>, StoreError> {
     let mut there = answer.list()?;
     let mut one = |job: &NewJob| {
         let holder = there.bytes()?;

@@ -3,7 +3,7 @@
 use samovar_store::redis::{QueryError, Value};
 
 use crate::{
-    name::{BatchId, JobId, QueueName},
+    name::{BatchId, JobId, QueueName, RemoteName},
     store::{Refusal, StoreError},
 };
 
@@ -38,6 +38,8 @@ fn refusal(word: &str, mut answer: Answer, queue: &QueueName) -> Result<StoreErr
         "batch_finished" => Refusal::BatchFinished { batch: BatchId::from_u64(answer.id()?) },
         "many_kinds" => Refusal::TooManyKinds { queue, limit: answer.integer()? },
         "full" => Refusal::QueueFull { queue, found: answer.size()?, limit: answer.size()? },
+        "many_breakers" => Refusal::TooManyBreakers { queue, limit: answer.integer()? },
+        "many_schedules" => Refusal::TooManySchedules { queue, limit: answer.size()? as usize },
         "many_results" => Refusal::TooManyResults { recorded: answer.integer()? },
         _ => return Err(unexpected()),
     }))
@@ -140,6 +142,11 @@ pub(super) fn bytes(value: Value) -> Option<Vec<u8>> {
         Value::SimpleString(text) => Some(text.into_bytes()),
         _ => None,
     }
+}
+
+pub(super) fn remote(name: Vec<u8>) -> Result<RemoteName, StoreError> {
+    let name = String::from_utf8(name).map_err(|_| unexpected())?;
+    RemoteName::new(name).map_err(|error| damaged("a breaker", error))
 }
 
 /// Redis tells numbers it keeps as texts.

@@ -1,4 +1,6 @@
 //! The scripts; what they do is said at the top of each. All but one begin with what they share.
+//!
+//! What changes jobs counts them (`tallies`), so it needs all parts up to the one it uses.
 
 use std::sync::LazyLock;
 
@@ -17,43 +19,58 @@ macro_rules! script {
         });
     };
     ($name:ident, $file:literal) => {
-        script!($name, $file, ["queue", "rows", "batches", "insert"]);
+        script!($name, $file, ["queue", "rows", "tallies", "batches", "insert"]);
     };
 }
 
 script!(CANCEL, "cancel");
 script!(CANCEL_BATCH, "cancel_batch");
-script!(CLAIM, "claim");
+script!(
+    CLAIM,
+    "claim",
+    ["queue", "rows", "tallies", "batches", "insert", "rates", "breakers", "rules"]
+);
+script!(DROP, "drop", ["queue"]);
 script!(FAILED, "failed", ["queue", "rows"]);
 script!(FIGURES, "figures", ["queue", "rows"]);
 script!(FIND, "find", ["queue"]);
 script!(FINISH, "finish");
+script!(FIRE, "fire");
 script!(FORGET, "forget");
 script!(KNOW, "know", []);
+script!(MARKS, "marks", ["queue"]);
 script!(NOTE, "note");
 script!(ONCE, "once", ["queue"]);
 script!(OUT, "out", ["queue"]);
-script!(PRUNE, "prune");
+script!(PRUNE, "prune", ["queue", "rows", "tallies", "batches", "insert", "rates"]);
 script!(PUSH, "push");
 script!(PUSH_BATCH, "push_batch");
 script!(REAP, "reap");
-script!(RENEW, "renew", ["queue", "rows", "batches"]);
+script!(RENEW, "renew", ["queue", "rows", "tallies", "batches"]);
+script!(REPORT, "report", ["queue", "breakers"]);
 script!(REVIVE, "revive");
 script!(SET, "set", ["queue"]);
 script!(SHOW, "show", ["queue", "rows"]);
 script!(SHOW_BATCH, "show_batch", ["queue"]);
+script!(SHOW_BREAKERS, "show_breakers", ["queue", "breakers"]);
+script!(SHOW_TALLIES, "show_tallies", ["queue", "rows", "tallies"]);
 script!(START, "start");
 script!(TEND, "tend");
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, time::Duration};
 
     use crate::{limits, state::STEPS};
 
     const QUEUE: &str = include_str!("scripts/queue.lua");
     const ROWS: &str = include_str!("scripts/rows.lua");
     const INSERT: &str = include_str!("scripts/insert.lua");
+    const TALLIES: &str = include_str!("scripts/tallies.lua");
+    const BREAKERS: &str = include_str!("scripts/breakers.lua");
+    const FIRE: &str = include_str!("scripts/fire.lua");
+    const TEND: &str = include_str!("scripts/tend.lua");
+    const PRUNE: &str = include_str!("scripts/prune.lua");
 
     #[test]
     fn the_scripts_know_exactly_these_steps() {
@@ -74,6 +91,14 @@ mod tests {
         assert_eq!(scripted, coded.collect());
     }
 
+    fn hours(of: Duration) -> u64 {
+        of.as_secs() / 3600
+    }
+
+    fn days(of: Duration) -> u64 {
+        hours(of) / 24
+    }
+
     #[test]
     fn the_scripts_know_the_same_limits() {
         for (script, line) in [
@@ -82,6 +107,18 @@ mod tests {
             (INSERT, format!("local LANES = {}\n", limits::LANES_PER_QUEUE)),
             (INSERT, format!("tonumber(queue[8]) or {}\n", limits::QUEUE_JOBS)),
             (QUEUE, format!("local FORMAT = {}\n", super::super::FORMAT)),
+            (TALLIES, format!("local TALLIED_KINDS = {}\n", limits::TALLIED_KINDS)),
+            (TEND, format!("local MINUTES_KEPT_MS = {} * HOUR_MS\n", hours(limits::MINUTES_KEPT))),
+            (TEND, format!("local HOURS_KEPT_MS = {} * 24 * HOUR_MS\n", days(limits::HOURS_KEPT))),
+            (PRUNE, format!("local HOURS_KEPT_MS = {} * 24 * HOUR_MS\n", days(limits::HOURS_KEPT))),
+            (BREAKERS, format!("local BREAKERS = {}\n", limits::BREAKERS_PER_QUEUE)),
+            (BREAKERS, format!("local OPEN_MS = {}\n", limits::BREAKER_OPEN.as_millis())),
+            (
+                BREAKERS,
+                format!("local OPEN_LONGEST_MS = {}\n", limits::BREAKER_OPEN_LONGEST.as_millis()),
+            ),
+            (BREAKERS, format!("local PROBE_MS = {}\n", limits::PROBE.as_millis())),
+            (FIRE, format!("local SCHEDULES = {}\n", limits::SCHEDULES_PER_QUEUE)),
         ] {
             assert!(script.contains(&line), "{line}");
         }

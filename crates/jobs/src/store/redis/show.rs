@@ -74,7 +74,7 @@ impl RedisStore {
     }
 
     /// And how many of a kind failed.
-    async fn figures_of(
+    pub(super) async fn figures_of(
         &self,
         queue: &QueueName,
         kind: Option<&Kind>,

@@ -68,7 +68,7 @@ impl RedisStore {
     }
 
     async fn tend_on(&self, queue: &QueueName) -> Result<Tended, StoreError> {
-        let call = self.call(&TEND, queue).arg(limits::CHUNK);
+        let call = self.call(&TEND, queue).arg(limits::CHUNK).arg(limits::TALLIES_PER_CALL);
         let mut answer = self.write(queue, &call, true).await?.ok_or_else(reply::unexpected)?;
         let (promoted, cancelled) = (answer.size()? as usize, answer.size()? as usize);
         let more = answer.integer()? == 1;

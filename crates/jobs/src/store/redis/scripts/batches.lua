@@ -75,6 +75,7 @@ local function go(row, step)
   end
   touch(row)
   row.state = to
+  tally_step(row, from)
   if not is_held(to) then
     row.worker = nil
   end

@@ -8,25 +8,34 @@
 --       6  1: suspects are
 --       7  how many due jobs wait from now on
 --       8  bytes of jobs after which no more are given
---       9… kinds that are not
--- Result   {"ok", {id, head, the job as it is stored, checkpoint or "", version and kind, class if it
---          is isolated or ""} ...}
+--       9  1: a rule names a remote
+--       10 how many kinds are not given out; then these, then kind and rule (`rules.lua`), for each
+-- Result   {"ok", ms until the first of what a rule holds back may go or "", {remote and ms that are
+--          left, for each breaker that holds back jobs ...}, {id, head, the job as it is stored,
+--          checkpoint or "", version and kind, class if it is isolated or "", {remotes it tries}} ...}
 
 local most, version = tonumber(ARGV[2]), tonumber(ARGV[4])
-local except = {}
-for at = 9, #ARGV do
+local except, rules_at = {}, 11 + tonumber(ARGV[10])
+for at = 11, rules_at - 1 do
   except[ARGV[at]] = true
+end
+for at = rules_at, #ARGV, 2 do
+  rules[ARGV[at]] = rules[ARGV[at]] or ARGV[at + 1]
 end
 leased(tonumber(ARGV[3]))
 if promote(tonumber(ARGV[7])) > 0 then
   flush()
 end
+if ARGV[9] == '1' then
+  breakers = all_breakers()
+end
 if queue[9] == '1' or most == 0 then
   commit()
-  return {'ok'}
+  return {'ok', '', open_breakers()}
 end
 
--- Of each lane only what is not behind those found so far is looked at.
+-- Of each lane only what is not behind those found so far is looked at. What is held back behind a
+-- claim that is full is not told: whoever has the slots for it claims again.
 local function next_of()
   local open = call('ZRANGE', base .. 'open', 0, -1, 'WITHSCORES')
   local found, many = {}, false
@@ -37,15 +46,17 @@ local function next_of()
     end
     local lane, lane_version, name_at = struct.unpack('>I4I4', open[at])
     local kind = string.sub(open[at], name_at)
-    if lane_version <= version and ARGV[5 + lane % 2] == '1' and not except[kind] then
+    local is_for = lane_version <= version and ARGV[5 + lane % 2] == '1' and not except[kind]
+    local room = is_for and room_of(kind)
+    if room then
       local until_since = #found == most and found[most].since or '+inf'
       local waiting = call('ZRANGEBYSCORE', base .. 'wait:' .. lane, '-inf', until_since,
-        'WITHSCORES', 'LIMIT', 0, most)
+        'WITHSCORES', 'LIMIT', 0, math.min(most, room.most or most))
       many = #found > 0
       for index = 1, #waiting, 2 do
         found[#found + 1] = {
           since = tonumber(waiting[index + 1]), m = waiting[index], lane = lane,
-          name = string.sub(open[at], 5),
+          name = string.sub(open[at], 5), room = room,
         }
       end
       if many then
@@ -55,9 +66,12 @@ local function next_of()
         table.sort(found, function(one, other)
           return one.since < other.since or one.since == other.since and one.seq < other.seq
         end)
-        for index = #found, most + 1, -1 do
-          found[index] = nil
-        end
+      end
+      if #ARGV >= rules_at then
+        found = keep_to_rules(found)
+      end
+      for index = #found, most + 1, -1 do
+        found[index] = nil
       end
     end
   end
@@ -94,12 +108,13 @@ local function hand_over(one, id, stored)
   row.attempt = row.attempt + 1
   row.at = now_ms + tonumber(ARGV[3])
   row.worker = ARGV[1]
+  tally_waited(row)
   local checkpoint = row.checkpoint and call('HGET', base .. 'x:' .. id, 'c') or ''
   local class = row.isolated and call('HGET', base .. 'x:' .. id, 'i') or ''
-  return {id, head_of(row), stored, checkpoint, one.name, class}
+  return {id, head_of(row), stored, checkpoint, one.name, class, take(one.room, row)}
 end
 
-local found, claimed, bytes = next_of(), {'ok'}, 0
+local found, claimed, bytes = next_of(), {'ok', '', ''}, 0
 for first = 1, #found, 100 do
   local keys_of = {}
   for at = first, math.min(first + 99, #found) do
@@ -115,5 +130,7 @@ for first = 1, #found, 100 do
     break
   end
 end
+keep_rates()
 commit()
+claimed[2], claimed[3] = next_at and next_at - now_ms or '', open_breakers()
 return claimed

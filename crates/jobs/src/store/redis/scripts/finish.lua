@@ -6,11 +6,13 @@
 --         job and body, for each that follows on this queue
 --         id and packed job, for each that follows on another one
 --       `how` is packed as: kind of outcome, id, token, delay in ms, whether it was an exception or
---       there is a result, how many follow here, how many elsewhere, the class of an isolated one
+--       there is a result, buckets of how long it ran and of its peak of memory, how many follow
+--       here, how many elsewhere, the class of an isolated one
 -- Result   {"ok", for each: the state it is in, -1: nothing is left of it, -2: a zombie ...}
 --          | a refusal: nothing was changed
 
-local HOW = '>Bc8I6I6BHHBc0'
+local HOW = '>Bc8I6I6BHHHHBc0'
+local NOT_MEASURED = 65535
 local DONE_WELL, MISSING, RETRY, FAIL, RELEASE, KILL, CANCEL, ISOLATE = 0, 1, 2, 3, 4, 5, 6, 7
 
 local function recorded(moved, row, worker, step, reason, said)
@@ -76,15 +78,31 @@ local function end_one(row, outcome, delay, flag, text, said, first, here, elsew
   end
   -- Its batch may be stopped: it keeps that it was to be cancelled.
   row.cancelling = stops
-  return recorded(row.state == RUNNING and kill(row), row, worker, 'kill', text, said)
+  local moved = row.state == RUNNING and kill(row)
+  if moved then
+    tally(row, 'k')
+  end
+  return recorded(moved, row, worker, 'kill', text, said)
+end
+
+-- What was given back has not run.
+local function tally_measured(row, outcome, ran, peak)
+  if outcome ~= RELEASE and ran ~= NOT_MEASURED then
+    tally(row, 't' .. ran)
+  end
+  if outcome ~= RELEASE and peak ~= NOT_MEASURED then
+    tally(row, 'p' .. peak)
+  end
 end
 
 local asked, ids, at = {}, {}, 1
 while at <= #ARGV do
-  local outcome, id, token, delay, flag, here, elsewhere, class = struct.unpack(HOW, ARGV[at])
+  local outcome, id, token, delay, flag, ran, peak, here, elsewhere, class =
+    struct.unpack(HOW, ARGV[at])
   ids[#ids + 1] = id
   asked[#asked + 1] = {
-    id, token, outcome, delay, flag, ARGV[at + 1], ARGV[at + 2], at + 3, here, elsewhere, class,
+    id, token, ran, peak, outcome, delay, flag, ARGV[at + 1], ARGV[at + 2], at + 3, here, elsewhere,
+    class,
   }
   at = at + 3 + 2 * (here + elsewhere)
 end
@@ -92,7 +110,10 @@ fetch_held(ids)
 local answers = {'ok'}
 for index, ask in ipairs(asked) do
   local row = held_by(ask[1], ask[2])
-  local moved = row and end_one(row, unpack(ask, 3))
+  if row then
+    tally_measured(row, ask[5], ask[3], ask[4])
+  end
+  local moved = row and end_one(row, unpack(ask, 5))
   if refusal then
     return refusal
   end

@@ -174,6 +174,7 @@ end
 local function commit()
   end_batches()
   flush()
+  keep_tallies()
   keep_queue()
 end
 

@@ -1,4 +1,4 @@
--- Deletes what ended, however, before a time; and lanes that count nothing.
+-- Deletes what ended, however, before a time; and lanes, rates and kinds of tallies that count nothing.
 --
 -- ARGV  1  how long ago, ms
 --       2  how many at most
@@ -34,6 +34,16 @@ if #old < most then
         call('HDEL', base .. 'counts', at)
       end
     end
+  end
+end
+sweep_rates()
+
+-- Kinds that were not folded for as long as hours are kept, or longer: nothing is left of them.
+local HOURS_KEPT_MS = 31 * 24 * HOUR_MS
+local seen = call('HGETALL', base .. 'tallied')
+for at = 1, #seen, 2 do
+  if tonumber(seen[at + 1]) < now_ms - HOURS_KEPT_MS then
+    call('HDEL', base .. 'tallied', seen[at])
   end
 end
 return {'ok', #old}

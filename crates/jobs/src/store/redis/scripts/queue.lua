@@ -21,6 +21,12 @@
 --   b:<batch>     hash of a batch; bw:<batch> zset: what waits or is scheduled of it
 --   bs, bf        zsets: batches that were stopped and have not finished; that have
 --   out           hash: id → a job for another queue
+--   schedules     hash: name → mark and last instant fired
+--   rates         hash: kind → what was taken of its rate (`rates.lua`)
+--   breakers      hash: remote → its breaker, unless it is closed (`breakers.lua`)
+--   tm, th        zsets by number of the minute, of the hour: <number>:<kind>, of what is counted
+--   tm:<number>:<kind>, th:...   hashes: counts (`tallies.lua`)
+--   tallied       hash: kind that is counted by itself → when it was first counted or last folded
 -- A member of a zset of jobs is its seq (6 bytes) and its id (8 bytes): equal scores are in the
 -- order of arrival.
 
