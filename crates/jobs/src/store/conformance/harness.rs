@@ -256,6 +256,23 @@ impl Harness {
         }
     }
 
+    /// Of a time that began to run with the last question but few: where it goes on by itself, a
+    /// little of it may be over.
+    #[track_caller]
+    pub(super) fn assert_left(&self, left: impl Into<Option<Duration>>, of: Duration) {
+        let left = left.into();
+        let is_left = left.is_some_and(|left| left <= of && of < left + self.margin());
+        assert!(is_left, "{left:?} of {of:?}");
+    }
+
+    /// To where a minute of the store's time begins.
+    pub(super) async fn pass_to_next_minute(&self) {
+        let probe = self.job(&self.queue());
+        self.push(&probe).await;
+        let into_ms = self.details(probe.id).await.job.pushed_ms % 60_000;
+        self.pass(Duration::from_millis(60_000 - into_ms));
+    }
+
     /// After all cases: no durable key ends by itself, and all of a queue is in its slot (laws 11
     /// and 14).
     pub(super) fn check_what_is_left(&self) {

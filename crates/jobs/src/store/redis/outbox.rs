@@ -16,6 +16,13 @@ const CHUNK: usize = 100;
 /// Chunks that one call delivers at most. The rest: the next [`RedisStore::tend`].
 const CHUNKS: usize = 20;
 
+/// A job on its way to another queue.
+struct Leaving {
+    /// Its name in the outbox.
+    member: Vec<u8>,
+    packed: Vec<u8>,
+}
+
 impl RedisStore {
     /// What cannot be delivered now stays where it is, and [`RedisStore::tend`] tries again.
     pub(super) async fn deliver_or_say(&self, queue: &QueueName) {
@@ -28,11 +35,12 @@ impl RedisStore {
     pub(super) async fn deliver(&self, queue: &QueueName) -> Result<bool, StoreError> {
         let mut delivered = Vec::new();
         for _ in 0..CHUNKS {
-            let packed = self.take_out(queue, CHUNK, &delivered).await?;
-            if packed.is_empty() {
+            let leaving = self.take_out(queue, CHUNK, &delivered).await?;
+            if leaving.is_empty() {
                 return Ok(false);
             }
-            delivered = self.deliver_some(&packed).await?;
+            self.deliver_some(&leaving).await?;
+            delivered = leaving;
         }
         self.take_out(queue, 0, &delivered).await?;
         Ok(true)
@@ -43,24 +51,25 @@ impl RedisStore {
         &self,
         queue: &QueueName,
         most: usize,
-        delivered: &[Vec<u8>],
-    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        delivered: &[Leaving],
+    ) -> Result<Vec<Leaving>, StoreError> {
         let mut call = self.call(&OUT, queue).arg(most);
-        for id in delivered {
-            call = call.arg(&id[..]);
+        for job in delivered {
+            call = call.arg(&job.member[..]);
         }
         let answer = self.write(queue, &call, true).await?.ok_or_else(reply::unexpected)?;
-        answer.map(|value| reply::bytes(value).ok_or_else(reply::unexpected)).collect()
+        let leaving = |value| {
+            let mut job = reply::list(value)?;
+            Ok(Leaving { member: job.bytes()?, packed: job.bytes()? })
+        };
+        answer.map(leaving).collect()
     }
 
-    /// Gives their ids.
-    async fn deliver_some(&self, packed: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, StoreError> {
+    async fn deliver_some(&self, leaving: &[Leaving]) -> Result<(), StoreError> {
         let mut by_queue = BTreeMap::<QueueName, Vec<(&[u8], &[u8])>>::new();
-        let mut ids = Vec::with_capacity(packed.len());
-        for bytes in packed {
-            let read = pack::read_addressed(bytes);
+        for Leaving { packed, .. } in leaving {
+            let read = pack::read_addressed(packed);
             let (queue, job, body) = read.map_err(|error| reply::damaged("an outbox", error))?;
-            ids.push(job.get(..8).unwrap_or_default().to_vec());
             by_queue.entry(queue).or_default().push((job, body));
         }
         for (queue, jobs) in by_queue {
@@ -72,6 +81,6 @@ impl RedisStore {
             }
             self.write(&queue, &call, true).await?;
         }
-        Ok(ids)
+        Ok(())
     }
 }

@@ -33,7 +33,8 @@ local function done(row, has_result, text, first, here, elsewhere)
     end
   end
   for at = first + 2 * here, first + 2 * (here + elsewhere) - 1, 2 do
-    do_later('HSET', base .. 'out', ARGV[at], ARGV[at + 1])
+    seq = seq + 1
+    do_later('HSET', base .. 'out', member(seq, ARGV[at]), ARGV[at + 1])
   end
   if has_result > 0 then
     do_later('HSET', base .. 'x:' .. row.id, 'r', text)

@@ -20,7 +20,7 @@
 --   once:<id>     hash: key → value
 --   b:<batch>     hash of a batch; bw:<batch> zset: what waits or is scheduled of it
 --   bs, bf        zsets: batches that were stopped and have not finished; that have
---   out           hash: id → a job for another queue
+--   out           hash: member → a job for another queue
 --   schedules     hash: name → mark and last instant fired
 --   rates         hash: kind → what was taken of its rate (`rates.lua`)
 --   breakers      hash: remote → its breaker, unless it is closed (`breakers.lua`)
