@@ -1,8 +1,10 @@
-//! What this store alone promises: what it refuses, what it survives, its time.
+//! What this store alone promises: what it refuses, what it survives, its time, and
+//! who comes first of several processes.
 
 mod faults;
 mod promises;
 mod refusals;
+mod rules;
 
 use std::{sync::Arc, time::Duration};
 
