@@ -1,5 +1,6 @@
 //! Through the public API.
 
+mod away;
 mod bench;
 mod http;
 mod isolated;
