@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use samovar_clock::{Clock, Random};
 use samovar_jobs::{
     NewJob, QueueName, Store, WorkerName,
-    run::{Context, Job, Registry, Served, Settings, Stop, Worker, new_job},
+    run::{Context, Job, Registry, Served, Settings, Slots, Stop, Worker, new_job},
     store::{Durability, EmbeddedStore, RedisStore},
 };
 use samovar_memory::{Budget, MB};
@@ -55,8 +55,16 @@ pub fn run() -> Result<()> {
     ]);
     let contestants = [
         Contestant { name: "BullMQ", durability: "AOF, everysec", at: At::BullMq },
-        Contestant { name: "Redis, 50 slots", durability: "local (AOF, everysec)", at: At::Redis(50) },
-        Contestant { name: "Redis, 256 slots", durability: "local (AOF, everysec)", at: At::Redis(256) },
+        Contestant {
+            name: "Redis, 50 slots",
+            durability: "local (AOF, everysec)",
+            at: At::Redis(50),
+        },
+        Contestant {
+            name: "Redis, 256 slots",
+            durability: "local (AOF, everysec)",
+            at: At::Redis(256),
+        },
         Contestant { name: "embedded, 50 slots", durability: "FULL", at: At::Embedded(50) },
         Contestant { name: "embedded, 256 slots", durability: "FULL", at: At::Embedded(256) },
     ];
@@ -200,7 +208,7 @@ async fn round(store: Store, slots: usize) -> Result<Round> {
     let served =
         Served { queue: QueueName::new(QUEUE)?, weight: 1, reserved: 0, reserved_bytes: 0 };
     let mut settings = Settings::new(WorkerName::new("bench")?, vec![served]);
-    settings.slots = slots;
+    settings.slots = Slots::fixed(slots);
     // A class for each slot: what is measured is the queue, not the budget.
     let budget = Budget::new(slots as u64 * 256 * MB, Clock::System);
     let registry = Registry::default().with::<Nothing>()?;

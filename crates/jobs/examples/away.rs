@@ -14,7 +14,7 @@ use std::{
 use samovar_clock::{Clock, Random};
 use samovar_jobs::{
     JobId, QueueName, State, Store, WorkerName,
-    run::{Context, Job, Registry, Served, Settings, Stop, Worker, new_job},
+    run::{Context, Job, Registry, Served, Settings, Slots, Stop, Worker, new_job},
     store::{Durability, RedisStore},
 };
 use samovar_memory::{Budget, MB, Metered};
@@ -73,7 +73,7 @@ async fn main() -> Result<(), Failure> {
     let served =
         Served { queue: QueueName::new("default")?, weight: 1, reserved: 0, reserved_bytes: 0 };
     let mut settings = Settings::new(WorkerName::new("example")?, vec![served]);
-    settings.slots = RUNNING + 1;
+    settings.slots = Slots::fixed(RUNNING + 1);
     settings.lease = Duration::from_secs(10);
     let world = Arc::new(World::default());
     let registry = Registry::default().service_arc(world.clone()).with::<Tick>()?;

@@ -20,7 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::{LIMIT, served};
 
-const LEASE: Duration = Duration::from_millis(300);
+/// Longer than a queue has to be left alone for it to know that its Redis was away.
+const LEASE: Duration = Duration::from_secs(15);
+/// How long it was away, by its own time.
+const AWAY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 struct World {
@@ -73,6 +76,16 @@ async fn push(store: &Store) -> JobId {
     id
 }
 
+/// Moves the time of the queue.
+fn pass(server: &RedisServer, duration: Duration, clocks: &[&str]) {
+    let by_ms = duration.as_millis().to_string();
+    let mut connection = server.connect().expect("connects");
+    for clock in clocks {
+        let moved = connection.command(&["HINCRBY", "samovar:{q:default}:queue", clock, &by_ms]);
+        moved.expect("moved");
+    }
+}
+
 async fn until(store: &Store, id: JobId, state: State) -> JobDetails {
     let there = || async {
         let shown = store.show(id).await.ok().flatten();
@@ -97,15 +110,20 @@ async fn jobs_go_on_while_their_store_is_away_and_nobody_else_gets_them_when_it_
         until(&store, id, State::Running).await;
     }
     server.kill();
-    // Far longer than their leases.
     let before = world.ticks.load(Ordering::SeqCst);
     until_counted(&world.ticks, before + 2 * 100).await;
     server.restart().expect("it starts again");
+    // Their leases ran out meanwhile.
+    pass(&server, AWAY, &["ahead_ms"]);
     let other = open(&server).await;
     let rival = work("rival", &other, &world);
     let new = push(&other).await;
-    // Whoever is free runs it: the store is back, and time goes on.
+    // Whoever is free runs it: the store is back.
     until_counted(&world.began, 3).await;
+    let after = world.ticks.load(Ordering::SeqCst);
+    until_counted(&world.ticks, after + 3 * 400).await;
+    // Nothing is held back any more, and what was not renewed is taken back.
+    pass(&server, LEASE - Duration::from_secs(3), &["ahead_ms", "last_ms"]);
     let after = world.ticks.load(Ordering::SeqCst);
     until_counted(&world.ticks, after + 3 * 50).await;
     world.enough.store(true, Ordering::SeqCst);

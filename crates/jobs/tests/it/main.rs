@@ -5,6 +5,7 @@ mod bench;
 mod http;
 mod isolated;
 mod killer;
+mod orders;
 mod remotes;
 mod reserve;
 mod schedules;
