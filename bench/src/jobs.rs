@@ -72,7 +72,7 @@ pub fn run() -> Result<()> {
     for _ in 0..ROUNDS {
         for (contestant, found) in contestants.iter().zip(&mut found) {
             server.command(&["FLUSHALL"])?;
-            found.push(match contestant.at {
+            found.push(&match contestant.at {
                 At::BullMq => bullmq.round(server.port())?,
                 At::Redis(slots) => runtime.block_on(on_redis(&server, slots))?,
                 At::Embedded(slots) => runtime.block_on(on_embedded(slots))?,
@@ -117,7 +117,7 @@ struct Found {
 }
 
 impl Found {
-    fn push(&mut self, round: Round) {
+    fn push(&mut self, round: &Round) {
         self.pushed.push(round.pushed);
         self.done.push(round.done);
         self.p50.push(round.single.p50);

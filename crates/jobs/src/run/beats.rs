@@ -14,9 +14,6 @@ use tokio::sync::watch;
 use super::{context::Told, signs::Signs};
 use crate::{Held, Hold, JobId, QueueName, Store, limits, store::Renew};
 
-/// Between two beats at most, however long the leases are.
-const BEAT: Duration = Duration::from_secs(2);
-
 /// Everything that a worker holds.
 #[derive(Debug, Default)]
 pub(super) struct Holds(Mutex<HashMap<JobId, Holding>>);
@@ -104,7 +101,7 @@ pub(super) fn start(
     store: Arc<Store>,
     signs: Signs,
     clock: Clock,
-    lease: Duration,
+    (beat, lease): (Duration, Duration),
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
@@ -112,7 +109,7 @@ pub(super) fn start(
         loop {
             present(&store, &signs).await;
             let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
-            if clock.timeout(BEAT.min(lease / 3), stopped).await.is_ok() {
+            if clock.timeout(beat.min(lease / 3), stopped).await.is_ok() {
                 break;
             }
             let all = signs.holds.to_be_renewed(clock.now());

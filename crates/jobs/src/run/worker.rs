@@ -42,6 +42,8 @@ pub struct Settings {
     pub slots: Slots,
     /// How long the worker may stay silent about a job before it is taken back.
     pub lease: Duration,
+    /// Between two heartbeats at most, however long the leases are.
+    pub beat: Duration,
     /// How long an idle worker waits before it looks again.
     pub poll: Duration,
     /// How long running jobs may go on when the worker drains.
@@ -75,14 +77,15 @@ impl fmt::Debug for Relief {
 }
 
 impl Settings {
-    /// Four slots, leases of 30 s, a look every 250 ms, 30 s to drain, five failed calls for a
-    /// breaker, no child processes.
+    /// Four slots, leases of 30 s, a beat every 2 s, a look every 250 ms, 30 s to drain, five failed
+    /// calls for a breaker, no child processes.
     pub fn new(name: WorkerName, queues: Vec<Served>) -> Self {
         Self {
             name,
             queues,
             slots: Slots::fixed(4),
             lease: Duration::from_secs(30),
+            beat: Duration::from_secs(2),
             poll: Duration::from_millis(250),
             drain: Duration::from_secs(30),
             breaker_failures: 5,
@@ -154,8 +157,8 @@ impl Worker {
             budget.reserve(it.queue.as_str(), it.reserved_bytes)?;
             shares.push(it.queue.clone());
         }
-        let beats =
-            beats::start(store.clone(), signs.clone(), clock.clone(), settings.lease, stop)?;
+        let times = (settings.beat, settings.lease);
+        let beats = beats::start(store.clone(), signs.clone(), clock.clone(), times, stop)?;
         let remotes = Remotes::new(store.clone(), settings.breaker_failures, clock.clone());
         let (remotes, registry) = (Arc::new(remotes), Arc::new(registry));
         let reach = Reach::Store(store.clone(), remotes.clone());

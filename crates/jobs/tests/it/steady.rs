@@ -81,7 +81,8 @@ impl Bench {
         let name = WorkerName::new(name).expect("a name");
         let mut settings = Settings::new(name, vec![served]);
         (settings.slots, settings.breaker_failures) = (Slots::fixed(slots), failures);
-        (settings.poll, settings.lease, settings.watch) = (NEVER, NEVER, NEVER);
+        (settings.poll, settings.lease) = (NEVER, NEVER);
+        (settings.beat, settings.watch) = (NEVER, NEVER);
         let registry = Registry::default().service_arc(self.world.clone());
         let registry = registry.with::<J>().expect("sound");
         let (store, random) = (self.store.clone(), self.random.clone());
