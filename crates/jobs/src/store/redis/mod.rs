@@ -23,6 +23,7 @@ mod tallies;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod workers;
 
 use std::sync::Arc;
 

@@ -56,6 +56,7 @@ script!(SHOW_BREAKERS, "show_breakers", ["queue", "breakers"]);
 script!(SHOW_TALLIES, "show_tallies", ["queue", "rows", "tallies"]);
 script!(START, "start");
 script!(TEND, "tend");
+script!(WORKERS, "workers", []);
 
 #[cfg(test)]
 mod tests {
