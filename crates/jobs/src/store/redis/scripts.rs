@@ -1,6 +1,4 @@
 //! The scripts; what they do is said at the top of each. All but one begin with what they share.
-//!
-//! What changes jobs counts them (`tallies`), so it needs all parts up to the one it uses.
 
 use std::sync::LazyLock;
 
