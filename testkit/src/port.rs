@@ -6,7 +6,7 @@ use std::{
     os::{
         linux::net::SocketAddrExt,
         unix::{
-            fs::DirBuilderExt,
+            fs::{DirBuilderExt, PermissionsExt},
             net::{SocketAddr as UnixAddr, UnixDatagram},
         },
     },
@@ -18,6 +18,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+
+use crate::sql;
 
 /// Below the range from which Linux takes ports for outgoing connections, so that a server that
 /// restarts finds its port free.
@@ -103,7 +105,7 @@ fn is_free(port: u16) -> bool {
 }
 
 /// The folder of all leases; the first time, without what aborted tests left there.
-fn base_dir() -> Result<&'static Path> {
+pub(crate) fn base_dir() -> Result<&'static Path> {
     static BASE: OnceLock<PathBuf> = OnceLock::new();
     if let Some(base) = BASE.get() {
         return Ok(base);
@@ -116,6 +118,8 @@ fn base_dir() -> Result<&'static Path> {
         if let Some(port) = port
             && let Some(_lock) = try_lock(port)?
         {
+            // The killed test has taken its servers with it, but not those that were stopped.
+            sql::end_family(&path.join(sql::DATA));
             // A server that is being killed may still write there.
             let _ = remove_dir(&path);
         }
@@ -131,6 +135,8 @@ fn create_base_dir() -> Result<PathBuf> {
         .mode(0o700)
         .create(&dir)
         .with_context(|| format!("creating {}", dir.display()))?;
+    // A server that does not run as root has its files in there. Nobody else may look around.
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o711))?;
     Ok(dir)
 }
 
