@@ -22,7 +22,7 @@ const LOG_TAIL_LINES: usize = 30;
 pub(super) fn start_on_a_free_port<S>(start: impl Fn(PortLease) -> Result<S>) -> Result<S> {
     let mut attempts = 1;
     loop {
-        match start(PortLease::take()?) {
+        match start(PortLease::take_in_memory()?) {
             Err(error)
                 if attempts < START_ATTEMPTS
                     && format!("{error:#}").contains("Address already in use") =>

@@ -23,7 +23,8 @@ const DEFAULTS: &str = "\
 debug-no-sync
 innodb-flush-method=nosync
 innodb-flush-log-at-trx-commit=2
-innodb-data-file-path=ibdata1:4M:autoextend
+innodb-data-file-path=ibdata1:5M:autoextend
+innodb-autoextend-increment=1
 innodb-temp-data-file-path=ibtmp1:2M:autoextend
 innodb-log-file-size=4M
 innodb-buffer-pool-size=16M
