@@ -1,6 +1,13 @@
 //! PostgreSQL and MariaDB: started, killed, restarted, stopped, and gone when dropped.
 
-use std::{net::TcpStream, sync::mpsc, thread, time::Duration};
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::Result;
 use samovar_testkit::{MariaDbServer, PostgresServer, Process, process, wait};
@@ -109,3 +116,105 @@ macro_rules! tests_of {
 
 tests_of!(postgres, PostgresServer);
 tests_of!(mariadb, MariaDbServer);
+
+/// A client as a tested program would be one.
+fn psql(server: &PostgresServer, sql: &str) -> Result<Process> {
+    let mut psql = Command::new("psql");
+    psql.args(["--no-psqlrc", "--command", sql, &server.url()]);
+    psql.stdin(Stdio::null()).stdout(Stdio::piped());
+    Ok(Process::spawn(psql)?)
+}
+
+fn mariadb(server: &MariaDbServer, sql: &str) -> Result<Process> {
+    let mut mariadb = Command::new("mariadb");
+    mariadb
+        .args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1"])
+        .arg(format!("--port={}", server.address().port()))
+        .args(["--user=samovar", "--password=samovar", "--execute", sql, "samovar"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    Ok(Process::spawn(mariadb)?)
+}
+
+#[test]
+fn postgres_counts_connections_and_statements_of_clients() -> Result<()> {
+    let server = PostgresServer::start()?;
+    assert_eq!(server.connections()?, 0);
+    let _client = psql(&server, "SELECT pg_sleep(600)")?;
+    wait::until(LIMIT, "a client's statement", || {
+        server.executing("SELECT PG_SLEEP").is_ok_and(|count| count == 1).then_some(())
+    })?;
+    assert_eq!(server.executing("something else")?, 0);
+    assert_eq!(server.connections()?, 1);
+
+    server.execute("CREATE TABLE users (id INT)")?;
+    assert_eq!(server.executed("from users")?, 0);
+    psql(&server, "SELECT * FROM users WHERE id = 1")?.wait_for_success(LIMIT)?;
+    psql(&server, "SELECT * FROM users WHERE id = 2")?.wait_for_success(LIMIT)?;
+    assert_eq!(server.executed("from users where id = $1")?, 2);
+    Ok(())
+}
+
+#[test]
+fn mariadb_counts_connections_and_statements_of_clients() -> Result<()> {
+    let server = MariaDbServer::start()?;
+    assert_eq!(server.connections()?, 0);
+    let _client = mariadb(&server, "SELECT SLEEP(600)")?;
+    wait::until(LIMIT, "a client's statement", || {
+        server.executing("select sleep").is_ok_and(|count| count == 1).then_some(())
+    })?;
+    assert_eq!(server.executing("something else")?, 0);
+    assert_eq!(server.connections()?, 1);
+
+    server.execute("CREATE TABLE users (id INT)")?;
+    let before = server.status("Com_select")?;
+    mariadb(&server, "SELECT * FROM users")?.wait_for_success(LIMIT)?;
+    mariadb(&server, "SELECT * FROM users")?.wait_for_success(LIMIT)?;
+    assert_eq!(server.status("Com_select")?, before + 2);
+    assert!(server.status("No_such").is_err());
+    Ok(())
+}
+
+#[test]
+fn settings_of_a_test_win() -> Result<()> {
+    let server = PostgresServer::builder().config("max_connections = 7").start()?;
+    assert_eq!(server.query("SHOW max_connections")?, [["7"]]);
+    let server = MariaDbServer::builder().config("max_connections = 11").start()?;
+    assert_eq!(server.query("SELECT @@max_connections")?, [["11"]]);
+    Ok(())
+}
+
+/// The kernel ends the server with the test, but not those that it has started for its
+/// connections: they notice by themselves, unless they stand still.
+#[test]
+fn what_a_killed_test_has_left_stopped_is_ended_by_the_next() -> Result<()> {
+    const ASK_FOR_TLS: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+    let test = "sql::what_a_killed_test_has_left_stopped_is_ended_by_the_next";
+    if let Some(role) = process::role() {
+        let server = PostgresServer::start()?;
+        if role == "owner" {
+            process::say(format!("server {}", server.address()));
+            process::hear();
+            server.stop_process()?;
+            process::say("stopped");
+            process::hear();
+        }
+        return Ok(());
+    }
+    let owner = Process::spawn(process::this_test(test, "owner")?)?;
+    let mut connection = TcpStream::connect(owner.hear("server ", LIMIT)?)?;
+    connection.set_read_timeout(Some(LIMIT))?;
+    connection.write_all(&ASK_FOR_TLS)?;
+    // An answer: this connection has its process.
+    connection.read_exact(&mut [0])?;
+    owner.say("stop")?;
+    owner.hear("stopped", LIMIT)?;
+    owner.kill();
+    Process::spawn(process::this_test(test, "next")?)?.wait_for_success(LIMIT)?;
+    match connection.read(&mut [0]) {
+        Ok(0) => {}
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+        other => panic!("the connection is still open: {other:?}"),
+    }
+    Ok(())
+}
