@@ -1,10 +1,10 @@
 //! The Debian packages that tests need: found missing, and installed where that is allowed.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
+use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::run::{is_installed, run, succeeds};
+use crate::run::{is_installed, run, succeeds, workspace_root};
 
 struct Package {
     debian: &'static str,
@@ -24,9 +24,6 @@ const PACKAGES: &[Package] = &[
     Package { debian: "mariadb-server-core", program: "mariadbd", purpose: "the same" },
     Package { debian: "mariadb-client-core", program: "mariadb", purpose: "tests talk to it" },
 ];
-
-/// The program that Debian asks before it starts a service.
-const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Seconds to wait while another process holds the package manager's lock.
 const APT_LOCK_TIMEOUT_S: u32 = 300;
@@ -50,9 +47,7 @@ pub(crate) fn ensure() -> Result<()> {
         );
     };
     run(apt(prefix).arg("update"))?;
-    without_services(prefix, || {
-        run(apt(prefix).args(["install", "--yes", "--no-install-recommends"]).args(&names))
-    })?;
+    run(apt(prefix).args(["install", "--yes", "--no-install-recommends"]).args(&names))?;
     match missing.iter().find(|package| !is_there(package.program)) {
         Some(package) => {
             bail!("{} is installed, yet no {} is found", package.debian, package.program)
@@ -82,30 +77,11 @@ fn apt_prefix() -> Option<&'static [&'static str]> {
     }
 }
 
-/// Tests start servers of their own: those of the system stay off while packages are installed,
-/// unless somebody has already decided about that.
-fn without_services<T>(prefix: &[&str], install: impl FnOnce() -> Result<T>) -> Result<T> {
-    if Path::new(SERVICE_POLICY).exists() {
-        return install();
-    }
-    let deny =
-        format!("printf '#!/bin/sh\\nexit 101\\n' >{SERVICE_POLICY} && chmod +x {SERVICE_POLICY}");
-    run(words(prefix).args(["sh", "-c", &deny]))?;
-    let result = install();
-    run(words(prefix).args(["rm", "--force", SERVICE_POLICY]))?;
-    result
-}
-
-fn words(prefix: &[&str]) -> Command {
-    let mut command = Command::new(prefix[0]);
-    command.args(&prefix[1..]);
-    command
-}
-
 fn apt(prefix: &[&str]) -> Command {
-    let mut command = words(prefix);
-    command.args([
-        "DEBIAN_FRONTEND=noninteractive",
+    let without_services = workspace_root().join("xtask/src/without_services.sh");
+    let mut command = Command::new(prefix[0]);
+    command.args(&prefix[1..]).args(["DEBIAN_FRONTEND=noninteractive", "sh"]);
+    command.arg(without_services).args([
         "apt-get",
         "-qq",
         "-o",
