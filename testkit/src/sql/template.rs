@@ -36,7 +36,7 @@ pub(super) fn unpack(
     }
     let mut tar = Command::new("tar");
     tar.arg("--extract").arg("--file").arg(archive).arg("--directory").arg(data);
-    // As root these keep the owner of each file. Of the folder itself as well.
+    // Root keeps the owner of each file, and of the folder itself.
     tar.args(["--preserve-permissions", "--numeric-owner"]);
     programs::run(tar, "")?;
     Ok(())
