@@ -1,5 +1,6 @@
 //! Questions that many attempts have for the store at the same time go to it as one call: while one
-//! is on its way, the next ones gather. Nobody waits for others to ask.
+//! is on its way, the next ones gather. Nobody waits for others, except for those that are running
+//! already and about to ask.
 
 use std::{fmt, future::Future};
 
@@ -26,6 +27,7 @@ where
         tokio::spawn(async move {
             let mut some = Vec::new();
             while asked.recv_many(&mut some, limits::JOBS_PER_CALL).await > 0 {
+                gather(&mut asked, &mut some).await;
                 let (questions, waiting): (Vec<Q>, Vec<oneshot::Sender<_>>) =
                     some.drain(..).unzip();
                 match ask(questions.clone()).await {
@@ -56,6 +58,20 @@ where
         let unanswered = || StoreError::Unavailable("its runtime ends".to_owned());
         self.0.send((question, waits)).await.map_err(|_| unanswered())?;
         answer.await.map_err(|_| unanswered())?
+    }
+}
+
+/// Whoever is about to ask as well.
+async fn gather<T>(asked: &mut mpsc::Receiver<T>, some: &mut Vec<T>) {
+    let mut found = 0;
+    while found < some.len() && some.len() < limits::JOBS_PER_CALL {
+        found = some.len();
+        tokio::task::yield_now().await;
+        while some.len() < limits::JOBS_PER_CALL
+            && let Ok(more) = asked.try_recv()
+        {
+            some.push(more);
+        }
     }
 }
 

@@ -26,13 +26,13 @@ script!(CANCEL_BATCH, "cancel_batch");
 script!(
     CLAIM,
     "claim",
-    ["queue", "rows", "tallies", "batches", "insert", "rates", "breakers", "rules"]
+    ["queue", "rows", "tallies", "batches", "insert", "plain", "rates", "breakers", "rules"]
 );
 script!(DROP, "drop", ["queue"]);
 script!(FAILED, "failed", ["queue", "rows"]);
 script!(FIGURES, "figures", ["queue", "rows"]);
 script!(FIND, "find", ["queue"]);
-script!(FINISH, "finish");
+script!(FINISH, "finish", ["queue", "rows", "tallies", "batches", "insert", "plain"]);
 script!(FIRE, "fire");
 script!(FORGET, "forget");
 script!(KNOW, "know", []);
@@ -52,7 +52,7 @@ script!(SHOW, "show", ["queue", "rows"]);
 script!(SHOW_BATCH, "show_batch", ["queue"]);
 script!(SHOW_BREAKERS, "show_breakers", ["queue", "breakers"]);
 script!(SHOW_TALLIES, "show_tallies", ["queue", "rows", "tallies"]);
-script!(START, "start");
+script!(START, "start", ["queue", "rows", "tallies", "batches", "insert", "plain"]);
 script!(TEND, "tend");
 script!(WORKERS, "workers", []);
 

@@ -93,7 +93,16 @@ local function unreadable(one, id)
   record(row, ARGV[1], 'fail', 'what is stored of it cannot be read')
 end
 
+local lease_end, NOTHING = now_ms + tonumber(ARGV[3]), {}
+
 local function hand_over(one, id, stored)
+  if stored and not one.room.rate and #one.room.probes == 0 then
+    local head = claim_plainly(id, one.m, stored, ARGV[1], lease_end)
+    if head then
+      tally_waited(one.lane, one.since)
+      return {id, head, stored, '', one.name, '', NOTHING}
+    end
+  end
   local row = rows[id] or stored and read_head(id, stored)
   if not row or row.state ~= WAITING then
     return unreadable(one, id)
@@ -106,9 +115,9 @@ local function hand_over(one, id, stored)
   go(row, 'claim')
   row.token = row.token + 1
   row.attempt = row.attempt + 1
-  row.at = now_ms + tonumber(ARGV[3])
+  row.at = lease_end
   row.worker = ARGV[1]
-  tally_waited(row)
+  tally_waited(row.lane, row.since)
   local checkpoint = row.checkpoint and call('HGET', base .. 'x:' .. id, 'c') or ''
   local class = row.isolated and call('HGET', base .. 'x:' .. id, 'i') or ''
   return {id, head_of(row), stored, checkpoint, one.name, class, take(one.room, row)}

@@ -13,6 +13,7 @@
 
 local HOW = '>Bc8I6I6BHHHHBc0'
 local NOT_MEASURED = 65535
+local GONE, ZOMBIE = -1, -2
 local DONE_WELL, MISSING, RETRY, FAIL, RELEASE, KILL, CANCEL, ISOLATE = 0, 1, 2, 3, 4, 5, 6, 7
 
 local function recorded(moved, row, worker, step, reason, said)
@@ -81,18 +82,42 @@ local function end_one(row, outcome, delay, flag, text, said, first, here, elsew
   row.cancelling = stops
   local moved = row.state == RUNNING and kill(row)
   if moved then
-    tally(row, 'k')
+    tally(row.lane, 'k')
   end
   return recorded(moved, row, worker, 'kill', text, said)
 end
 
 -- What was given back has not run.
-local function tally_measured(row, outcome, ran, peak)
+local function tally_measured(lane, outcome, ran, peak)
   if outcome ~= RELEASE and ran ~= NOT_MEASURED then
-    tally(row, 't' .. ran)
+    tally(lane, 't' .. ran)
   end
   if outcome ~= RELEASE and peak ~= NOT_MEASURED then
-    tally(row, 'p' .. peak)
+    tally(lane, 'p' .. peak)
+  end
+end
+
+-- Whether it did what it had to and leaves nothing behind.
+local function is_plainly_done(outcome, _, has_result, text, said, _, here, elsewhere)
+  return outcome == DONE_WELL and has_result + here + elsewhere == 0 and text == '' and said == ''
+end
+
+-- The state it is in from now on, as it is answered; nothing when the call is refused.
+local function answer(id, token, ran, peak, ...)
+  local outcome = ...
+  local lane = is_plainly_done(...) and finish_plainly(id, token)
+  if lane then
+    tally_measured(lane, outcome, ran, peak)
+    return DONE
+  end
+  local row = held_by(id, token)
+  if not row then
+    return ZOMBIE
+  end
+  tally_measured(row.lane, outcome, ran, peak)
+  local moved = end_one(row, ...)
+  if not refusal then
+    return not moved and ZOMBIE or row.deleted and GONE or row.state
   end
 end
 
@@ -110,15 +135,10 @@ end
 fetch_held(ids)
 local answers = {'ok'}
 for index, ask in ipairs(asked) do
-  local row = held_by(ask[1], ask[2])
-  if row then
-    tally_measured(row, ask[5], ask[3], ask[4])
-  end
-  local moved = row and end_one(row, unpack(ask, 5))
+  answers[index + 1] = answer(unpack(ask))
   if refusal then
     return refusal
   end
-  answers[index + 1] = not moved and -2 or row.deleted and -1 or row.state
 end
 commit()
 return answers

@@ -109,7 +109,7 @@ local function insert_quickly(job, body)
   new[#new + 1] = string.char(state) .. pattern.lead .. seq_bytes .. at_bytes .. at_bytes
     .. now_bytes .. pattern.tail .. body
   local where = place(state, pattern.lane)
-  append(ready.adds, where, at)
+  append(ready.adds, where, text_of(at))
   append(ready.adds, where, seq_bytes .. id)
   count(ready.counts, pattern.lane, state, 1)
   local batch = pattern.batch
@@ -121,7 +121,7 @@ local function insert_quickly(job, body)
 end
 
 -- Whether it needs no more than that: its batch is open, and its lane can be made.
-local function is_plain(job, limited)
+local function is_simple(job, limited)
   local version, flags, _, batch, kind = struct.unpack('>I4BBc8Bc0', job, 15)
   if bit.band(flags, IS_KEYED) > 0 then
     return false
@@ -194,7 +194,7 @@ local function push_all(first, limited)
   local found, added, answers = load, 0, {}
   for at = first, #ARGV, 2 do
     local sort, there = string.sub(ARGV[at], 15), nil
-    if fresh and (patterns[sort] or is_plain(ARGV[at], limited)) then
+    if fresh and (patterns[sort] or is_simple(ARGV[at], limited)) then
       insert_quickly(ARGV[at], ARGV[at + 1])
     else
       there = insert(ARGV[at], ARGV[at + 1], limited, fresh)

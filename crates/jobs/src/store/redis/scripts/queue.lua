@@ -67,9 +67,31 @@ local function leased(ms)
   lease_ms = math.max(lease_ms, ms)
 end
 
+-- Redis writes numbers out as if they had a fraction, which takes long.
+local texts = {}
+local function text_of(number)
+  local text = texts[number]
+  if not text then
+    text = string.format('%.0f', number)
+    texts[number] = text
+  end
+  return text
+end
+
+local KEPT = {'v', 'last_ms', 'ahead_ms', 'lease_ms', 'until_ms', 'seq', 'load'}
+
 local function keep_queue()
-  call('HSET', KEYS[1], 'v', FORMAT, 'last_ms', now_ms, 'ahead_ms', ahead_ms, 'lease_ms', lease_ms,
-    'until_ms', until_ms, 'seq', seq, 'load', load)
+  local changed = {}
+  for at, number in ipairs({FORMAT, now_ms, ahead_ms, lease_ms, until_ms, seq, load}) do
+    local text = text_of(number)
+    if text ~= queue[at] then
+      changed[#changed + 1] = KEPT[at]
+      changed[#changed + 1] = text
+    end
+  end
+  if #changed > 0 then
+    call('HSET', KEYS[1], unpack(changed))
+  end
 end
 
 -- A command for each part of a list, which may be longer than Lua's stack.

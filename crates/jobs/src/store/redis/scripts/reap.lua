@@ -27,7 +27,7 @@ end
 fetch_held(ids)
 local unstarted, suspects, gone = 0, 0, 0
 for at, id in ipairs(ids) do
-  local row = rows[id]
+  local row = held_row(id)
   local was, worker = row and row.state, row and row.worker
   if not row then
     -- What is no job any more holds up no other.

@@ -84,6 +84,9 @@ local function read_head(id, head)
   return row
 end
 
+-- Heads with their workers as they were fetched, or as they are left for `flush`; false when none.
+local heads = {}
+
 local function read_held(id, held)
   local row = held and read_head(id, held)
   if row then
@@ -116,14 +119,19 @@ local function fetch_held(ids)
   for at = 1, #ids, 2000 do
     local found = call('HMGET', base .. 'held', unpack(ids, at, math.min(at + 1999, #ids)))
     for index, held in ipairs(found) do
-      read_held(ids[at + index - 1], held)
+      heads[ids[at + index - 1]] = held
     end
   end
 end
 
+-- Of what was fetched; nothing when nobody has it.
+local function held_row(id)
+  return rows[id] or read_held(id, heads[id])
+end
+
 -- The job of a hold, unless it is somebody else's by now or nobody's. Fetch it before.
 local function held_by(id, token)
-  local row = rows[id]
+  local row = held_row(id)
   if row and not row.deleted and is_held(row.state) and row.token == token then
     return row
   end
@@ -240,8 +248,17 @@ local function place(state, lane)
   return waits[lane]
 end
 
--- What the next `flush` writes whatever the rows say: jobs with their keys, members by place, counts.
-local ready = {new = {}, adds = {}, counts = {}}
+-- What the next `flush` writes beside what the rows say: jobs and heads with their keys; what is held
+-- and what is not any more; members to add to places and to remove from them; the same by worker;
+-- counts.
+local function nothing_ready()
+  return {
+    new = {}, heads = {}, held = {}, gone = {}, adds = {}, rems = {}, by = {}, not_by = {},
+    counts = {},
+  }
+end
+
+local ready = nothing_ready()
 
 local function count(counts, lane, state, by)
   local at = 8 * lane + state
@@ -260,7 +277,7 @@ local function index(row, adds, rems)
     append(rems, was_place, row.m)
   end
   if is_place and (is_place ~= 'leases' or was_place ~= 'leases') then
-    append(adds, is_place, state == WAITING and row.since or row.at)
+    append(adds, is_place, text_of(state == WAITING and row.since or row.at))
     append(adds, is_place, row.m)
   end
   if was == FAILED and state ~= FAILED then
@@ -281,10 +298,9 @@ local function index(row, adds, rems)
 end
 
 local function flush()
-  local adds, rems, counts = ready.adds, {}, ready.counts
-  local lists = {held = {}, gone = {}, new = ready.new}
-  ready = {new = {}, adds = {}, counts = {}}
-  local by, not_by = {}, {}
+  local lists, adds, rems, counts = ready, ready.adds, ready.rems, ready.counts
+  local by, not_by = ready.by, ready.not_by
+  ready = nothing_ready()
   for _, row in ipairs(dirty) do
     row.lane = row.lane - row.lane % 2 + (row.lapses > 0 and 1 or 0)
     local key = base .. 'j:' .. row.id
@@ -317,7 +333,8 @@ local function flush()
         append(lists, 'new', key)
         append(lists, 'new', head_of(row) .. row.body)
       else
-        call('SETRANGE', key, 0, head_of(row))
+        append(lists, 'heads', key)
+        append(lists, 'heads', head_of(row))
       end
       if row.trim then
         do_later('TRIM', row.trim)
@@ -333,6 +350,9 @@ local function flush()
 
   for at = 1, #lists.new, 2000 do
     call('MSET', unpack(lists.new, at, math.min(at + 1999, #lists.new)))
+  end
+  for at = 1, #lists.heads, 2 do
+    call('SETRANGE', lists.heads[at], 0, lists.heads[at + 1])
   end
   in_parts('HSET', base .. 'held', lists.held)
   in_parts('HDEL', base .. 'held', lists.gone)

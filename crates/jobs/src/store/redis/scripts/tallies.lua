@@ -11,8 +11,8 @@ local OTHERS = '*'
 -- By lane. In the order in which they are met, so that it is not chance who is among the others.
 local tallies, tallied_lanes = {}, {}
 
-local function tally(row, field)
-  local lane = row.lane - row.lane % 2
+local function tally(lane, field)
+  lane = lane - lane % 2
   local counts = tallies[lane]
   if not counts then
     counts = {}
@@ -31,17 +31,17 @@ local function bucket(value)
   return (power - 3) * 8 + math.floor(value / 2 ^ (power - 4)) % 8
 end
 
-local function tally_waited(row)
-  tally(row, 'w' .. bucket(math.max(0, now_ms - row.since)))
+local function tally_waited(lane, since)
+  tally(lane, 'w' .. bucket(math.max(0, now_ms - since)))
 end
 
 local ENDS = {[DONE] = 'd', [FAILED] = 'f', [CANCELLED] = 'c'}
 
 local function tally_step(row, from)
   if ENDS[row.state] then
-    tally(row, ENDS[row.state])
+    tally(row.lane, ENDS[row.state])
   elseif from == RUNNING and row.state == SCHEDULED then
-    tally(row, 'r')
+    tally(row.lane, 'r')
   end
 end
 
