@@ -42,8 +42,9 @@ impl RedisStore {
         finishes: &[Finish],
     ) -> Result<Vec<Finished>, StoreError> {
         let leaving = self.leaving(queue, finishes).await?;
-        let mut call = self.call(&FINISH, queue);
-        for Finish { hold, outcome, record, measured } in finishes {
+        let holds: Vec<u8> = finishes.iter().flat_map(|it| pack::hold(it.hold)).collect();
+        let mut call = self.call(&FINISH, queue).arg(holds);
+        for Finish { hold: _, outcome, record, measured } in finishes {
             let follow_ups = follow_ups(outcome);
             let (here, elsewhere): (Vec<&NewJob>, Vec<&NewJob>) =
                 follow_ups.iter().partition(|job| job.queue == *queue);
@@ -58,7 +59,6 @@ impl RedisStore {
                 Outcome::Isolated { .. } => (7, 0, false),
             };
             let mut how: Vec<u8> = vec![kind];
-            how.extend(pack::hold(*hold));
             how.extend(pack::six_bytes(delay_ms));
             how.push(u8::from(flag));
             how.extend(pack::measured(measured));

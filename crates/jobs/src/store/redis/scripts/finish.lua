@@ -1,17 +1,18 @@
 -- Ends attempts, each by itself, with everything that happens because of it.
 --
--- ARGV  for each: how (see below), and
+-- ARGV  1  id and token of each, in one
+--       for each: how (see below), and
 --         the result, the reason, or ""
 --         what else is said of the attempt, or ""
 --         job and body, for each that follows on this queue
 --         id and packed job, for each that follows on another one
---       `how` is packed as: kind of outcome, id, token, delay in ms, whether it was an exception or
---       there is a result, buckets of how long it ran and of its peak of memory, how many follow
---       here, how many elsewhere, the class of an isolated one
+--       `how` is packed as: kind of outcome, delay in ms, whether it was an exception or there is a
+--       result, buckets of how long it ran and of its peak of memory, how many follow here, how many
+--       elsewhere, the class of an isolated one
 -- Result   {"ok", for each: the state it is in, -1: nothing is left of it, -2: a zombie ...}
 --          | a refusal: nothing was changed
 
-local HOW = '>Bc8I6I6BHHHHBc0'
+local HOW = '>BI6BHHHHBc0'
 local NOT_MEASURED = 65535
 local GONE, ZOMBIE = -1, -2
 local DONE_WELL, MISSING, RETRY, FAIL, RELEASE, KILL, CANCEL, ISOLATE = 0, 1, 2, 3, 4, 5, 6, 7
@@ -97,45 +98,36 @@ local function tally_measured(lane, outcome, ran, peak)
   end
 end
 
--- Whether it did what it had to and leaves nothing behind.
-local function is_plainly_done(outcome, _, has_result, text, said, _, here, elsewhere)
-  return outcome == DONE_WELL and has_result + here + elsewhere == 0 and text == '' and said == ''
-end
-
--- The state it is in from now on, as it is answered; nothing when the call is refused.
-local function answer(id, token, ran, peak, ...)
-  local outcome = ...
-  local lane = is_plainly_done(...) and finish_plainly(id, token)
-  if lane then
-    tally_measured(lane, outcome, ran, peak)
-    return DONE
-  end
-  local row = held_by(id, token)
+-- Of the job of a hold, as it is answered.
+local function end_row(row, outcome, ran, peak, ...)
   if not row then
     return ZOMBIE
   end
   tally_measured(row.lane, outcome, ran, peak)
-  local moved = end_one(row, ...)
-  if not refusal then
-    return not moved and ZOMBIE or row.deleted and GONE or row.state
-  end
+  return not end_one(row, outcome, ...) and ZOMBIE or row.deleted and GONE or row.state
 end
 
-local asked, ids, at = {}, {}, 1
-while at <= #ARGV do
-  local outcome, id, token, delay, flag, ran, peak, here, elsewhere, class =
-    struct.unpack(HOW, ARGV[at])
-  ids[#ids + 1] = id
-  asked[#asked + 1] = {
-    id, token, ran, peak, outcome, delay, flag, ARGV[at + 1], ARGV[at + 2], at + 3, here, elsewhere,
-    class,
-  }
-  at = at + 3 + 2 * (here + elsewhere)
+local ids, tokens = {}, {}
+for at = 1, #ARGV[1], 14 do
+  ids[#ids + 1] = string.sub(ARGV[1], at, at + 7)
+  tokens[#tokens + 1] = string.sub(ARGV[1], at + 8, at + 13)
 end
 fetch_held(ids)
-local answers = {'ok'}
-for index, ask in ipairs(asked) do
-  answers[index + 1] = answer(unpack(ask))
+local answers, at = {'ok'}, 2
+for index, id in ipairs(ids) do
+  local outcome, delay, flag, ran, peak, here, elsewhere, class = struct.unpack(HOW, ARGV[at])
+  local text, said, first = ARGV[at + 1], ARGV[at + 2], at + 3
+  at = first + 2 * (here + elsewhere)
+  local leaves_nothing = outcome == DONE_WELL and flag + here + elsewhere == 0 and said == ''
+  local lane = leaves_nothing and finish_plainly(id, tokens[index])
+  if lane then
+    tally_measured(lane, outcome, ran, peak)
+    answers[index + 1] = DONE
+  else
+    local row = held_by(id, (struct.unpack('>I6', tokens[index])))
+    answers[index + 1] = end_row(row, outcome, ran, peak, delay, flag, text, said, first, here,
+      elsewhere, class)
+  end
   if refusal then
     return refusal
   end

@@ -55,11 +55,10 @@ end
 
 local now_in_head = struct.pack('>I6', now_ms)
 
--- The lane in which it was; nothing when it was not.
+-- The lane in which it is; nothing when it was not. `token` as bytes.
 local function finish_plainly(id, token)
   local held = heads[id]
-  if rows[id] or not held or not is_plain(held, RUNNING)
-    or struct.unpack('>I6', held, 14) ~= token then
+  if rows[id] or not held or not is_plain(held, RUNNING) or string.sub(held, 14, 19) ~= token then
     return nil
   end
   heads[id] = false
