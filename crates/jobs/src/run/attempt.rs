@@ -13,6 +13,7 @@ use super::{
     kind::Stop,
     ladder::Climber,
     registry::AnyJob,
+    steps,
 };
 use crate::{
     Claimed, Finish, Finished, Flown, Held, Hold, Next, Outcome, QueueName, Record, Store,
@@ -89,8 +90,9 @@ impl Host {
             Ok(admitted) => admitted,
             Err(outcome) => return outcome.map(|outcome| Finish::new(hold, outcome)),
         };
+        steps::passed("admitted", hold);
         match self.begin(hold, told.clone()).await {
-            Held::Yes => {}
+            Held::Yes => steps::passed("started", hold),
             Held::Cancelled => return Some(Finish::new(hold, Outcome::Cancelled)),
             Held::Lost => return None,
         }
@@ -106,6 +108,7 @@ impl Host {
             Some(parts) => parts,
             None => {
                 let end = self.to_its_end(&job, &known, &cx, &admitted).await;
+                steps::passed("ran", hold);
                 self.outcome(&climber, &admitted, end).await?
             }
         };
@@ -259,6 +262,7 @@ impl Host {
         loop {
             match self.store.finish(vec![finish.clone()]).await {
                 Ok(finished) => {
+                    steps::reported(hold, finished.first());
                     if finished.first() == Some(&Finished::Zombie) {
                         tracing::warn!(job = %hold.id, "another worker has this job by now");
                     }

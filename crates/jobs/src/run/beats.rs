@@ -10,7 +10,7 @@ use std::{
 use samovar_clock::{Clock, Instant};
 use tokio::sync::watch;
 
-use super::context::Told;
+use super::{context::Told, steps};
 use crate::{Held, Hold, JobId, QueueName, Store, limits, store::Renew};
 
 /// Everything that a worker holds.
@@ -70,7 +70,7 @@ impl Holds {
             // It may have been given back and claimed again meanwhile.
             let Some(holding) = all.get(&hold.id).filter(|it| it.hold == *hold) else { continue };
             match held {
-                Held::Yes => {}
+                Held::Yes => steps::passed("renewed", *hold),
                 Held::Cancelled => holding.tell(Told::Cancelled),
                 Held::Lost => holding.tell(Told::Lost),
             }

@@ -10,6 +10,7 @@
 //! - `reach`, `wire`: its way to the store
 //! - `beats`: the heartbeats, from a thread of their own
 //! - `served`: which queue is served next
+//! - `steps`: what an attempt has passed, told to whoever looks on
 
 mod attempt;
 mod beats;
@@ -21,6 +22,7 @@ mod ladder;
 mod reach;
 mod registry;
 mod served;
+mod steps;
 mod wire;
 mod worker;
 
@@ -29,4 +31,5 @@ pub use context::{Context, Told};
 pub use kind::{Job, NoSuchName, Size, Stop, new_job};
 pub use registry::{AlreadyKnown, Registry};
 pub use served::Served;
+pub use steps::{STEP_NAMES, STEPS_TARGET};
 pub use worker::{Relief, Settings, Worker, WorkerError, WorkerState};

@@ -18,6 +18,7 @@ use super::{
     reach::Reach,
     registry::Registry,
     served::{Served, leftovers, shares},
+    steps,
 };
 use crate::{
     Claimed, QueueName, Store, StoreError, WorkerName,
@@ -246,7 +247,9 @@ impl Loop {
     async fn round(&mut self) -> Result<bool, StoreError> {
         let store = self.host.store.clone();
         let tended = store.tend().await?;
+        steps::tended("promoted", tended.promoted);
         let reaped = store.reap(Reap::Lapsed).await?;
+        steps::tended("reaped", reaped.unstarted + reaped.suspects);
         let running = self.host.holds.by_queue();
         let asked = shares(&self.settings.queues, &running, self.slots, &self.host.common.random);
         let mut got = HashMap::new();
@@ -337,6 +340,7 @@ impl Loop {
     }
 
     fn begin(&mut self, job: Claimed) {
+        steps::passed("claimed", job.hold);
         let told = self.host.holds.add(job.hold, job.queue.clone());
         let (host, woken) = (self.host.clone(), self.woken.clone());
         self.attempts.spawn(async move {

@@ -1,0 +1,244 @@
+//! What happened, put together from all lines; and what the store says at the end.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use samovar_jobs::{BatchId, JobId, State};
+
+use crate::{
+    entry::{BatchOffer, Entry, Hits, Life, Line, Offer},
+    fault::Kind,
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    pub(crate) offered: HashMap<JobId, Offered>,
+    pub(crate) batches: HashMap<BatchId, OfferedBatch>,
+    /// In the order in which they began.
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) effects: HashMap<JobId, Vec<u64>>,
+    pub(crate) left: Vec<Left>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) starved: Vec<Fault>,
+    pub(crate) troubles: Vec<String>,
+    pub(crate) nodes: HashMap<Life, String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Offered {
+    pub(crate) offer: Offer,
+    pub(crate) fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It may be there or not.
+    Unknown,
+    Acked {
+        at_us: u64,
+    },
+    /// It is not there: refused, or another one holds its key.
+    Not,
+}
+
+#[derive(Debug)]
+pub(crate) struct OfferedBatch {
+    pub(crate) offer: BatchOffer,
+    pub(crate) fate: Fate,
+}
+
+/// From its start on record to the acknowledgement of its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    pub(crate) life: Life,
+    pub(crate) job: JobId,
+    pub(crate) token: u64,
+    pub(crate) began_us: u64,
+    /// What the job became then.
+    pub(crate) ended: Option<(u64, String)>,
+}
+
+impl Attempt {
+    /// What came of it counts.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.ended.as_ref().is_some_and(|(_, became)| became != "zombie")
+    }
+
+    pub(crate) fn became(&self, what: &str) -> bool {
+        self.ended.as_ref().is_some_and(|(_, became)| became == what)
+    }
+}
+
+/// A job that an attempt leaves behind, if it is the one that counts.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) parent: JobId,
+    pub(crate) job: JobId,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    /// Nothing: the machine was busy.
+    pub(crate) kind: Option<Kind>,
+    pub(crate) hits: Hits,
+    pub(crate) from_us: u64,
+    pub(crate) until_us: u64,
+}
+
+impl Fault {
+    /// Whether the attempt was in flight while it lasted.
+    pub(crate) fn met(&self, attempt: &Attempt, slack_us: u64) -> bool {
+        let hit = match self.hits {
+            Hits::All => true,
+            Hits::Life(life) => life == attempt.life,
+        };
+        let ended_us = attempt.ended.as_ref().map_or(u64::MAX, |(at_us, _)| *at_us);
+        hit && attempt.began_us <= self.until_us + slack_us && ended_us >= self.from_us
+    }
+}
+
+/// What the store says when all is quiet.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) jobs: HashMap<JobId, State>,
+    pub(crate) batches: HashMap<BatchId, BatchFact>,
+    /// All that it counts.
+    pub(crate) total_jobs: u64,
+    /// Of them, those that have not ended.
+    pub(crate) open_jobs: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct BatchFact {
+    pub(crate) is_finished: bool,
+    pub(crate) is_cancelled: bool,
+    pub(crate) total: u64,
+    pub(crate) pending: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+}
+
+impl History {
+    pub(crate) fn of(lines: &[Line]) -> Self {
+        let mut reader = Reader::default();
+        lines.iter().for_each(|line| reader.read(line));
+        reader.done()
+    }
+
+    pub(crate) fn members(&self) -> HashMap<BatchId, Vec<JobId>> {
+        let mut members: HashMap<_, Vec<_>> = HashMap::new();
+        for (job, offered) in &self.offered {
+            if let Some(batch) = offered.offer.batch {
+                members.entry(batch).or_default().push(*job);
+            }
+        }
+        members
+    }
+
+    pub(crate) fn by_kind(&self) -> BTreeMap<Kind, usize> {
+        let mut counts = BTreeMap::new();
+        self.faults.iter().filter_map(|fault| fault.kind).for_each(|kind| {
+            *counts.entry(kind).or_default() += 1;
+        });
+        counts
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    history: History,
+    pushes: HashMap<u64, (Vec<JobId>, Option<BatchId>)>,
+    at: HashMap<(Life, JobId, u64), usize>,
+}
+
+impl Reader {
+    fn read(&mut self, line: &Line) {
+        let history = &mut self.history;
+        match &line.entry {
+            Entry::Began { node } => drop(history.nodes.insert(line.life, node.clone())),
+            Entry::Offered { push, jobs, batch } => self.offered(*push, jobs, batch.as_ref()),
+            Entry::Acked { push, instead } => {
+                self.settle(*push, Fate::Acked { at_us: line.at_us });
+                for (job, _) in instead {
+                    self.fate(*job, Fate::Not);
+                }
+            }
+            Entry::Refused { push, .. } => self.settle(*push, Fate::Not),
+            Entry::Step { step, job, token, became } => {
+                let key = (line.life, *job, *token);
+                match (step.as_str(), became) {
+                    ("started", _) => self.began(key, line.at_us),
+                    ("reported", Some(became)) => self.ended(key, line.at_us, became),
+                    _ => {}
+                }
+            }
+            Entry::Effect { job, .. } => history.effects.entry(*job).or_default().push(line.at_us),
+            Entry::Left { job, offer, .. } => {
+                history.left.push(Left { parent: *job, job: offer.job });
+                let offered = Offered { offer: offer.clone(), fate: Fate::Unknown };
+                history.offered.insert(offer.job, offered);
+            }
+            Entry::Dies { .. } => {}
+            Entry::Starved { ms } => history.starved.push(Fault {
+                kind: None,
+                hits: Hits::Life(line.life),
+                from_us: line.at_us.saturating_sub(ms * 1000),
+                until_us: line.at_us,
+            }),
+            Entry::Trouble { reason } => history.troubles.push(reason.clone()),
+            Entry::Fault { kind, hits, from_us, until_us } => history.faults.push(Fault {
+                kind: Some(*kind),
+                hits: hits.clone(),
+                from_us: *from_us,
+                until_us: *until_us,
+            }),
+        }
+    }
+
+    fn offered(&mut self, push: u64, jobs: &[Offer], batch: Option<&BatchOffer>) {
+        let callbacks: HashSet<JobId> =
+            batch.iter().flat_map(|batch| batch.callbacks().map(|(_, job)| job)).collect();
+        for offer in jobs {
+            let offered = Offered { offer: offer.clone(), fate: Fate::Unknown };
+            self.history.offered.insert(offer.job, offered);
+        }
+        // Whether a callback comes depends on its batch, and is seen there.
+        let pushed = jobs.iter().map(|offer| offer.job).filter(|job| !callbacks.contains(job));
+        self.pushes.insert(push, (pushed.collect(), batch.map(|batch| batch.batch)));
+        if let Some(offer) = batch {
+            let offered = OfferedBatch { offer: offer.clone(), fate: Fate::Unknown };
+            self.history.batches.insert(offer.batch, offered);
+        }
+    }
+
+    fn settle(&mut self, push: u64, fate: Fate) {
+        let Some((jobs, batch)) = self.pushes.get(&push).cloned() else { return };
+        jobs.into_iter().for_each(|job| self.fate(job, fate));
+        if let Some(batch) = batch.and_then(|batch| self.history.batches.get_mut(&batch)) {
+            batch.fate = fate;
+        }
+    }
+
+    fn fate(&mut self, job: JobId, fate: Fate) {
+        if let Some(offered) = self.history.offered.get_mut(&job) {
+            offered.fate = fate;
+        }
+    }
+
+    fn began(&mut self, key: (Life, JobId, u64), began_us: u64) {
+        let (life, job, token) = key;
+        self.at.insert(key, self.history.attempts.len());
+        self.history.attempts.push(Attempt { life, job, token, began_us, ended: None });
+    }
+
+    fn ended(&mut self, key: (Life, JobId, u64), at_us: u64, became: &str) {
+        // What is reported without a start was given back or cancelled before it.
+        if let Some(at) = self.at.get(&key) {
+            self.history.attempts[*at].ended = Some((at_us, became.to_owned()));
+        }
+    }
+
+    fn done(mut self) -> History {
+        self.history.attempts.sort_by_key(|attempt| attempt.began_us);
+        self.history
+    }
+}

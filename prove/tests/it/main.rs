@@ -1,0 +1,1 @@
+//! A hundred faults and more, over each store.
