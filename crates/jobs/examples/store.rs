@@ -1,15 +1,16 @@
-//! What the embedded store of jobs costs: claims as queues grow, no-op jobs, single pushes.
+//! What a store of jobs costs: claims as queues grow, no-op jobs, single pushes.
 //!
-//! `cargo run --release -p samovar-jobs --example store [waiting jobs]`
+//! `cargo run --release -p samovar-jobs --example store [waiting jobs]`, on Redis with
+//! `--redis URL --durability replicated|local|none` behind it. Takes a Redis without jobs.
 #![expect(clippy::print_stdout, reason = "a table for people")]
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use samovar_clock::{Clock, Instant, Random};
 use samovar_jobs::{
     Finish, Hold, JobId, Kind, NewJob, Outcome, QueueName, Store, WorkerName,
     limits::JOBS_PER_PUSH,
-    store::{Claim, EmbeddedStore, Suspects},
+    store::{Claim, Durability, EmbeddedStore, RedisStore, Suspects},
 };
 use samovar_memory::ProcessMemory;
 use samovar_store::embedded::Folder;
@@ -23,11 +24,11 @@ type Outcomes<T> = Result<T, Box<dyn std::error::Error>>;
 
 #[tokio::main]
 async fn main() -> Outcomes<()> {
-    let most = std::env::args().nth(1).map_or(Ok(1_000_000), |count| count.parse())?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let count = arguments.first().filter(|first| !first.starts_with("--"));
+    let most = count.map_or(Ok(1_000_000), |count| count.parse())?;
     let directory = tempfile::tempdir()?;
-    let folder = Folder::own(directory.path())?;
-    let store = EmbeddedStore::open(folder, Clock::System, Random::System).await?;
-    let store = Arc::new(Store::Embedded(store));
+    let store = Arc::new(open(&arguments, directory.path()).await?);
 
     println!("| what | figure |\n|---|---|");
     no_ops(&store).await?;
@@ -43,6 +44,26 @@ async fn main() -> Outcomes<()> {
     due(&store).await?;
     store.close().await;
     Ok(())
+}
+
+async fn open(arguments: &[String], directory: &Path) -> Outcomes<Store> {
+    let (clock, random) = (Clock::System, Random::System);
+    let Some(url) = option(arguments, "--redis") else {
+        let store = EmbeddedStore::open(Folder::own(directory)?, clock, random).await?;
+        return Ok(Store::Embedded(store));
+    };
+    let durability = match option(arguments, "--durability") {
+        Some("replicated") => Durability::Replicated,
+        Some("none") => Durability::None,
+        None | Some("local") => Durability::Local,
+        Some(other) => return Err(format!("{other} is no durability").into()),
+    };
+    Ok(Store::Redis(RedisStore::connect(url, durability, clock, random).await?))
+}
+
+fn option<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
+    let at = arguments.iter().position(|argument| argument == name)?;
+    arguments.get(at + 1).map(String::as_str)
 }
 
 fn job(queue: &str, delay: Duration) -> Outcomes<NewJob> {

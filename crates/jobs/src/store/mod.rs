@@ -9,6 +9,7 @@ mod embedded;
 mod failed;
 #[cfg(test)]
 mod model;
+mod redis;
 mod work;
 
 use crate::{
@@ -23,12 +24,15 @@ use crate::{
 
 pub use embedded::{EmbeddedStore, OpenError};
 pub use failed::{Count, Cursor, Filter, Forgotten, Page, Revived};
+pub use redis::{Durability, RedisOpenError, RedisStore};
 pub use work::{Claim, QueueFigures, Reap, Reaped, Renew, Suspects, Tended};
 
 /// Where jobs are kept.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Store {
     Embedded(EmbeddedStore),
+    Redis(RedisStore),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +69,11 @@ pub enum Refusal {
     TooManyKinds { queue: QueueName, limit: i64 },
     #[error("the id {id} belongs to another job: draw a new one")]
     IdTaken { id: JobId },
+    #[error(
+        "jobs for the queues {first} and {other} in one push, which goes to one queue: push once \
+         per queue"
+    )]
+    ManyQueues { first: QueueName, other: QueueName },
     #[error("there is no batch {batch}")]
     NoBatch { batch: BatchId },
     #[error("the batch {batch} has finished: push a new one")]
@@ -81,16 +90,18 @@ macro_rules! on {
     ($self:ident, $store:ident => $answer:expr) => {
         match $self {
             Store::Embedded($store) => $answer.await,
+            Store::Redis($store) => $answer.await,
         }
     };
 }
 
 /// For who pushes.
 impl Store {
-    /// All of them or none. A job that is already there is not pushed again.
+    /// All of them or none, on one queue. A job that is already there is not pushed again.
     pub async fn push(&self, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, StoreError> {
         within("jobs", jobs.len(), limits::JOBS_PER_PUSH)?;
         jobs.iter().try_for_each(NewJob::check).map_err(Refusal::Job)?;
+        one_queue(&jobs)?;
         on!(self, store => store.push(jobs))
     }
 
@@ -268,6 +279,18 @@ fn within(what: &'static str, found: usize, limit: usize) -> Result<(), Refusal>
 
 fn fits(what: &'static str, found: usize, limit: usize) -> Result<(), Refusal> {
     if found <= limit { Ok(()) } else { Err(Refusal::TooLarge { what, found, limit }) }
+}
+
+/// Queues may be on several machines, and nothing is atomic over these.
+fn one_queue(jobs: &[NewJob]) -> Result<(), Refusal> {
+    let Some(first) = jobs.first() else { return Ok(()) };
+    match jobs.iter().find(|job| job.queue != first.queue) {
+        Some(job) => {
+            let (first, other) = (first.queue.clone(), job.queue.clone());
+            Err(Refusal::ManyQueues { first, other })
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_lease(lease: std::time::Duration) -> Result<(), Refusal> {

@@ -4,6 +4,7 @@ mod bench;
 mod http;
 mod isolated;
 mod killer;
+mod reserve;
 mod worker;
 
 #[global_allocator]

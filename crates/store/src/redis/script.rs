@@ -50,6 +50,11 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// That decides which master is asked.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
     pub fn arg<T: ToRedisArgs>(mut self, argument: T) -> Self {
         self.command.arg(argument);
         self

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ::redis::pipe;
 use futures_util::future::join_all;
 
-use super::{address::Address, info, link::Link, node::Node, shared::Shared};
+use super::{address::Address, error::QueryError, info, link::Link, node::Node, shared::Shared};
 
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -91,12 +91,20 @@ async fn master(shared: &Shared, node: &Node) -> MasterStatus {
 }
 
 async fn server(link: &Link) -> Option<ServerStatus> {
-    let mut questions = pipe();
-    questions.cmd("INFO").cmd("CONFIG").arg("GET").arg("min-replicas-to-write");
-    let answers = link.send(&questions).await.ok()?;
-    let info = info::text(answers.first()?)?;
-    let setting = answers.get(1).and_then(|answer| info::pair(answer, "min-replicas-to-write"));
-    Some(ServerStatus::read(info, setting.and_then(info::integer)))
+    link.server().await.ok()
+}
+
+impl Link {
+    /// What the server says about itself.
+    pub async fn server(&self) -> Result<ServerStatus, QueryError> {
+        let mut questions = pipe();
+        questions.cmd("INFO").cmd("CONFIG").arg("GET").arg("min-replicas-to-write");
+        let answers = self.send(&questions).await?;
+        let info = answers.first().and_then(info::text);
+        let info = info.ok_or_else(|| QueryError::Protocol("no answer to INFO".into()))?;
+        let setting = answers.get(1).and_then(|answer| info::pair(answer, "min-replicas-to-write"));
+        Ok(ServerStatus::read(info, setting.and_then(info::integer)))
+    }
 }
 
 impl ServerStatus {

@@ -10,6 +10,7 @@ use std::{
 
 use samovar_clock::{Clock, ManualClock, Random, WallTime};
 use samovar_store::embedded::Folder;
+use samovar_testkit::{RedisCluster, RedisSentinel, RedisServer};
 use tempfile::TempDir;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     job::{Claimed, Finish, Finished, Held, JobDetails, NewJob, Outcome, Pushed},
     name::{BatchId, BatchName, Hold, JobId, Kind, QueueName, Tenant, WorkerName},
     state::State,
-    store::{Claim, EmbeddedStore, QueueFigures, Renew, Store, Suspects},
+    store::{Claim, Durability, EmbeddedStore, QueueFigures, RedisStore, Renew, Store, Suspects},
 };
 
 /// Of every claim here; longer than any case takes where time is real.
@@ -25,10 +26,17 @@ pub(super) const LEASE: Duration = Duration::from_secs(30);
 
 pub(super) struct Harness {
     pub(super) store: Store,
-    clock: Arc<ManualClock>,
+    home: Home,
     random: Random,
     serial: AtomicU64,
-    _folder: TempDir,
+}
+
+/// What is behind the store, and moves its time.
+enum Home {
+    Embedded { clock: Arc<ManualClock>, _folder: TempDir },
+    Single(RedisServer),
+    Sentinel(RedisSentinel),
+    Cluster(RedisCluster),
 }
 
 impl Harness {
@@ -38,13 +46,38 @@ impl Harness {
         let folder = Folder::own(directory.path()).expect("owned");
         let manual = Clock::Manual(clock.clone());
         let store = EmbeddedStore::open(folder, manual, Random::System).await.expect("opens");
-        Self {
-            store: Store::Embedded(store),
-            clock,
-            random: Random::System,
-            serial: AtomicU64::new(0),
-            _folder: directory,
-        }
+        Self::new(Store::Embedded(store), Home::Embedded { clock, _folder: directory })
+    }
+
+    pub(super) async fn redis() -> Self {
+        let server = RedisServer::builder().config("appendonly yes").start().expect("starts");
+        Self::on(&server.url(), Durability::Local, Home::Single(server)).await
+    }
+
+    /// With each write confirmed by the replica.
+    pub(super) async fn sentinel() -> Self {
+        let all = RedisSentinel::start_with(&["appendonly yes"]).expect("starts");
+        let url = format!(
+            "redis+sentinel://{}/{}",
+            addresses(&all.sentinel_addresses()),
+            all.service_name()
+        );
+        Self::on(&url, Durability::Replicated, Home::Sentinel(all)).await
+    }
+
+    pub(super) async fn cluster() -> Self {
+        let all = RedisCluster::start().expect("starts");
+        let url = format!("redis+cluster://{}", addresses(&all.addresses()));
+        Self::on(&url, Durability::None, Home::Cluster(all)).await
+    }
+
+    async fn on(url: &str, durability: Durability, home: Home) -> Self {
+        let store = RedisStore::connect(url, durability, Clock::System, Random::System).await;
+        Self::new(Store::Redis(store.expect("connects")), home)
+    }
+
+    fn new(store: Store, home: Home) -> Self {
+        Self { store, home, random: Random::System, serial: AtomicU64::new(0) }
     }
 
     /// Of this case alone.
@@ -191,8 +224,70 @@ impl Harness {
 
     /// Lets so much of the store's time pass.
     pub(super) fn pass(&self, duration: Duration) {
-        self.clock.advance(duration);
+        let Home::Embedded { clock, .. } = &self.home else {
+            return self.pass_on_redis(duration);
+        };
+        clock.advance(duration);
     }
+
+    /// Moves the clock of each queue, and when it was last looked at, so that it does not seem to
+    /// have been away.
+    fn pass_on_redis(&self, duration: Duration) {
+        let by_ms = duration.as_millis().to_string();
+        for server in self.home.masters() {
+            let mut connection = server.connect().expect("connects");
+            let queues = connection.command(&["KEYS", "samovar:{q:*}:queue"]).expect("lists");
+            for queue in queues.items() {
+                for clock in ["ahead_ms", "last_ms"] {
+                    let moved = connection.command(&["HINCRBY", &queue.text(), clock, &by_ms]);
+                    moved.expect("counts");
+                }
+            }
+        }
+    }
+
+    /// What has to be left of a time for it not to be over before the next question.
+    pub(super) fn margin(&self) -> Duration {
+        match &self.home {
+            Home::Embedded { .. } => Duration::from_millis(1),
+            // Their time goes on by itself.
+            _ => Duration::from_secs(3),
+        }
+    }
+
+    /// After all cases: no durable key ends by itself, and all of a queue is in its slot (laws 11
+    /// and 14).
+    pub(super) fn check_what_is_left(&self) {
+        for server in self.home.masters() {
+            let mut connection = server.connect().expect("connects");
+            for key in connection.command(&["KEYS", "*"]).expect("lists").items() {
+                // Of the connections.
+                if key.text().starts_with("samovar:beat") {
+                    continue;
+                }
+                let of_queue = key.bytes().starts_with(b"samovar:{q:");
+                assert!(of_queue || key.text() == "samovar:{queues}", "{key:?} is out of place");
+                let left = connection.command(&[&b"PTTL"[..], key.bytes()]).expect("tells");
+                assert_eq!(left.integer(), Some(-1), "{key:?} has a TTL");
+            }
+        }
+    }
+}
+
+impl Home {
+    fn masters(&self) -> Vec<&RedisServer> {
+        match self {
+            Home::Embedded { .. } => Vec::new(),
+            Home::Single(server) => vec![server],
+            Home::Sentinel(all) => vec![all.master().expect("a master")],
+            Home::Cluster(all) => all.nodes()[..3].iter().map(|node| node.server()).collect(),
+        }
+    }
+}
+
+fn addresses(addresses: &[std::net::SocketAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(",")
 }
 
 pub(super) fn kind(name: &str) -> Kind {

@@ -32,11 +32,11 @@ pub(super) async fn a_renewed_lease_lasts_and_a_lapsed_one_is_taken_back(h: &Har
     let queue = h.queue();
     h.push_all(h.jobs(&queue, 2)).await;
     let (kept, left) = (h.run_one(&queue).await.hold, h.run_one(&queue).await.hold);
-    h.pass(LEASE - Duration::from_millis(1));
+    h.pass(LEASE - h.margin());
     reap(h).await;
     assert_eq!(h.state(left.id).await, State::Running, "not before its time");
     assert_eq!(h.renew(kept).await, Held::Yes);
-    h.pass(Duration::from_millis(1));
+    h.pass(h.margin());
     reap(h).await;
     assert_eq!(h.state(kept.id).await, State::Running);
     assert_eq!(h.state(left.id).await, State::Waiting);

@@ -42,6 +42,7 @@ const CASES: &[Case] = cases![
         a_unique_key_is_held_until_its_job_ends,
         a_unique_key_counts_on_its_queue_alone,
         a_full_queue_takes_none_of_a_push,
+        a_push_goes_to_one_queue,
         what_is_too_much_is_refused_before_it_is_stored;
     claims:
         jobs_come_in_the_order_of_their_arrival,
@@ -109,10 +110,26 @@ async fn conform(store: &str, harness: &Harness) {
             }
         }
     }
+    harness.check_what_is_left();
     assert!(failed.is_empty(), "{store} fails {failed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded() {
     conform("embedded", &Harness::embedded().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis() {
+    conform("redis", &Harness::redis().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinel() {
+    conform("sentinel", &Harness::sentinel().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cluster() {
+    conform("cluster", &Harness::cluster().await).await;
 }

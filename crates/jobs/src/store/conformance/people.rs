@@ -175,6 +175,7 @@ pub(super) async fn figures_count_every_state(h: &Harness) {
     let counts = [figures.scheduled, figures.waiting, figures.claimed, figures.running];
     assert_eq!(counts, [1, 1, 1, 1]);
     assert_eq!([figures.done, figures.failed, figures.cancelled], [1, 1, 1]);
-    assert_eq!(figures.oldest_waiting, Some(Duration::from_secs(7)));
+    let waited = figures.oldest_waiting.expect("one waits") - Duration::from_secs(7);
+    assert!(waited < h.margin(), "{waited:?} more");
     assert_eq!((figures.suspects, figures.paused), (0, false));
 }

@@ -76,18 +76,26 @@ pub(super) async fn a_unique_key_counts_on_its_queue_alone(h: &Harness) {
 }
 
 pub(super) async fn a_full_queue_takes_none_of_a_push(h: &Harness) {
-    let (queue, other) = (h.queue(), h.queue());
+    let queue = h.queue();
     h.store.limit_queue(queue.clone(), 3).await.expect("answers");
     h.push_all(h.jobs(&queue, 2)).await;
-    let mut jobs = h.jobs(&queue, 2);
-    jobs.push(h.job(&other));
-    let refused = h.store.push(jobs).await.expect_err("full");
+    let refused = h.store.push(h.jobs(&queue, 2)).await.expect_err("full");
     let full = Refusal::QueueFull { queue: queue.clone(), found: 2, limit: 3 };
     assert_eq!(refused, StoreError::from(full));
-    assert_eq!(h.claim(&other, 5).await, [], "the other queue got nothing either");
+    assert_eq!(h.figures(&queue).await.waiting, 2, "none of it was pushed");
     h.push_all(h.jobs(&queue, 1)).await;
     h.run_one(&queue).await;
     h.push_all(h.jobs(&queue, 1)).await;
+}
+
+/// Two queues may be two machines, and nothing is atomic over these.
+pub(super) async fn a_push_goes_to_one_queue(h: &Harness) {
+    let (first, other) = (h.queue(), h.queue());
+    let refused = h.store.push(vec![h.job(&first), h.job(&other)]).await.expect_err("two");
+    assert!(refused.to_string().contains("push once per queue"), "{refused}");
+    for queue in [first, other] {
+        assert_eq!(h.claim(&queue, 5).await, [], "none of it was pushed");
+    }
 }
 
 pub(super) async fn what_is_too_much_is_refused_before_it_is_stored(h: &Harness) {

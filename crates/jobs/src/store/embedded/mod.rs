@@ -11,7 +11,7 @@ mod errors;
 mod finish;
 mod held;
 mod open;
-mod outage;
+pub(in crate::store) mod outage;
 mod people;
 mod push;
 mod row;

@@ -7,7 +7,7 @@ use std::{
 };
 
 #[derive(Debug, Default)]
-pub(super) struct Outage {
+pub(in crate::store) struct Outage {
     is_away: AtomicBool,
     /// The longest lease that was given.
     lease_ms: AtomicU64,
@@ -16,17 +16,17 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    pub(super) fn leased(&self, lease: Duration) {
+    pub(in crate::store) fn leased(&self, lease: Duration) {
         let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
         self.lease_ms.fetch_max(lease_ms, Ordering::Relaxed);
     }
 
-    pub(super) fn began(&self) {
+    pub(in crate::store) fn began(&self) {
         self.is_away.store(true, Ordering::Relaxed);
     }
 
     /// Something was written.
-    pub(super) fn over(&self, now_ms: u64) {
+    pub(in crate::store) fn over(&self, now_ms: u64) {
         if self.is_away.load(Ordering::Relaxed) && self.is_away.swap(false, Ordering::Relaxed) {
             let until_ms = now_ms.saturating_add(self.lease_ms.load(Ordering::Relaxed));
             self.until_ms.fetch_max(until_ms, Ordering::Relaxed);
@@ -34,7 +34,7 @@ impl Outage {
     }
 
     /// Also for as long as it is away: what is asked first when it is back must not be this.
-    pub(super) fn holds_back(&self, now_ms: u64) -> bool {
+    pub(in crate::store) fn holds_back(&self, now_ms: u64) -> bool {
         if self.is_away.load(Ordering::Relaxed) {
             return true;
         }

@@ -1,17 +1,19 @@
 //! Random operations on a store and on a plain list, which must agree after each of them.
 
+mod home;
 mod plain;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use samovar_clock::{Clock, ManualClock, Random, WallTime};
+use samovar_clock::Random;
 use samovar_memory::Class;
-use samovar_store::embedded::Folder;
-use tempfile::TempDir;
 
-use self::plain::{Job, Plain, hold, kind};
-use super::{Claim, EmbeddedStore, Reap, Renew, Store, Suspects};
+use self::{
+    home::Home,
+    plain::{Job, Plain, hold, kind},
+};
+use super::{Claim, Reap, Renew, Store, Suspects};
 use crate::{
     batch::{Callbacks, NewBatch},
     job::{Finish, NewJob, Outcome},
@@ -21,6 +23,8 @@ use crate::{
 };
 
 const SEEDS: u64 = 12;
+/// A look at everything costs a question per job there.
+const SEEDS_ON_REDIS: u64 = 4;
 const STEPS: usize = 600;
 /// Steps between two looks at everything.
 const LOOK: usize = 3;
@@ -28,7 +32,7 @@ const LEASE: Duration = Duration::from_secs(5);
 
 struct World {
     random: Random,
-    clock: Arc<ManualClock>,
+    home: Home,
     store: Store,
     plain: Plain,
     queues: [QueueName; 2],
@@ -37,25 +41,21 @@ struct World {
     holds: Vec<Hold>,
     pushed: Vec<NewJob>,
     batches: Vec<NewBatch>,
-    directory: TempDir,
 }
 
 impl World {
-    async fn new(seed: u64) -> Self {
-        let directory = tempfile::tempdir().expect("a folder");
-        let clock = Arc::new(ManualClock::new(WallTime::from_millis(1_754_000_000_000)));
+    async fn new(seed: u64, home: Home) -> Self {
         let random = Random::seeded(seed);
         let mut world = Self {
-            store: open(&directory, &clock).await,
+            store: home.open().await,
             random,
-            clock,
+            home,
             plain: Plain::default(),
             queues: ["a", "b"].map(|name| QueueName::new(name).expect("a name")),
             workers: ["v", "w"].map(|name| WorkerName::new(name).expect("a name")),
             holds: Vec::new(),
             pushed: Vec::new(),
             batches: Vec::new(),
-            directory,
         };
         world.look_at_clock();
         world
@@ -71,8 +71,7 @@ impl World {
     }
 
     fn look_at_clock(&mut self) {
-        let Store::Embedded(store) = &self.store;
-        self.plain.now_ms = store.now_ms();
+        self.plain.now_ms = self.home.now_ms(&self.store);
     }
 
     fn new_job(&self, queue: &QueueName) -> NewJob {
@@ -165,6 +164,7 @@ impl World {
     }
 
     async fn step(&mut self) {
+        self.home.hold_clock(&self.queues);
         match self.pick(100) {
             0..=14 => self.push().await,
             15..=18 => self.push_batch().await,
@@ -180,7 +180,7 @@ impl World {
             94 => self.forget().await,
             95 => self.crash().await,
             _ => {
-                self.clock.advance(Duration::from_millis(self.random.below(3000)));
+                self.home.advance(Duration::from_millis(self.random.below(3000)));
                 self.look_at_clock();
             }
         }
@@ -192,7 +192,8 @@ impl World {
         if !self.pushed.is_empty() && self.one_in(5) {
             // Sent again, because nobody knows what became of it; unless it is gone by now.
             let again = self.pushed[self.pick(self.pushed.len())].clone();
-            if again.batch.is_none() && self.plain.find(again.id).is_some() {
+            if again.batch.is_none() && again.queue == queue && self.plain.find(again.id).is_some()
+            {
                 jobs.push(again);
             }
         }
@@ -311,12 +312,13 @@ impl World {
         }
     }
 
-    /// Another owner opens the file.
+    /// Another owner opens the file, and takes back what was held; or Redis is killed.
     async fn crash(&mut self) {
         self.store.close().await;
-        self.store = open(&self.directory, &self.clock).await;
+        let voids = self.home.crash();
+        self.store = self.home.open().await;
         self.look_at_clock();
-        self.plain.reap(|_, _| true);
+        self.plain.reap(|_, _| voids);
     }
 
     async fn compare(&self) {
@@ -351,26 +353,32 @@ impl World {
     }
 }
 
-async fn open(directory: &TempDir, clock: &Arc<ManualClock>) -> Store {
-    let folder = Folder::own(directory.path()).expect("owned");
-    let clock = Clock::Manual(clock.clone());
-    Store::Embedded(EmbeddedStore::open(folder, clock, Random::System).await.expect("opens"))
+/// Says which seed fails, and where.
+async fn agree(seed: u64, home: Home) {
+    let mut world = World::new(seed, home).await;
+    for step in 0..STEPS {
+        let taken = std::panic::AssertUnwindSafe(async {
+            world.step().await;
+            if step % LOOK == 0 {
+                world.compare().await;
+            }
+        });
+        if taken.catch_unwind().await.is_err() {
+            panic!("seed {seed} fails at step {step}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn random_operations_end_like_those_on_a_plain_list() {
     for seed in 0..SEEDS {
-        let mut world = World::new(seed).await;
-        for step in 0..STEPS {
-            let taken = std::panic::AssertUnwindSafe(async {
-                world.step().await;
-                if step % LOOK == 0 {
-                    world.compare().await;
-                }
-            });
-            if taken.catch_unwind().await.is_err() {
-                panic!("seed {seed} fails at step {step}");
-            }
-        }
+        agree(seed, Home::embedded()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_operations_on_redis_end_like_those_on_a_plain_list() {
+    for seed in 0..SEEDS_ON_REDIS {
+        agree(seed, Home::redis()).await;
     }
 }

@@ -1,0 +1,10 @@
+-- ARGV  1  batch
+-- Result   {"none"} | {"ok", name, total, pending, failed, cancelled, stopped, created_ms,
+--          finished_ms or null}
+
+local found = call('HMGET', base .. 'b:' .. ARGV[1], 'name', 'total', 'pending', 'failed',
+  'cancelled', 'stopped', 'created_ms', 'finished_ms')
+if not found[1] then
+  return {'none'}
+end
+return {'ok', unpack(found)}
