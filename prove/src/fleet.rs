@@ -24,7 +24,7 @@ use crate::{
 /// ignored stays ignored in whatever is executed.
 const IGNORING_XFSZ: &str = "trap '' XFSZ; exec \"$0\" \"$@\"";
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
-const POINT_LIMIT: Duration = Duration::from_secs(2);
+const POINT_LIMIT: Duration = Duration::from_millis(700);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const END_LIMIT: Duration = Duration::from_secs(60);
 /// Passings of a point before the one that is the last.

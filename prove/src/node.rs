@@ -122,12 +122,12 @@ async fn live(
     say(BEGAN);
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Calm => drop(calm.send(true)),
+            Order::Calm => drop(calm.send_replace(true)),
             Order::Open => say(format_args!("{OPEN}{}", open_jobs(&store).await)),
             Order::End => break,
         }
     }
-    drop(calm.send(true));
+    calm.send_replace(true);
     producing.await??;
     if let Some(worker) = worker {
         worker.drain().await;

@@ -8,14 +8,22 @@ use std::{
 
 use anyhow::{Result, bail};
 use samovar_clock::{Clock, Random};
-use samovar_jobs::{Store, store::EmbeddedStore};
+use samovar_jobs::{
+    Store,
+    store::{Durability, EmbeddedStore, RedisStore},
+};
 use samovar_store::embedded::Folder;
+use samovar_testkit::{RedisSentinel, RedisServer, wrong_clock::WrongClock};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Kind;
 
 /// How long a folder may be somebody else's.
 const OWN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Further than a lease, nearer than what a queue takes for an absence of its Redis.
+const LONGEST_JUMP_S: u64 = 6;
+const SHORT_PAUSE_MS: u64 = 350;
 
 /// A store, and what it promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +77,16 @@ impl fmt::Display for Level {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Address {
     Folder(PathBuf),
+    Redis { url: String, durability: Promise },
+}
+
+/// [`Durability`], as an argument.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Promise {
+    Replicated,
+    Local,
+    None,
 }
 
 impl Address {
@@ -79,6 +97,16 @@ impl Address {
                 let store = EmbeddedStore::open(folder, Clock::System, random.clone()).await?;
                 Ok(Store::Embedded(store))
             }
+            Address::Redis { url, durability } => {
+                let durability = match durability {
+                    Promise::Replicated => Durability::Replicated,
+                    Promise::Local => Durability::Local,
+                    Promise::None => Durability::None,
+                };
+                let random = random.clone();
+                let store = RedisStore::connect(url, durability, Clock::System, random).await?;
+                Ok(Store::Redis(store))
+            }
         }
     }
 }
@@ -87,24 +115,79 @@ impl Address {
 #[derive(Debug)]
 pub(crate) enum Place {
     Embedded(PathBuf),
+    Redis { server: Box<RedisServer>, wrong: WrongClock, promise: Promise },
+    Sentinel { all: Box<RedisSentinel>, promise: Promise },
 }
 
 impl Place {
     pub(crate) fn prepare(level: Level, home: &Path) -> Result<Self> {
+        let sentinel = |promise| {
+            let all = Box::new(RedisSentinel::start_with(&["appendonly yes"])?);
+            Ok(Place::Sentinel { all, promise })
+        };
         match level {
             Level::Embedded => Ok(Place::Embedded(home.join("data"))),
-            _ => bail!("no Redis yet"),
+            Level::RedisLocal => Self::alone(home, "appendonly yes", Promise::Local),
+            Level::RedisNone => Self::alone(home, "appendonly no", Promise::None),
+            Level::RedisReplicated => sentinel(Promise::Replicated),
+            Level::RedisFailover => sentinel(Promise::Local),
         }
+    }
+
+    fn alone(home: &Path, config: &str, promise: Promise) -> Result<Self> {
+        let wrong = WrongClock::new(home)?;
+        let variables = wrong.variables().into_iter();
+        let builder = RedisServer::builder().config(config);
+        let builder = variables.fold(builder, |it, (name, value)| it.env(name, value));
+        Ok(Place::Redis { server: Box::new(builder.start()?), wrong, promise })
     }
 
     pub(crate) fn address(&self) -> Address {
         match self {
             Place::Embedded(folder) => Address::Folder(folder.clone()),
+            Place::Redis { server, promise, .. } => {
+                Address::Redis { url: server.url(), durability: *promise }
+            }
+            Place::Sentinel { all, promise } => {
+                let hosts: Vec<_> =
+                    all.sentinel_addresses().iter().map(ToString::to_string).collect();
+                let (hosts, service) = (hosts.join(","), all.service_name());
+                let url = format!("redis+sentinel://{hosts}/{service}");
+                Address::Redis { url, durability: *promise }
+            }
         }
     }
 
-    /// What is done to the servers.
-    pub(crate) async fn suffer(&self, kind: Kind, _random: &Random) -> Result<()> {
-        bail!("{kind} is nothing that can be done to {self:?}")
+    /// What is done to the servers. Returns when it is over for those who use them.
+    pub(crate) async fn suffer(&self, kind: Kind, random: &Random) -> Result<()> {
+        let clock = Clock::System;
+        let jump_s = 1 + random.below(LONGEST_JUMP_S) as i64;
+        let pause = Duration::from_millis(random.below(SHORT_PAUSE_MS));
+        match (self, kind) {
+            (Place::Redis { server, .. }, Kind::RedisKill) => {
+                server.kill();
+                clock.sleep(pause).await;
+                server.restart()
+            }
+            (Place::Redis { server, .. }, Kind::RedisStop) => stop_for(server, pause * 3).await,
+            (Place::Redis { wrong, .. }, Kind::ClockForward) => wrong.move_by(jump_s),
+            (Place::Redis { wrong, .. }, Kind::ClockBack) => wrong.move_by(-jump_s),
+            // Shorter than what sentinels take for a death.
+            (Place::Sentinel { all, .. }, Kind::RedisStop) => stop_for(all.master()?, pause).await,
+            (Place::Sentinel { all, .. }, Kind::Failover) => all.failover().map(drop),
+            (Place::Sentinel { all, .. }, Kind::MasterKill) => {
+                let old = all.kill_master()?;
+                all.wait_for_master_other_than(old)?;
+                all.server(old)?.restart()?;
+                all.wait_until_settled()
+            }
+            _ => bail!("{kind} is nothing that can be done to {self:?}"),
+        }
     }
+}
+
+async fn stop_for(server: &RedisServer, pause: Duration) -> Result<()> {
+    server.stop_process()?;
+    Clock::System.sleep(pause).await;
+    server.continue_process()
 }

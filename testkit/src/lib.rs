@@ -8,6 +8,7 @@
 //! - [`port`]: ports that no other test takes meanwhile
 //! - [`process`]: this test executable as a second process
 //! - [`redis`]: `redis-server` alone, behind Sentinel, and as a Cluster
+//! - [`wrong_clock`]: a clock for one process that jumps
 //! - [`proxy`]: delays, cuts, black holes, and the counting of round trips
 
 pub mod port;
@@ -16,6 +17,7 @@ pub mod proxy;
 pub mod redis;
 mod spawner;
 pub mod wait;
+pub mod wrong_clock;
 
 pub use process::Process;
 pub use proxy::{Direction, Proxy};

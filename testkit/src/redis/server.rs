@@ -1,6 +1,7 @@
 //! One `redis-server` process.
 
 use std::{
+    ffi::OsString,
     fmt::Write as _,
     fs::{self, File},
     io,
@@ -25,19 +26,27 @@ const LOG_TAIL_LINES: usize = 30;
 #[derive(Debug, Clone, Default)]
 pub struct RedisBuilder {
     lines: Vec<String>,
+    variables: Vec<(OsString, OsString)>,
     sentinel: bool,
 }
 
 impl RedisBuilder {
     /// A server that is a sentinel: the configuration is all its own.
     pub(super) fn sentinel() -> Self {
-        Self { lines: Vec::new(), sentinel: true }
+        Self { sentinel: true, ..Self::default() }
     }
 
     /// Adds a line to the configuration file, for example `maxmemory 2mb`. The last one wins.
     #[must_use]
     pub fn config(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
+        self
+    }
+
+    /// Sets a variable of the environment of the process, now and whenever it starts again.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
         self
     }
 
@@ -79,7 +88,8 @@ impl RedisBuilder {
             writeln!(config, "{line}")?;
         }
         fs::write(dir.join("redis.conf"), config)?;
-        Ok(RedisServer { sentinel: self.sentinel, process: Mutex::new(None), lease })
+        let Self { sentinel, variables, .. } = self;
+        Ok(RedisServer { sentinel, variables, process: Mutex::new(None), lease })
     }
 }
 
@@ -96,6 +106,7 @@ repl-ping-replica-period 1
 #[derive(Debug)]
 pub struct RedisServer {
     sentinel: bool,
+    variables: Vec<(OsString, OsString)>,
     process: Mutex<Option<Process>>,
     lease: PortLease,
 }
@@ -257,6 +268,7 @@ impl RedisServer {
         if self.sentinel {
             command.arg("--sentinel");
         }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let process = Process::spawn(command).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => anyhow!(
