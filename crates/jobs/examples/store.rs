@@ -79,6 +79,7 @@ fn ask(queue: &str, most: usize) -> Outcomes<Claim> {
         lease: Duration::from_secs(3600),
         version: 0,
         except: Vec::new(),
+        rules: std::sync::Arc::default(),
         suspects: Suspects::None,
     })
 }
@@ -104,7 +105,7 @@ async fn no_ops(store: &Arc<Store>) -> Outcomes<()> {
         let (store, claim) = (store.clone(), ask("no-ops", 100)?);
         workers.push(tokio::spawn(async move {
             loop {
-                let claimed = store.claim(claim.clone()).await?;
+                let claimed = store.claim(claim.clone()).await?.jobs;
                 if claimed.is_empty() {
                     return Ok::<_, samovar_jobs::StoreError>(());
                 }

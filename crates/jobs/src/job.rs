@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     limits,
-    name::{BatchId, Hold, JobId, Kind, QueueName, Tenant, Token},
+    name::{BatchId, Hold, JobId, Kind, QueueName, RemoteName, Tenant, Token},
     policy::{InvalidPolicy, Policy},
     state::State,
+    tally::Measured,
 };
 
 /// What is pushed.
@@ -117,6 +118,8 @@ pub struct Claimed {
     pub batch: Option<BatchId>,
     /// As an earlier attempt left it.
     pub checkpoint: Option<Vec<u8>>,
+    /// It tries them out: their breakers hold back all others until it has told how that went.
+    pub probes: Vec<RemoteName>,
 }
 
 /// How far a running job says it is.
@@ -168,12 +171,14 @@ pub struct Finish {
     pub hold: Hold,
     pub outcome: Outcome,
     pub record: Record,
+    pub measured: Measured,
 }
 
 impl Finish {
-    /// Without anything to remember of it.
+    /// Without anything to remember of it, or measured.
     pub fn new(hold: Hold, outcome: Outcome) -> Self {
-        Self { hold, outcome, record: Record::default() }
+        let (record, measured) = Default::default();
+        Self { hold, outcome, record, measured }
     }
 }
 

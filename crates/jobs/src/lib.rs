@@ -3,15 +3,19 @@
 //! A job that a push has acknowledged runs, at least once, whatever dies meanwhile. How is drawn in
 //! `docs/jobs.md`: the life of a job ([`State`]) and who may move it.
 
+mod backoff;
 mod batch;
 pub mod http;
 mod job;
 pub mod limits;
 mod name;
 mod policy;
+mod rule;
 pub mod run;
+pub mod schedule;
 mod state;
 pub mod store;
+mod tally;
 
 pub use batch::{BatchView, Callbacks, InvalidBatch, NewBatch};
 pub use job::{
@@ -19,8 +23,11 @@ pub use job::{
     JobView, NewJob, Outcome, Progress, Pushed, Record,
 };
 pub use name::{
-    BatchId, BatchName, Hold, InvalidName, JobId, Kind, QueueName, Tenant, Token, WorkerName,
+    BatchId, BatchName, Hold, InvalidName, JobId, Kind, QueueName, RemoteName, ScheduleName,
+    Tenant, Token, WorkerName,
 };
 pub use policy::{GiveUp, InvalidPolicy, Next, Policy};
+pub use rule::{InvalidRate, Rate, Rule};
 pub use state::{STEPS, State, Step};
 pub use store::{Store, StoreError};
+pub use tally::{Histogram, Measured, Tally};

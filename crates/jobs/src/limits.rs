@@ -42,6 +42,39 @@ pub const PAGE_LOOKS: usize = 10_000;
 pub const HISTORY: usize = 32;
 /// Results recorded once per job. More: refused.
 pub const ONCE_PER_JOB: i64 = 10_000;
+/// Kinds with a rule of their own in one claim. More: refused.
+pub const RULES: usize = 1000;
+/// Jobs that a rate may let through at once.
+pub const RATE_COUNT: u32 = 1_000_000;
+/// The time over which a rate may count.
+pub const RATE_PER: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+/// Remotes one kind may need. More: refused.
+pub const NEEDS: usize = 8;
+/// Remotes of one queue whose breakers are not closed. More: refused, the jobs go on.
+pub const BREAKERS_PER_QUEUE: i64 = 256;
+/// How long a breaker stays open the first time; twice as long each time in a row.
+pub const BREAKER_OPEN: Duration = Duration::from_secs(5);
+/// How long a breaker stays open at most.
+pub const BREAKER_OPEN_LONGEST: Duration = Duration::from_secs(300);
+/// How long the job that tries a remote out may be silent about it. Then another one tries.
+pub const PROBE: Duration = Duration::from_secs(60);
+/// Schedules of one queue, and of one scheduler. More: refused.
+pub const SCHEDULES_PER_QUEUE: usize = 1000;
+/// Instants of a schedule that are run later because they were missed. Older: left out, and said.
+pub const CATCH_UP: usize = 100;
+/// How late an instant of a schedule may be fired without counting as missed.
+pub const ON_TIME: Duration = Duration::from_secs(60);
+/// Kinds of one queue that are counted by themselves over time. The others: together.
+pub const TALLIED_KINDS: i64 = 200;
+/// How long minutes are kept. Older: added up to hours.
+pub const MINUTES_KEPT: Duration = Duration::from_secs(26 * 3600);
+/// How long hours are kept. Older: forgotten.
+pub const HOURS_KEPT: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Minutes or hours of a kind that one call folds or forgets. The rest: the next call.
+pub const TALLIES_PER_CALL: usize = 200;
+/// Steps in one answer. More: refused.
+pub const POINTS: u64 = 1600;
 /// Times a job's worker may be lost in a row, nobody knowing why. Then it fails.
 pub const LAPSES: u32 = 16;
 /// Targets that jobs of kind `http` may post to. More: refused.

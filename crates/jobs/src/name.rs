@@ -61,6 +61,9 @@ names! {
     /// A process that runs jobs; another one after each start.
     WorkerName: "the worker", limits::NAME_BYTES;
     BatchName: "the batch", limits::NAME_BYTES;
+    /// What jobs depend on and do not own: a payment service, an interface of somebody else.
+    RemoteName: "the remote", limits::NAME_BYTES;
+    ScheduleName: "the schedule", limits::NAME_BYTES;
     /// Whose job it is.
     Tenant: "the tenant", limits::TENANT_BYTES;
 }

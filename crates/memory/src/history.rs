@@ -76,6 +76,18 @@ impl History {
         leak
     }
 
+    /// Peaks of runs in other processes, or before this one began; they count as long as there are
+    /// no newer ones.
+    pub fn seed(&mut self, name: &str, peaks: impl IntoIterator<Item = u64>) {
+        self.make_room_for(name);
+        let runs = self.runs;
+        let kind = self.kinds.entry(name.to_owned()).or_default();
+        if kind.peaks.is_empty() {
+            kind.last_run = runs;
+            peaks.into_iter().for_each(|peak| push(&mut kind.peaks, peak));
+        }
+    }
+
     /// What ended runs of this kind still hold.
     pub fn retained_bytes(&self, kind: &str) -> u64 {
         let ended = self.kinds.get(kind).map(|kind| &kind.ended);
@@ -136,6 +148,22 @@ mod tests {
         }
         assert_eq!(history.need_bytes("warm", Class::Mb128), Class::Mb128.bytes());
         assert_eq!(history.need_bytes("other", Class::Mb512), Class::Mb512.bytes());
+    }
+
+    #[test]
+    fn a_need_that_was_learned_elsewhere_counts_until_there_are_runs_here() {
+        let mut history = History::default();
+        history.seed("warm", [10 * MB; RUNS_BELIEVED]);
+        assert_eq!(history.peak_p95_bytes("warm"), Some(10 * MB));
+        history.seed("few", [10 * MB; RUNS_BELIEVED - 1]);
+        assert_eq!(history.peak_p95_bytes("few"), None);
+        let account = Account::unlimited("learns");
+        for _ in 0..RUNS_KEPT {
+            history.record("warm", Some(20 * MB), &account);
+        }
+        assert_eq!(history.peak_p95_bytes("warm"), Some(20 * MB));
+        history.seed("warm", [MB; RUNS_KEPT]);
+        assert_eq!(history.peak_p95_bytes("warm"), Some(20 * MB), "its own are newer");
     }
 
     #[test]

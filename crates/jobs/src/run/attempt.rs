@@ -13,11 +13,12 @@ use super::{
     kind::Stop,
     ladder::Climber,
     registry::AnyJob,
+    remote::Remotes,
     steps,
 };
 use crate::{
-    Claimed, Finish, Finished, Flown, Held, Hold, Next, Outcome, QueueName, Record, Store,
-    StoreError,
+    Claimed, Finish, Finished, Flown, Held, Hold, Measured, Next, Outcome, QueueName, Record,
+    Store, StoreError,
 };
 
 /// How long a job that is told to stop may take to do so by itself.
@@ -34,6 +35,7 @@ pub(super) struct Host {
     pub(super) holds: Arc<Holds>,
     pub(super) children: Option<Pool>,
     pub(super) flights: Arc<FlightRecorder>,
+    pub(super) remotes: Arc<Remotes>,
     /// Queues with a share of the budget.
     pub(super) shares: Arc<[QueueName]>,
     /// The worker drains: what has not started goes back.
@@ -65,7 +67,12 @@ impl End {
 pub(super) async fn run(host: Host, job: Claimed, told: watch::Receiver<Told>) {
     let hold = job.hold;
     let _end = Given { holds: &host.holds, hold };
-    if let Some(finish) = host.attempt(job, told).await {
+    host.remotes.begins(&job);
+    let finish = host.attempt(job, told.clone()).await;
+    // Before the job may be claimed again.
+    let is_told = *told.borrow() != Told::Nothing;
+    host.remotes.ended(hold, is_told).await;
+    if let Some(finish) = finish {
         host.report(finish).await;
     }
 }
@@ -101,7 +108,7 @@ impl Host {
             Ok(known) => known,
             Err(reason) => return Some(Finish::new(hold, unusable(&job, reason))),
         };
-        let account = admitted.account();
+        let (account, since) = (admitted.account(), self.common.clock.now());
         let cx = Context::new(&self.common, job.clone(), account.clone(), told);
         let climber = Climber { host: self, job: &job, known: &known, cx: &cx, account };
         let outcome = match climber.ahead().await {
@@ -114,7 +121,9 @@ impl Host {
         };
         let flight = self.flight(&outcome, &job, &admitted);
         let record = Record { flight, ..cx.take_record() };
-        Some(Finish { hold, outcome, record })
+        let run = Some(self.common.clock.now().since(since));
+        let measured = Measured { run, peak_bytes: peak_bytes(&admitted) };
+        Some(Finish { hold, outcome, record, measured })
     }
 
     /// Until it ends, its time is over, or it was told to stop and had its time to do so.
@@ -293,6 +302,13 @@ fn of_told(told: Told) -> Option<Outcome> {
     }
 }
 
+/// Here or in a child process; nothing where neither was metered.
+fn peak_bytes(admitted: &Admitted) -> Option<u64> {
+    let here = admitted.account().usage().map(|usage| usage.peak_bytes);
+    let in_child = Some(admitted.child_gauge().peak_bytes()).filter(|bytes| *bytes > 0);
+    here.max(in_child)
+}
+
 /// Its code or its payload is not what this worker knows.
 fn unusable(job: &Claimed, reason: String) -> Outcome {
     if job.policy.delete_when_missing { Outcome::Missing } else { Outcome::Failed { reason } }
@@ -301,6 +317,7 @@ fn unusable(job: &Claimed, reason: String) -> Outcome {
 /// What follows an attempt that did not end well.
 fn after(job: &Claimed, stop: Stop) -> Outcome {
     let (reason, exception) = match stop {
+        Stop::Open(_) => return Outcome::Released,
         Stop::Hopeless(reason) => return Outcome::Failed { reason },
         Stop::Missing(_) if job.policy.delete_when_missing => return Outcome::Missing,
         Stop::Missing(reason) => return Outcome::Failed { reason },

@@ -19,7 +19,8 @@ use super::{
     registry::Registry,
 };
 use crate::{
-    Claimed, Held, Hold, JobId, NewJob, Progress, QueueName, Record, StoreError, Tenant, Token, limits,
+    Claimed, Held, Hold, JobId, NewJob, Progress, QueueName, Record, RemoteName, StoreError,
+    Tenant, Token, limits,
 };
 
 /// What a running job is told from outside.
@@ -97,6 +98,16 @@ impl Context {
             saved,
         };
         Self(Arc::new(inner))
+    }
+
+    pub(super) fn claimed(&self) -> &Claimed {
+        &self.0.job
+    }
+
+    /// The remote of this name, if the kind of this job needs it.
+    pub(super) fn needed(&self, name: &str) -> Option<RemoteName> {
+        let needs = self.0.registry.needs_of(self.0.job.kind.as_str());
+        needs.iter().find(|it| it.as_str() == name).cloned()
     }
 
     pub fn id(&self) -> JobId {

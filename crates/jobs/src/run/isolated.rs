@@ -81,6 +81,8 @@ async fn answer(cx: &Context, question: &[u8], line: &Line) {
         Question::Progress(progress) => held(reach.progress(hold, progress).await),
         Question::Checkpoint(value) => held(cx.checkpoint_raw(value).await),
         Question::Once(key) => reach.once(hold, key).await.map(Answer::Recorded),
+        Question::Call(remote) => reach.call(cx.claimed(), &remote).await.map(Answer::IsOpen),
+        Question::Called(remote, went) => held(reach.called(cx.claimed(), &remote, went).await),
         Question::RecordOnce(key, value) => held(reach.record_once(hold, key, value).await),
     };
     line.say(&wire::write(&Said::Answer(number, answer.map_err(Into::into))));

@@ -7,9 +7,33 @@ use samovar_memory::Exceeded;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::context::Context;
-use crate::{InvalidName, JobId, Kind, NewJob, Policy, QueueName};
+use crate::{InvalidName, JobId, Kind, NewJob, Policy, QueueName, Rate, RemoteName};
 
 /// A job is a type: its name, its policy, what it is pushed with, and what it does.
+///
+/// ```
+/// use samovar_jobs::{Rate, run::{Context, Job, Registry, Stop}};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Charge { order: u64 }
+///
+/// impl Job for Charge {
+///     const KIND: &'static str = "charge";
+///     const RATE: Option<Rate> = Some(Rate::per_minute(90));
+///     const NEEDS: &'static [&'static str] = &["square"];
+///
+///     async fn run(&self, cx: &Context) -> Result<(), Stop> {
+///         cx.remote("square", async { Ok::<_, Stop>(()) }).await
+///     }
+/// }
+///
+/// let registry = Registry::default().with::<Charge>()?;
+/// // As a config says.
+/// let registry = registry.rate("charge", Some(Rate::per_second(5)))?;
+/// # drop(registry);
+/// # Ok::<_, samovar_jobs::run::UnfitKind>(())
+/// ```
 ///
 /// It may run more than once: whatever it does outside of Samovar has to bear a repetition, or go
 /// through [`Context::once`].
@@ -18,6 +42,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const POLICY: Policy = Policy::DEFAULT;
     /// Where it goes unless told otherwise.
     const QUEUE: &'static str = "default";
+    /// How many of them may be claimed, by all workers of a queue together.
+    const RATE: Option<Rate> = None;
+    /// What it calls through [`Context::remote`]: while the breaker of one of them is open, jobs of
+    /// this kind are not claimed.
+    const NEEDS: &'static [&'static str] = &[];
 
     /// While a job with this key has not ended, its queue takes no second one.
     fn unique_key(&self) -> Option<String> {
@@ -73,6 +102,8 @@ pub enum Stop {
     Memory(Exceeded),
     /// It was told to stop: see [`Context::told`].
     Told,
+    /// The breaker of this remote is open: the job goes back to its queue, the attempt unspent.
+    Open(RemoteName),
 }
 
 impl<E: std::error::Error> From<E> for Stop {
@@ -97,6 +128,7 @@ impl fmt::Display for Stop {
             | Stop::Missing(reason) => f.write_str(reason),
             Stop::Memory(exceeded) => exceeded.fmt(f),
             Stop::Told => f.write_str("it was told to stop"),
+            Stop::Open(remote) => write!(f, "the breaker of {remote} is open"),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! - `kind`: what a job is to the code that runs it
 //! - `registry`: which kinds a worker knows, and what they may use
 //! - `context`: what a running job can do
+//! - `remote`: its calls of what may be down
 //! - `worker`: the loop that claims
 //! - `attempt`: one attempt, from admission to its outcome
 //! - `ladder`: what becomes of one that is too big
@@ -21,6 +22,7 @@ mod kind;
 mod ladder;
 mod reach;
 mod registry;
+mod remote;
 mod served;
 mod steps;
 mod wire;
@@ -29,7 +31,7 @@ mod worker;
 pub use child::run_as_child;
 pub use context::{Context, Told};
 pub use kind::{Job, NoSuchName, Size, Stop, new_job};
-pub use registry::{AlreadyKnown, Registry};
+pub use registry::{Registry, UnfitKind};
 pub use served::Served;
 pub use steps::{STEP_NAMES, STEPS_TARGET};
 pub use worker::{Relief, Settings, Worker, WorkerError, WorkerState};

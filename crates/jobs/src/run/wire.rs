@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     context::{Left, Told},
     kind::Stop,
+    remote::Went,
 };
-use crate::{Claimed, Held, Progress, Record, StoreError};
+use crate::{Claimed, Held, Progress, Record, RemoteName, StoreError};
 
 /// The name of the work that children do.
 pub(super) const WORK: &str = "samovar.job";
@@ -30,6 +31,8 @@ pub(super) enum Question {
     Checkpoint(Vec<u8>),
     Once(String),
     RecordOnce(String, Vec<u8>),
+    Call(RemoteName),
+    Called(RemoteName, Went),
 }
 
 /// From the parent.
@@ -43,6 +46,7 @@ pub(super) enum Said {
 pub(super) enum Answer {
     Held(Held),
     Recorded(Option<Vec<u8>>),
+    IsOpen(bool),
 }
 
 /// Why the store did not answer.

@@ -17,12 +17,14 @@ use super::{
     context::{Common, Told},
     reach::Reach,
     registry::Registry,
+    remote::Remotes,
     served::{Served, leftovers, shares},
     steps,
 };
 use crate::{
-    Claimed, QueueName, Store, StoreError, WorkerName,
-    store::{Claim, QueueFigures, Reap, Suspects},
+    Claimed, QueueName, Rule, Store, StoreError, WorkerName,
+    backoff::Backoff,
+    store::{Claim, Period, QueueFigures, Reap, Suspects},
 };
 
 /// How a worker works.
@@ -38,6 +40,8 @@ pub struct Settings {
     pub poll: Duration,
     /// How long running jobs may go on when the worker drains.
     pub drain: Duration,
+    /// Failed calls of a remote in a row, on one queue, that open its breaker.
+    pub breaker_failures: u32,
     /// Where suspects and isolated jobs run. Without it suspects run with nothing beside them.
     pub children: Option<Pool>,
     /// Between two looks at what running jobs hold.
@@ -63,7 +67,8 @@ impl fmt::Debug for Relief {
 }
 
 impl Settings {
-    /// Four slots, leases of 30 s, a look every 250 ms, 30 s to drain, no child processes.
+    /// Four slots, leases of 30 s, a look every 250 ms, 30 s to drain, five failed calls for a
+    /// breaker, no child processes.
     pub fn new(name: WorkerName, queues: Vec<Served>) -> Self {
         Self {
             name,
@@ -72,6 +77,7 @@ impl Settings {
             lease: Duration::from_secs(30),
             poll: Duration::from_millis(250),
             drain: Duration::from_secs(30),
+            breaker_failures: 5,
             children: None,
             watch: Duration::from_secs(1),
             relief: None,
@@ -137,8 +143,10 @@ impl Worker {
             budget.reserve(it.queue.as_str(), it.reserved_bytes)?;
             shares.push(it.queue.clone());
         }
-        let registry = Arc::new(registry);
-        let reach = Reach::Store(store.clone());
+        let (rules, registry) = (registry.rules(), Arc::new(registry));
+        let remotes = Remotes::new(store.clone(), settings.breaker_failures, clock.clone());
+        let remotes = Arc::new(remotes);
+        let reach = Reach::Store(store.clone(), remotes.clone());
         let host = Host {
             common: Common { reach, registry, budget: Some(budget.clone()), clock, random },
             store,
@@ -146,13 +154,24 @@ impl Worker {
             holds: holds.clone(),
             children: settings.children.clone(),
             flights: Arc::default(),
+            remotes,
             shares: shares.into(),
             draining: drains,
         };
         let watching =
             tokio::spawn(watching(host.clone(), settings.watch, settings.relief.clone()));
         let (attempts, suspects_at) = (JoinSet::new(), host.common.clock.now());
-        let round = Loop { settings, slots, host, woken: woken.clone(), attempts, suspects_at };
+        let woken_by = woken.clone();
+        let round = Loop {
+            settings,
+            slots,
+            host,
+            rules,
+            woken: woken_by,
+            attempts,
+            suspects_at,
+            allowed_after: None,
+        };
         let task = tokio::spawn(async move {
             round.run().await;
             watching.abort();
@@ -185,10 +204,13 @@ struct Loop {
     settings: Settings,
     slots: usize,
     host: Host,
+    rules: Arc<[Rule]>,
     woken: Arc<Notify>,
     attempts: JoinSet<()>,
     /// When it looks for suspects again.
     suspects_at: Instant,
+    /// When the first job that a rule held back in this round may go.
+    allowed_after: Option<Duration>,
 }
 
 /// Looks at what jobs hold; where that is too much, gives back what can be had again.
@@ -211,14 +233,22 @@ async fn watching(host: Host, interval: Duration, relief: Option<Relief>) {
     .await;
 }
 
+/// How far back a worker that starts looks for what jobs needed, and how many runs it takes over.
+const LEARNED_HOURS: u32 = 24;
+const LEARNED_RUNS: u64 = 32;
+
 /// How often a worker looks for suspects: rare as they are, it stops all else for them.
 const LOOK_FOR_SUSPECTS: Duration = Duration::from_secs(1);
 
 impl Loop {
     async fn run(mut self) {
+        if let Err(error) = self.learn().await {
+            tracing::warn!(%error, "what jobs needed before is not known");
+        }
         let mut away = Backoff::default();
         while !self.is_draining() {
             while self.attempts.try_join_next().is_some() {}
+            self.allowed_after = None;
             let round = match self.suspects().await {
                 Ok(()) => self.round().await,
                 Err(error) => Err(error),
@@ -226,7 +256,8 @@ impl Loop {
             let rest = match round {
                 Ok(busy) => {
                     away = Backoff::default();
-                    if busy { Duration::ZERO } else { self.settings.poll }
+                    let rest = self.allowed_after.unwrap_or(Duration::MAX);
+                    if busy { Duration::ZERO } else { rest.min(self.settings.poll) }
                 }
                 // A store that is down stops claiming, never the worker.
                 Err(error) => {
@@ -237,6 +268,19 @@ impl Loop {
             self.rest(rest).await;
         }
         self.drain().await;
+    }
+
+    /// What jobs of the last day needed, so that the budget does not begin with their classes.
+    async fn learn(&self) -> Result<(), StoreError> {
+        let Host { store, budget, .. } = &self.host;
+        for Served { queue, .. } in &self.settings.queues {
+            for kind in store.tallies(Period::hours(queue.clone(), LEARNED_HOURS)).await?.kinds {
+                let Some(name) = kind.kind else { continue };
+                let peaks = kind.total.peak_bytes.sample(LEARNED_RUNS);
+                budget.history().seed(name.as_str(), peaks);
+            }
+        }
+        Ok(())
     }
 
     fn is_draining(&self) -> bool {
@@ -308,19 +352,23 @@ impl Loop {
     }
 
     async fn claim(
-        &self,
+        &mut self,
         queues: Vec<(QueueName, usize)>,
         suspects: Suspects,
     ) -> Result<Vec<Claimed>, StoreError> {
         let claim = Claim {
             worker: self.settings.name.clone(),
-            queues,
+            queues: queues.clone(),
             lease: self.settings.lease,
             version: self.host.common.registry.definitions(),
             except: Vec::new(),
+            rules: self.rules.clone(),
             suspects,
         };
-        self.host.store.claim(claim).await
+        let given = self.host.store.claim(claim).await?;
+        self.host.remotes.hear(&queues, given.open);
+        self.allowed_after = self.allowed_after.into_iter().chain(given.next_allowed).min();
+        Ok(given.jobs)
     }
 
     /// Claims and begins attempts. How many there were.
@@ -372,19 +420,5 @@ impl Loop {
         tracing::warn!(jobs = self.host.holds.len(), "jobs that run for too long go back");
         self.host.holds.tell_all(Told::Drained);
         while self.attempts.join_next().await.is_some() {}
-    }
-}
-
-/// Longer and longer waits for a store that is away, up to five seconds, each a bit different.
-#[derive(Default)]
-struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    fn next(&mut self, random: &Random) -> Duration {
-        self.failures = (self.failures + 1).min(6);
-        let ms = 80 << self.failures;
-        Duration::from_millis(ms / 2 + random.below(ms / 2))
     }
 }

@@ -3,6 +3,7 @@
 //! The stores are a closed set. What is checked here is checked for all of them; what they do with
 //! what passes, the conformance suite says.
 
+mod breakers;
 #[cfg(test)]
 mod conformance;
 mod embedded;
@@ -10,26 +11,32 @@ mod failed;
 #[cfg(test)]
 mod model;
 mod redis;
+mod schedules;
+mod tallies;
 mod work;
 
 use crate::{
     batch::{BatchView, NewBatch},
     job::{
-        Cancelled, Claimed, Finish, Finished, Held, InvalidJob, JobDetails, NewJob, Outcome,
-        Progress, Pushed,
+        Cancelled, Finish, Finished, Held, InvalidJob, JobDetails, NewJob, Outcome, Progress,
+        Pushed,
     },
     limits,
-    name::{BatchId, Hold, JobId, QueueName},
+    name::{BatchId, Hold, JobId, Kind, QueueName, RemoteName, ScheduleName},
+    rule::{InvalidRate, Rule},
 };
 
+pub(crate) use breakers::open_for;
+pub use breakers::{BreakerState, BreakerView, Report, Said};
 pub use embedded::{EmbeddedStore, OpenError};
 pub use failed::{Count, Cursor, Filter, Forgotten, Page, Revived};
 pub use redis::{Durability, RedisOpenError, RedisStore};
-pub use work::{Claim, QueueFigures, Reap, Reaped, Renew, Suspects, Tended};
+pub use schedules::{Fire, Fired, Mark};
+pub use tallies::{KindTallies, Period, Point, Tallies};
+pub use work::{Claim, Given, OpenBreaker, QueueFigures, Reap, Reaped, Renew, Suspects, Tended};
 
 /// Where jobs are kept.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Store {
     Embedded(EmbeddedStore),
     Redis(RedisStore),
@@ -82,6 +89,24 @@ pub enum Refusal {
     BatchElsewhere { batch: BatchId, queue: QueueName },
     #[error("{recorded} results are recorded once for this job, more are not kept")]
     TooManyResults { recorded: i64 },
+    #[error("the kind {kind}: {invalid}")]
+    Rate { kind: Kind, invalid: InvalidRate },
+    #[error("the kind {kind} needs {found} remotes, at most {limit} are taken: name fewer")]
+    TooManyNeeds { kind: Kind, found: usize, limit: usize },
+    #[error("{limit} breakers of the queue {queue} are not closed, and no more are kept")]
+    TooManyBreakers { queue: QueueName, limit: i64 },
+    #[error("the queue {queue} knows {limit} schedules already: forget those that are no more")]
+    TooManySchedules { queue: QueueName, limit: usize },
+    #[error("the schedule {schedule} fires on {queue}, and one of its jobs is for {found}")]
+    ScheduleElsewhere { schedule: ScheduleName, queue: QueueName, found: QueueName },
+    #[error(
+        "{back:?} of the queue {queue} in steps of {step:?}: choose whole minutes, and whole hours \
+         behind {:?}; at most {} steps, and {:?} back",
+        limits::MINUTES_KEPT,
+        limits::POINTS,
+        limits::HOURS_KEPT
+    )]
+    Period { queue: QueueName, back: std::time::Duration, step: std::time::Duration },
     #[error("a lease of {found_ms} ms: choose one from {least_ms} to {most_ms} ms")]
     Lease { found_ms: u128, least_ms: u128, most_ms: u128 },
 }
@@ -123,11 +148,42 @@ impl Store {
     }
 }
 
+/// For who pushes by the calendar.
+impl Store {
+    /// All or nothing: whoever comes second with the same mark changes nothing.
+    pub async fn fire(&self, fire: Fire) -> Result<Fired, StoreError> {
+        within("jobs", fire.jobs.len(), limits::JOBS_PER_CALL)?;
+        fire.jobs.iter().try_for_each(NewJob::check).map_err(Refusal::Job)?;
+        if let Some(job) = fire.jobs.iter().find(|job| job.queue != fire.queue) {
+            let (schedule, queue, found) = (fire.schedule, fire.queue, job.queue.clone());
+            return Err(Refusal::ScheduleElsewhere { schedule, queue, found }.into());
+        }
+        on!(self, store => store.fire(fire))
+    }
+
+    /// Of every schedule that is known on this queue, by name.
+    pub async fn marks(&self, queue: QueueName) -> Result<Vec<Mark>, StoreError> {
+        on!(self, store => store.marks(queue))
+    }
+
+    /// Forgets how far it was. Whether it was known.
+    pub async fn forget_schedule(
+        &self,
+        queue: QueueName,
+        schedule: ScheduleName,
+    ) -> Result<bool, StoreError> {
+        on!(self, store => store.forget_schedule(queue, schedule))
+    }
+}
+
 /// For who runs jobs.
 impl Store {
     /// Spends an attempt of each job that is given (law 9), and fences whoever had it before.
-    pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+    /// What the rules of the claim hold back stays where it is, and costs the claim nothing.
+    pub async fn claim(&self, claim: Claim) -> Result<Given, StoreError> {
         check_lease(claim.lease)?;
+        within("rules", claim.rules.len(), limits::RULES)?;
+        claim.rules.iter().try_for_each(check_rule)?;
         let wanted = claim.queues.iter().fold(0_usize, |sum, (_, most)| sum.saturating_add(*most));
         within("jobs", wanted, limits::JOBS_PER_CALL)?;
         on!(self, store => store.claim(claim))
@@ -181,6 +237,12 @@ impl Store {
         on!(self, store => store.finish(finishes))
     }
 
+    /// What became of a remote that jobs of this queue need. Gives for how long its breaker holds
+    /// them back from now on.
+    pub async fn report(&self, report: Report) -> Result<Option<std::time::Duration>, StoreError> {
+        on!(self, store => store.report(report))
+    }
+
     /// Takes back what nobody renews, a chunk at a time.
     pub async fn reap(&self, reap: Reap) -> Result<Reaped, StoreError> {
         on!(self, store => store.reap(reap))
@@ -207,6 +269,15 @@ impl Store {
         on!(self, store => store.figures())
     }
 
+    /// What became of the jobs of a queue, by kind, over time. The last minute is not over.
+    pub async fn tallies(&self, period: Period) -> Result<Tallies, StoreError> {
+        if !period.is_sound() {
+            let Period { queue, back, step } = period;
+            return Err(Refusal::Period { queue, back, step }.into());
+        }
+        on!(self, store => store.tallies(period))
+    }
+
     /// Nothing more is claimed from it; what runs goes on.
     pub async fn pause(&self, queue: QueueName) -> Result<(), StoreError> {
         on!(self, store => store.set_paused(queue, true))
@@ -219,6 +290,20 @@ impl Store {
     /// How many jobs may wait or be scheduled there. What is there already stays.
     pub async fn limit_queue(&self, queue: QueueName, most: u64) -> Result<(), StoreError> {
         on!(self, store => store.limit_queue(queue, most.min(limits::QUEUE_JOBS)))
+    }
+
+    /// All that are not closed, by queue and remote.
+    pub async fn breakers(&self) -> Result<Vec<BreakerView>, StoreError> {
+        on!(self, store => store.breakers())
+    }
+
+    /// Lets all that need it go on at once. Whether it was not closed already.
+    pub async fn close_breaker(
+        &self,
+        queue: QueueName,
+        remote: RemoteName,
+    ) -> Result<bool, StoreError> {
+        on!(self, store => store.close_breaker(queue, remote))
     }
 
     /// Failed jobs, the last that failed first.
@@ -303,6 +388,15 @@ fn check_lease(lease: std::time::Duration) -> Result<(), Refusal> {
         least_ms: least.as_millis(),
         most_ms: most.as_millis(),
     })
+}
+
+fn check_rule(rule: &Rule) -> Result<(), Refusal> {
+    let kind = || rule.kind.clone();
+    if let Some(Err(invalid)) = rule.rate.map(|rate| rate.check()) {
+        return Err(Refusal::Rate { kind: kind(), invalid });
+    }
+    let (found, limit) = (rule.needs.len(), limits::NEEDS);
+    if found <= limit { Ok(()) } else { Err(Refusal::TooManyNeeds { kind: kind(), found, limit }) }
 }
 
 fn check_outcome(outcome: &Outcome) -> Result<(), Refusal> {

@@ -1,8 +1,12 @@
 //! What workers ask a store, and what it answers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::name::{Hold, Kind, QueueName, WorkerName};
+use crate::{
+    job::Claimed,
+    name::{Hold, Kind, QueueName, RemoteName, WorkerName},
+    rule::Rule,
+};
 
 /// For some slots of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +18,30 @@ pub struct Claim {
     pub lease: Duration,
     /// Of the worker's definitions: what a newer version wrote is left to newer workers.
     pub version: u32,
-    /// Not now: their rate is used up, or their breaker is open.
+    /// Not now, for reasons of the worker's own.
     pub except: Vec<Kind>,
+    /// Of the kinds that have one: what the store leaves alone by itself.
+    pub rules: Arc<[Rule]>,
     pub suspects: Suspects,
+}
+
+/// What a claim is answered with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Given {
+    pub jobs: Vec<Claimed>,
+    /// By the store's time, from now: when the first of what a rule held back may go.
+    pub next_allowed: Option<Duration>,
+    /// On the queues of the claim, where a rule names a remote: all that hold back jobs.
+    pub open: Vec<OpenBreaker>,
+}
+
+/// Jobs that need this remote are left alone for so long, or until the one that tries it out has
+/// told how that went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenBreaker {
+    pub queue: QueueName,
+    pub remote: RemoteName,
+    pub left: Duration,
 }
 
 /// Whether suspects are given out: jobs that ran when their worker was lost, and may be why.

@@ -8,7 +8,7 @@ use samovar_jobs::{
     run::{Registry, Served, Settings, Worker},
     store::EmbeddedStore,
 };
-use samovar_memory::{Budget, MB};
+use samovar_memory::{Budget, MB, Rss};
 use samovar_store::embedded::Folder;
 use samovar_testkit::wait;
 
@@ -35,7 +35,8 @@ impl Bench {
         settings.lease = Duration::from_secs(5);
         settings.watch = Duration::from_millis(10);
         change(&mut settings);
-        let budget = Budget::new(512 * MB, Clock::System);
+        // Tests beside this one fill the same process.
+        let budget = Budget::with_rss(512 * MB, Clock::System, Rss::Told(Arc::default()));
         let (store, random) = (self.store.clone(), Random::System);
         Worker::start(settings, store, registry, budget, Clock::System, random).expect("starts")
     }

@@ -58,10 +58,13 @@ enum Deed {
     Panic,
     /// Until it is told to stop.
     Wait,
+    /// A remote, which refuses.
+    Call,
 }
 
 impl Job for Deed {
     const KIND: &'static str = "isolated.deed";
+    const NEEDS: &'static [&'static str] = &["square"];
     const POLICY: Policy = Policy {
         isolated: true,
         tries: 2,
@@ -93,6 +96,10 @@ impl Job for Deed {
             }
             Deed::Crash => std::process::abort(),
             Deed::Panic => panic!("on purpose"),
+            Deed::Call => {
+                let refused = async { Err(Stop::Error("refused in a child".to_owned())) };
+                cx.remote("square", refused).await
+            }
             Deed::Wait => {
                 cx.progress(0, 1, "it waits").await?;
                 cx.to_be_stopped().await;
@@ -153,7 +160,10 @@ impl Scene {
     async fn new() -> Self {
         let (bench, traces) = (Bench::new().await, Arc::new(Traces::default()));
         let registry = registry(traces.clone());
-        let worker = bench.work(registry, |settings| settings.children = Some(pool()));
+        let worker = bench.work(registry, |settings| {
+            settings.children = Some(pool());
+            settings.breaker_failures = 1;
+        });
         Self { bench, worker, traces }
     }
 
@@ -182,6 +192,17 @@ async fn a_job_in_a_child_reaches_all_that_one_beside_others_does() {
     };
     wait::until_async(LIMIT, "what follows", followed).await.expect("it runs");
     assert_eq!(scene.traces.0.load(Ordering::SeqCst), 0, "it ran in another process");
+    scene.worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_remote_that_fails_in_a_child_opens_its_breaker_for_all() {
+    let scene = Scene::new().await;
+    let bench = &scene.bench;
+    scene.push(&Deed::Call).await;
+    let opened = || async { bench.store.breakers().await.expect("answers").pop() };
+    let opened = wait::until_async(LIMIT, "the breaker to open", opened).await.expect("it opens");
+    assert_eq!((opened.trips, opened.reason.as_str()), (1, "refused in a child"));
     scene.worker.drain().await;
 }
 

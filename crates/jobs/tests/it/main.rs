@@ -4,7 +4,10 @@ mod bench;
 mod http;
 mod isolated;
 mod killer;
+mod remotes;
 mod reserve;
+mod schedules;
+mod steady;
 mod worker;
 
 #[global_allocator]

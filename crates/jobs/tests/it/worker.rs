@@ -402,9 +402,10 @@ async fn what_ran_when_a_worker_was_lost_runs_alone() {
         lease: LIMIT,
         version: 0,
         except: Vec::new(),
+        rules: std::sync::Arc::default(),
         suspects: Suspects::None,
     };
-    let claimed = bench.store.claim(claim).await.expect("answers");
+    let claimed = bench.store.claim(claim).await.expect("answers").jobs;
     let holds = claimed.iter().map(|job| job.hold).collect();
     bench.store.start(holds).await.expect("answers");
     bench.store.reap(Reap::Dead(name)).await.expect("answers");

@@ -112,6 +112,7 @@ impl Database {
             window: options.window,
             schedule: Schedule::new(page_bytes),
             clean: clean.clone(),
+            shared: options.shared.clone(),
             claim,
         };
         let (end, ended) = watch::channel(None);

@@ -26,6 +26,6 @@ pub use database::Database;
 pub use errors::{CheckpointError, CloseError, Fault, FaultKind, OpenError, ReadError, WriteError};
 pub use folder::Folder;
 pub use health::{Health, LastError};
-pub use options::{Durability, Options};
+pub use options::{Durability, Options, Shared};
 pub use rusqlite_migration::{M, Migrations};
 pub use size::Size;

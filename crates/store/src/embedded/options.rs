@@ -1,7 +1,8 @@
 //! How a file is opened.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use rusqlite::Connection;
 use rusqlite_migration::Migrations;
 
 use super::limits;
@@ -43,6 +44,18 @@ pub struct Options {
     /// How large the file may grow, the log apart. An operation that needs more fails as on a full
     /// disk.
     pub max_bytes: Option<u64>,
+    /// Writes what operations left to be written once for all of a transaction.
+    pub shared: Option<Arc<dyn Shared>>,
+}
+
+/// What the operations of one transaction write together: they keep it somewhere, each at its
+/// successful end, and it is written before the commit.
+pub trait Shared: std::fmt::Debug + Send + Sync {
+    /// A transaction begins: what is kept from one that did not commit is dropped.
+    fn begun(&self);
+
+    /// An error undoes the whole transaction.
+    fn commits(&self, connection: &Connection) -> rusqlite::Result<()>;
 }
 
 impl Options {
@@ -61,6 +74,7 @@ impl Options {
             cache_bytes: 8 << 20,
             mmap_bytes: 0,
             max_bytes: None,
+            shared: None,
         }
     }
 

@@ -27,6 +27,7 @@ use super::{
     health::Ledger,
     limits,
     operation::Operation,
+    options::Shared,
     queue::Queue,
     readers::Read,
     time::StoreTime,
@@ -53,6 +54,7 @@ pub(super) struct Writer {
     pub(super) schedule: Schedule,
     /// Set before the queues are closed when the end is a proper one.
     pub(super) clean: Arc<AtomicBool>,
+    pub(super) shared: Option<Arc<dyn Shared>>,
     pub(super) claim: Claim,
 }
 
@@ -143,6 +145,9 @@ impl Writer {
         if !self.connection.is_autocommit() {
             execute(&self.connection, "ROLLBACK")?;
         }
+        if let Some(shared) = &self.shared {
+            shared.begun();
+        }
         execute(&self.connection, "BEGIN IMMEDIATE")
     }
 
@@ -177,6 +182,12 @@ impl Writer {
 
     /// The time goes with the operations: whatever of it they wrote into the file was taken before.
     fn commit(&mut self) -> Result<(), Fault> {
+        if let Some(shared) = &self.shared
+            && let Err(error) = shared.commits(&self.connection)
+        {
+            self.roll_back();
+            return Err(error.into());
+        }
         let now_ms = self.time.now_ms();
         let record_ms = (now_ms > self.recorded_ms).then_some(now_ms + limits::TIME_RECORD_MS);
         let recorded = match record_ms {

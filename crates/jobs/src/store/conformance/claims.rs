@@ -10,7 +10,7 @@ fn ids(jobs: &[NewJob]) -> Vec<JobId> {
 }
 
 async fn claimed(h: &Harness, ask: crate::store::Claim) -> Vec<JobId> {
-    let claimed = h.store.claim(ask).await.expect("answers");
+    let claimed = h.store.claim(ask).await.expect("answers").jobs;
     claimed.iter().map(|claimed| claimed.hold.id).collect()
 }
 

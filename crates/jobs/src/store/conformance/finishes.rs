@@ -192,7 +192,7 @@ pub(super) async fn a_record_is_kept_with_its_attempt(harness: &Harness) {
     };
     for outcome in [done(), failed("no rows")] {
         let hold = harness.run_one(&queue).await.hold;
-        let finish = Finish { hold, outcome, record: record.clone() };
+        let finish = Finish { record: record.clone(), ..Finish::new(hold, outcome) };
         harness.store.finish(vec![finish]).await.expect("answers");
         let details = harness.details(hold.id).await;
         assert_eq!(details.history[0].record, record);

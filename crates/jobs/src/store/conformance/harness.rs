@@ -120,12 +120,13 @@ impl Harness {
             lease: LEASE,
             version: 0,
             except: Vec::new(),
+            rules: std::sync::Arc::default(),
             suspects: Suspects::Also,
         }
     }
 
     pub(super) async fn claim(&self, queue: &QueueName, most: usize) -> Vec<Claimed> {
-        self.store.claim(self.ask(queue, most)).await.expect("answers")
+        self.store.claim(self.ask(queue, most)).await.expect("answers").jobs
     }
 
     pub(super) async fn claim_one(&self, queue: &QueueName) -> Claimed {

@@ -48,7 +48,7 @@ pub(super) async fn an_unstarted_job_is_taken_back_with_its_attempt(h: &Harness)
     h.push(&h.job(&queue)).await;
     let ask = h.ask(&queue, 1);
     let worker = ask.worker.clone();
-    let claimed = h.store.claim(ask).await.expect("answers");
+    let claimed = h.store.claim(ask).await.expect("answers").jobs;
     let reaped = h.store.reap(Reap::Dead(worker)).await.expect("answers");
     assert_eq!((reaped.unstarted, reaped.suspects, reaped.ended), (1, 0, 0));
     assert_eq!(h.start(claimed[0].hold).await, Held::Lost, "it must not run");

@@ -4,13 +4,17 @@
 //! servers, and says which it passed.
 
 mod batches;
+mod breakers;
 mod claims;
 mod finishes;
 mod harness;
 mod leases;
 mod people;
 mod pushes;
+mod rates;
+mod schedules;
 mod suspects;
+mod tallies;
 
 use std::{future::Future, panic::AssertUnwindSafe, pin::Pin};
 
@@ -96,6 +100,29 @@ const CASES: &[Case] = cases![
         forget_flush_and_prune_remove_what_they_say,
         cancel_says_what_it_met,
         figures_count_every_state;
+    rates:
+        a_rate_lets_through_what_it_allows_and_says_when_the_next_may_go,
+        a_rate_holds_for_all_workers_and_all_versions_of_a_kind,
+        other_kinds_go_past_one_that_is_held_back,
+        a_job_that_is_given_back_has_used_its_permit,
+        a_rate_that_changes_keeps_what_was_taken;
+    breakers:
+        while_it_is_open_no_job_that_needs_it_is_given_out,
+        one_probe_goes_out_and_its_success_lets_the_others_go,
+        a_probe_that_fails_opens_it_for_twice_as_long,
+        a_probe_that_is_silent_or_made_no_call_is_followed_by_another,
+        people_see_breakers_and_close_them;
+    schedules:
+        a_new_schedule_gets_its_mark_and_fires_from_there,
+        of_all_who_fire_the_same_instant_one_does,
+        a_full_queue_leaves_the_mark_where_it_is,
+        a_schedule_is_forgotten_and_its_jobs_stay_on_its_queue;
+    tallies:
+        every_end_of_an_attempt_is_counted_once,
+        waiting_running_and_memory_have_percentiles,
+        kinds_above_the_limit_are_counted_together,
+        the_oldest_that_waits_is_shown_and_odd_steps_are_refused,
+        minutes_become_hours_and_hours_are_forgotten;
 ];
 
 /// Runs all cases and prints each with its store; fails at the end if one of them did.

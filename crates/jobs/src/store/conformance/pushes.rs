@@ -25,7 +25,7 @@ pub(super) async fn what_was_pushed_is_claimed_as_it_was(h: &Harness) {
     assert_eq!(h.push(&job).await, Pushed::New(job.id));
     let mut ask = h.ask(&queue, 5);
     ask.version = 3;
-    let [claimed] = &h.store.claim(ask).await.expect("answers")[..] else { panic!("not one") };
+    let [claimed] = &h.store.claim(ask).await.expect("answers").jobs[..] else { panic!("not one") };
     assert_eq!(
         (claimed.hold.id, &claimed.queue, &claimed.kind, claimed.version),
         (job.id, &queue, &job.kind, 3)

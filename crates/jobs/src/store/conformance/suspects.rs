@@ -14,7 +14,7 @@ use crate::{
 async fn die_with(h: &Harness, queue: &QueueName, count: usize) -> Reaped {
     let ask = h.ask(queue, count);
     let worker: WorkerName = ask.worker.clone();
-    let claimed = h.store.claim(ask).await.expect("answers");
+    let claimed = h.store.claim(ask).await.expect("answers").jobs;
     assert_eq!(claimed.len(), count);
     let holds = claimed.iter().map(|it| it.hold).collect();
     h.store.start(holds).await.expect("answers");
@@ -29,11 +29,11 @@ pub(super) async fn what_ran_when_its_worker_died_waits_for_a_process_of_its_own
     assert_eq!((reaped.unstarted, reaped.suspects), (0, 1));
     let mut ask = h.ask(&queue, 5);
     ask.suspects = Suspects::None;
-    assert_eq!(h.store.claim(ask).await, Ok(vec![]), "not beside others");
+    assert_eq!(h.store.claim(ask).await.expect("answers").jobs, [], "not beside others");
     h.push(&h.job(&queue)).await;
     let mut ask = h.ask(&queue, 5);
     ask.suspects = Suspects::Only;
-    let alone = h.store.claim(ask).await.expect("answers");
+    let alone = h.store.claim(ask).await.expect("answers").jobs;
     assert_eq!(alone.iter().map(|it| it.hold.id).collect::<Vec<_>>(), [job.id], "it alone");
     h.finish(alone[0].hold, Outcome::Released).await;
     let figures = h.figures(&queue).await;

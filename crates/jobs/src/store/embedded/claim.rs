@@ -1,11 +1,12 @@
 //! Handing jobs to a worker.
 
-use std::fmt::Display;
+use std::{collections::HashMap, fmt::Display, time::Duration};
 
 use rusqlite::{OptionalExtension, params};
 
 use super::{
     row::Row,
+    rules::{Gate, Room},
     sql,
     tx::{Tx, Undone, damaged},
     upkeep,
@@ -15,7 +16,7 @@ use crate::{
     name::{Hold, Kind, QueueName, Tenant},
     policy::Policy,
     state::Step,
-    store::Claim,
+    store::{Claim, Given},
 };
 
 /// What is due is promoted a little with each claim, so that a second in which a hundred thousand
@@ -25,23 +26,39 @@ const PROMOTED_PER_CLAIM: usize = 128;
 /// A lane from which the worker may be given jobs.
 struct OpenLane {
     id: i64,
+    queue: i64,
     kind: Kind,
     version: u32,
+    room: Room,
 }
 
-pub(super) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Claimed>, Undone> {
+pub(super) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Given, Undone> {
     upkeep::promote(tx, PROMOTED_PER_CLAIM)?;
-    let mut claimed = Vec::new();
+    let mut given = Given::default();
+    let mut next_ms: Option<i64> = None;
     for (queue, most) in &claim.queues {
-        let lanes = open_lanes(tx, claim, queue)?;
+        let mut gate = Gate::new(tx, claim, queue)?;
+        let lanes = open_lanes(tx, claim, queue, &mut gate)?;
         for (row, lane) in next_of(tx, &lanes, *most)? {
-            claimed.extend(hand_over(tx, claim, queue, (row, lane))?);
+            let Some(mut job) = hand_over(tx, claim, queue, (row, lane))? else { continue };
+            gate.took(tx, lane.queue, &mut job, &lane.room)?;
+            given.jobs.push(job);
         }
+        let (allowed_ms, open) = gate.end(queue);
+        next_ms = next_ms.into_iter().chain(allowed_ms).min();
+        given.open.extend(open);
     }
-    Ok(claimed)
+    let left_ms = |at_ms: i64| u64::try_from(at_ms.saturating_sub(tx.now_ms)).unwrap_or(0);
+    given.next_allowed = next_ms.map(|at_ms| Duration::from_millis(left_ms(at_ms)));
+    Ok(given)
 }
 
-fn open_lanes(tx: &mut Tx<'_>, claim: &Claim, queue: &QueueName) -> Result<Vec<OpenLane>, Undone> {
+fn open_lanes<'c>(
+    tx: &mut Tx<'_>,
+    claim: &'c Claim,
+    queue: &QueueName,
+    gate: &mut Gate<'c>,
+) -> Result<Vec<OpenLane>, Undone> {
     // The lanes' counts decide, so what was promoted above has to be in them.
     tx.write_counts()?;
     let mut open = tx.connection.prepare_cached(sql::LANES_OPEN)?;
@@ -54,8 +71,12 @@ fn open_lanes(tx: &mut Tx<'_>, claim: &Claim, queue: &QueueName) -> Result<Vec<O
     let mut lanes = Vec::new();
     while let Some(row) = rows.next()? {
         let kind = Kind::new(row.get::<_, String>(1)?).map_err(|error| damaged("a kind", error))?;
-        if !claim.except.contains(&kind) {
-            lanes.push(OpenLane { id: row.get(0)?, kind, version: row.get(2)? });
+        if claim.except.contains(&kind) {
+            continue;
+        }
+        let queue = row.get(3)?;
+        if let Some(room) = gate.room(tx, queue, &kind)? {
+            lanes.push(OpenLane { id: row.get(0)?, queue, kind, version: row.get(2)?, room });
         }
     }
     Ok(lanes)
@@ -72,12 +93,35 @@ fn next_of<'l>(
     for lane in lanes {
         let last = next.last().filter(|_| next.len() == most);
         let until_ms = last.map_or(i64::MAX, |(row, _)| row.since_ms);
-        let rows = tx.rows(sql::NEXT_WAITING, params![lane.id, until_ms, most as i64])?;
+        let most_of_lane = lane.room.most.map_or(most, |room| room.min(most)) as i64;
+        let rows = tx.rows(sql::NEXT_WAITING, params![lane.id, until_ms, most_of_lane])?;
         next.extend(rows.into_iter().map(|row| (row, lane)));
         next.sort_by_key(|(row, _)| (row.since_ms, row.seq));
+        keep_to_rules(&mut next);
         next.truncate(most);
     }
     Ok(next)
+}
+
+/// Lanes of one kind share its rate, and kinds that need the same remote its probe.
+fn keep_to_rules(next: &mut Vec<(Row, &OpenLane)>) {
+    let mut taken: HashMap<&Kind, usize> = HashMap::new();
+    let mut probed: Vec<usize> = Vec::new();
+    next.retain(|(_, lane)| {
+        let Room { most, probes } = &lane.room;
+        if probes.iter().any(|at| probed.contains(at)) {
+            return false;
+        }
+        if let Some(most) = most {
+            let taken = taken.entry(&lane.kind).or_default();
+            if taken == most {
+                return false;
+            }
+            *taken += 1;
+        }
+        probed.extend(probes);
+        true
+    });
 }
 
 /// Nothing when it is to be cancelled or cannot be read: then it ends here.
@@ -99,7 +143,9 @@ fn hand_over(
     let suspect = row.is_suspect();
     let lease_ms = i64::try_from(claim.lease.as_millis()).unwrap_or(i64::MAX);
     let lease_end_ms = now_ms.saturating_add(lease_ms);
+    let waited_ms = u64::try_from(now_ms.saturating_sub(row.since_ms)).unwrap_or(0);
     tx.step(&mut row, |row| row.claim(claim.worker.as_str(), lease_end_ms))?;
+    tx.tally(row.lane).waited_ms.record(waited_ms);
 
     match body(tx, &row)? {
         Ok(body) => Ok(Some(Claimed {
@@ -115,6 +161,7 @@ fn hand_over(
             suspect,
             batch: row.batch,
             checkpoint: body.checkpoint,
+            probes: Vec::new(),
         })),
         Err(reason) => {
             tx.step(&mut row, |row| row.fail(now_ms))?;

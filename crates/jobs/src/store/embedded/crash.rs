@@ -97,9 +97,10 @@ async fn run_some(
         lease: Duration::from_secs(30),
         version: 0,
         except: Vec::new(),
+        rules: std::sync::Arc::default(),
         suspects: Suspects::Also,
     };
-    let claimed = store.claim(claim).await.expect("answers");
+    let claimed = store.claim(claim).await.expect("answers").jobs;
     point();
     store.start(claimed.iter().map(|it| it.hold).collect()).await.expect("answers");
     point();

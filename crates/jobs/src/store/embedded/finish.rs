@@ -19,10 +19,14 @@ pub(super) fn finish(tx: &mut Tx<'_>, finishes: &[Finish]) -> Result<Vec<Finishe
     finishes.iter().map(|finish| one(tx, finish)).collect()
 }
 
-fn one(tx: &mut Tx<'_>, Finish { hold, outcome, record }: &Finish) -> Result<Finished, Undone> {
+fn one(tx: &mut Tx<'_>, finish: &Finish) -> Result<Finished, Undone> {
+    let Finish { hold, outcome, record, measured } = finish;
     let Some(mut row) = tx.held(*hold)? else { return Ok(Finished::Zombie) };
     let worker = row.worker.clone();
     let now_ms = tx.now_ms;
+    if *outcome != Outcome::Released {
+        tx.tally(row.lane).measured(measured);
+    }
     let moved = match outcome {
         Outcome::Done { result, follow_ups } => {
             let moved = done(tx, &mut row, result.as_deref(), follow_ups)?;
@@ -60,6 +64,7 @@ fn one(tx: &mut Tx<'_>, Finish { hold, outcome, record }: &Finish) -> Result<Fin
             let most = policy(tx, &row)?.max_kills.into();
             let moved =
                 row.state == State::Running && tx.step(&mut row, |row| row.kill(now_ms, most))?;
+            tx.tally(row.lane).killed += u64::from(moved);
             recorded(tx, &row, worker.as_deref(), (moved, Step::Kill), (reason, record))?
         }
         Outcome::Cancelled => cancelled(tx, &mut row, worker.as_deref())?,

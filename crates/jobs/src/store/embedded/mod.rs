@@ -4,6 +4,7 @@
 //! operation is one closure on the writer thread, which commits for all who wait and answers then.
 
 mod batches;
+mod breakers;
 mod claim;
 #[cfg(test)]
 mod crash;
@@ -15,8 +16,11 @@ pub(in crate::store) mod outage;
 mod people;
 mod push;
 mod row;
+mod rules;
+mod schedules;
 mod show;
 mod sql;
+mod tallies;
 #[cfg(test)]
 mod tests;
 mod tx;
@@ -29,16 +33,17 @@ use samovar_store::embedded::{Database, FaultKind, WriteError};
 
 use self::{
     outage::Outage,
+    tallies::Pending,
     tx::{Tx, Undone},
 };
 use super::{
-    Claim, Count, Cursor, Filter, Forgotten, Page, QueueFigures, Reap, Reaped, Renew, Revived,
-    StoreError, Tended,
+    BreakerView, Claim, Count, Cursor, Filter, Fire, Fired, Forgotten, Given, Mark, Page, Period,
+    QueueFigures, Reap, Reaped, Renew, Report, Revived, StoreError, Tallies, Tended,
 };
 use crate::{
     batch::{BatchView, NewBatch},
-    job::{Cancelled, Claimed, Finish, Finished, Held, JobDetails, NewJob, Progress, Pushed},
-    name::{BatchId, Hold, JobId, QueueName},
+    job::{Cancelled, Finish, Finished, Held, JobDetails, NewJob, Progress, Pushed},
+    name::{BatchId, Hold, JobId, QueueName, RemoteName, ScheduleName},
 };
 
 pub use open::OpenError;
@@ -50,11 +55,12 @@ const TRIES: u32 = 3;
 pub struct EmbeddedStore {
     database: Database,
     outage: Outage,
+    pending: Arc<Pending>,
 }
 
 impl EmbeddedStore {
-    fn new(database: Database) -> Self {
-        Self { database, outage: Outage::default() }
+    fn new(database: Database, pending: Arc<Pending>) -> Self {
+        Self { database, outage: Outage::default(), pending }
     }
 
     pub(crate) async fn push(&self, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, StoreError> {
@@ -77,7 +83,7 @@ impl EmbeddedStore {
         self.show_batch(id).await
     }
 
-    pub(crate) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+    pub(crate) async fn claim(&self, claim: Claim) -> Result<Given, StoreError> {
         self.outage.leased(claim.lease);
         let claim = Arc::new(claim);
         self.write(move |tx| claim::claim(tx, &claim)).await
@@ -134,6 +140,41 @@ impl EmbeddedStore {
         self.write(move |tx| upkeep::reap(tx, &reap)).await
     }
 
+    pub(crate) async fn report(&self, report: Report) -> Result<Option<Duration>, StoreError> {
+        let report = Arc::new(report);
+        self.write(move |tx| breakers::report(tx, &report)).await
+    }
+
+    pub(crate) async fn breakers(&self) -> Result<Vec<BreakerView>, StoreError> {
+        let now_ms = self.database.now_ms();
+        self.read(move |connection| breakers::list(connection, now_ms)).await
+    }
+
+    pub(crate) async fn close_breaker(
+        &self,
+        queue: QueueName,
+        remote: RemoteName,
+    ) -> Result<bool, StoreError> {
+        self.write(move |tx| breakers::close(tx, &queue, &remote)).await
+    }
+
+    pub(crate) async fn fire(&self, fire: Fire) -> Result<Fired, StoreError> {
+        let fire = Arc::new(fire);
+        self.write(move |tx| schedules::fire(tx, &fire)).await
+    }
+
+    pub(crate) async fn marks(&self, queue: QueueName) -> Result<Vec<Mark>, StoreError> {
+        self.read(move |connection| schedules::marks(connection, &queue)).await
+    }
+
+    pub(crate) async fn forget_schedule(
+        &self,
+        queue: QueueName,
+        schedule: ScheduleName,
+    ) -> Result<bool, StoreError> {
+        self.write(move |tx| schedules::forget(tx, &queue, &schedule)).await
+    }
+
     pub(crate) async fn tend(&self) -> Result<Tended, StoreError> {
         self.write(upkeep::tend).await
     }
@@ -149,6 +190,11 @@ impl EmbeddedStore {
     pub(crate) async fn figures(&self) -> Result<Vec<QueueFigures>, StoreError> {
         let now_ms = self.database.now_ms();
         self.read(move |connection| show::figures(connection, now_ms)).await
+    }
+
+    pub(crate) async fn tallies(&self, period: Period) -> Result<Tallies, StoreError> {
+        let now_ms = self.database.now_ms();
+        self.read(move |connection| tallies::read(connection, &period, now_ms)).await
     }
 
     pub(crate) async fn set_paused(
@@ -233,11 +279,12 @@ impl EmbeddedStore {
     where
         F: Fn(&mut Tx<'_>) -> Result<T, Undone> + Send + 'static,
     {
-        let database = self.database.clone();
+        let (database, pending) = (self.database.clone(), self.pending.clone());
         move |connection| {
             let mut tx = Tx::new(connection, database.now_ms());
             let answer = operation(&mut tx)?;
-            tx.end()?;
+            let now_ms = tx.now_ms;
+            pending.add(now_ms, tx.end()?);
             Ok(answer)
         }
     }

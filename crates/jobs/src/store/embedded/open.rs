@@ -1,9 +1,11 @@
 //! Opening the file of jobs, and taking back what its last owner held.
 
+use std::sync::Arc;
+
 use samovar_clock::{Clock, Random};
 use samovar_store::embedded::{self as store, Database, Folder, M, Migrations, Options};
 
-use super::{EmbeddedStore, sql, upkeep};
+use super::{EmbeddedStore, sql, tallies::Pending, upkeep};
 use crate::store::StoreError;
 
 const FILE: &str = "jobs.db";
@@ -22,16 +24,20 @@ pub enum OpenError {
 impl EmbeddedStore {
     /// Whatever was held when the last owner ended is taken back: nobody else can hold anything.
     pub async fn open(folder: Folder, clock: Clock, random: Random) -> Result<Self, OpenError> {
-        let store = Self::new(Database::open_aside(folder, options(), clock, random).await?);
+        let pending = Arc::new(Pending::default());
+        let options = options(pending.clone());
+        let database = Database::open_aside(folder, options, clock, random).await?;
+        let store = Self::new(database, pending);
         while store.write(upkeep::void_leases).await.map_err(OpenError::TakeBack)?.more {}
         Ok(store)
     }
 }
 
 /// Synchronous FULL, the default: what was acknowledged survives the loss of power.
-fn options() -> Options {
+fn options(pending: Arc<Pending>) -> Options {
     let mut options = Options::new(FILE, Migrations::new(vec![M::up(sql::SCHEMA)]));
     options.cache_bytes = CACHE_BYTES;
     options.readers = READERS;
+    options.shared = Some(pending);
     options
 }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, ErrorCode, params};
 
 use super::{
     row::Row,
-    show, sql,
+    show, sql, tallies,
     tx::{Tx, Undone},
 };
 use crate::{
@@ -137,6 +137,8 @@ pub(super) fn prune(tx: &mut Tx<'_>, before_ms: i64) -> Result<Forgotten, Undone
     tx.write_counts()?;
     tx.connection.execute(sql::BATCHES_PRUNE, (before_ms, limits::CHUNK as i64))?;
     tx.connection.execute(sql::LANES_SWEEP, [])?;
+    tx.connection.execute(sql::RATES_SWEEP, [tx.now_ms])?;
+    tallies::sweep(tx)?;
     Ok(Forgotten { jobs: rows.len(), more: rows.len() == limits::CHUNK })
 }
 

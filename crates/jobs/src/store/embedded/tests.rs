@@ -46,6 +46,7 @@ fn ask(most: usize) -> Claim {
         lease: Duration::from_secs(30),
         version: 0,
         except: Vec::new(),
+        rules: std::sync::Arc::default(),
         suspects: Suspects::Also,
     }
 }
@@ -80,6 +81,15 @@ fn every_statement_that_is_asked_often_walks_one_index() {
         (sql::JOB_SAVE, "INTEGER PRIMARY KEY"),
         (sql::BATCHES_CANCELLED, "batch_cancelled"),
         (sql::BATCHES_PRUNE, "batch_finished"),
+        (sql::RATE_GET, "PRIMARY KEY (queue=? AND kind=?)"),
+        (sql::BREAKERS_OF, "SEARCH breaker USING PRIMARY KEY (queue=?)"),
+        (sql::BREAKER_GET, "PRIMARY KEY (queue=? AND remote=?)"),
+        (sql::SCHEDULE_GET, "PRIMARY KEY (queue=? AND name=?)"),
+        (sql::SCHEDULES_OF, "SEARCH schedule USING PRIMARY KEY (queue=?)"),
+        (sql::TALLY_GET, "PRIMARY KEY (span=? AND at_ms=? AND tallied=?)"),
+        (sql::TALLIES_BEFORE, "PRIMARY KEY (span=? AND at_ms<?)"),
+        (sql::TALLIES_DROP, "PRIMARY KEY (span=? AND at_ms<?)"),
+        (sql::TALLIED_GET, "sqlite_autoindex_tallied_1"),
     ] {
         let plan = plan(statement);
         assert!(plan.contains(index), "{statement}\n{plan}");
@@ -93,14 +103,14 @@ async fn a_new_owner_takes_back_what_the_last_one_held() {
     let home = Home::new();
     let store = home.open().await;
     store.push((1..=3).map(job).collect()).await.expect("pushed");
-    let claimed = store.claim(ask(2)).await.expect("answers");
+    let claimed = store.claim(ask(2)).await.expect("answers").jobs;
     store.start(vec![claimed[0].hold]).await.expect("answers");
     store.close().await;
     drop(store);
 
     let store = home.open().await;
     assert_eq!(store.start(vec![claimed[1].hold]).await, Ok(vec![Held::Lost]));
-    let again = store.claim(ask(5)).await.expect("answers");
+    let again = store.claim(ask(5)).await.expect("answers").jobs;
     let seen: Vec<_> =
         again.iter().map(|it| (it.hold.id.as_u64(), it.attempt, it.suspect)).collect();
     assert_eq!(seen, [(1, 1, true), (2, 1, false), (3, 1, false)]);
@@ -114,7 +124,7 @@ async fn after_an_outage_nothing_is_taken_back_for_one_lease() {
     let home = Home::new();
     let store = home.open().await;
     store.push(vec![job(1)]).await.expect("pushed");
-    let hold = store.claim(ask(1)).await.expect("answers")[0].hold;
+    let hold = store.claim(ask(1)).await.expect("answers").jobs[0].hold;
     store.start(vec![hold]).await.expect("answers");
     store.outage.began();
     home.clock.advance(Duration::from_secs(60));
@@ -143,7 +153,7 @@ async fn a_job_that_cannot_be_read_fails_and_holds_up_no_other() {
         connection.execute("DELETE FROM body WHERE seq = 2", [])
     };
     store.database.write(spoil).await.expect("spoiled");
-    let claimed = store.claim(ask(5)).await.expect("answers");
+    let claimed = store.claim(ask(5)).await.expect("answers").jobs;
     assert_eq!(claimed.iter().map(|it| it.hold.id.as_u64()).collect::<Vec<_>>(), [3]);
     let failed = store.failed(Filter::default(), None, 5).await.expect("answers").jobs;
     assert_eq!(failed.len(), 1, "what has no body cannot be shown, and is counted");

@@ -11,6 +11,7 @@ use crate::{
     name::{BatchId, QueueName},
     state::{State, Step},
     store::{Refusal, StoreError},
+    tally::Tally,
 };
 
 /// Why an operation is undone.
@@ -40,6 +41,10 @@ pub(super) struct Tx<'c> {
     moved: BTreeMap<i64, [i64; State::ALL.len()]>,
     pub(super) batches: BTreeMap<BatchId, BatchRow>,
     lanes: HashMap<Lane, i64>,
+    /// By lane.
+    pub(super) tallies: BTreeMap<i64, Tally>,
+    /// Under what the lanes that were moved are counted.
+    tallied_of: BTreeMap<i64, i64>,
 }
 
 /// What a lane is made of.
@@ -60,14 +65,17 @@ pub(super) struct Queue {
 impl<'c> Tx<'c> {
     pub(super) fn new(connection: &'c Connection, now_ms: u64) -> Self {
         let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        let (moved, batches, lanes) = Default::default();
-        Self { connection, now_ms, moved, batches, lanes }
+        let (moved, batches, lanes, tallies, tallied_of) = Default::default();
+        Self { connection, now_ms, moved, batches, lanes, tallies, tallied_of }
     }
 
-    /// Writes what was counted. Batches first: what they call for is counted as well.
-    pub(super) fn end(mut self) -> Result<(), Undone> {
+    /// Writes what was counted. Batches first: what they call for is counted as well. Gives what
+    /// is to be added to the tallies.
+    pub(super) fn end(mut self) -> Result<Vec<(i64, Tally)>, Undone> {
         self.end_batches()?;
-        self.write_counts()
+        self.write_counts()?;
+        let tallied = |(lane, tally)| self.tallied_of.get(&lane).map(|id| (*id, tally));
+        Ok(self.tallies.into_iter().filter_map(tallied).collect())
     }
 
     /// Brings the lanes' counts up to what was moved so far.
@@ -75,8 +83,9 @@ impl<'c> Tx<'c> {
         let mut statement = self.connection.prepare_cached(sql::LANE_MOVE)?;
         for (lane, by) in std::mem::take(&mut self.moved) {
             let [scheduled, waiting, claimed, running, done, failed, cancelled] = by;
-            statement
-                .execute((lane, scheduled, waiting, claimed, running, done, failed, cancelled))?;
+            let by = (lane, scheduled, waiting, claimed, running, done, failed, cancelled);
+            let tallied = statement.query_row(by, |row| row.get(0))?;
+            self.tallied_of.insert(lane, tallied);
         }
         Ok(())
     }
@@ -101,6 +110,7 @@ impl<'c> Tx<'c> {
         row.save(self.connection)?;
         self.count(lane, state, -1);
         self.count(row.lane, row.state, 1);
+        self.tally_step(row.lane, state, row.state);
         match row.batch {
             Some(batch) if row.state.has_ended() => self.batch_job_ended(batch, row.state)?,
             Some(batch) if state.has_ended() => self.batch_job_revived(batch, state)?,
@@ -196,7 +206,10 @@ impl<'c> Tx<'c> {
                 if known >= limits::LANES_PER_QUEUE && room == Room::Limited {
                     return Ok(None);
                 }
-                self.connection.execute(sql::LANE_PUT, key)?;
+                let tallied = self.tallied(lane.queue, &lane.kind)?;
+                let Lane { queue, kind, version, suspect } = &lane;
+                self.connection
+                    .execute(sql::LANE_PUT, params![queue, kind, version, suspect, tallied])?;
                 self.connection.last_insert_rowid()
             }
         };

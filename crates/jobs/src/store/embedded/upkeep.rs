@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 
 use super::{
     row::Row,
-    sql,
+    sql, tallies,
     tx::{Tx, Undone},
 };
 use crate::{
@@ -32,13 +32,14 @@ pub(super) fn promote(tx: &mut Tx<'_>, most: usize) -> Result<usize, Undone> {
 pub(super) fn tend(tx: &mut Tx<'_>) -> Result<Tended, Undone> {
     let promoted = promote(tx, limits::CHUNK)?;
     let cancelled = sweep_batches(tx)?;
+    let more_tallies = tallies::tend(tx)?;
     let mut first = tx.connection.prepare_cached(sql::FIRST_DUE)?;
     let first_ms: Option<i64> = first.query_row([], |row| row.get(0)).optional()?;
     let left_ms = |due_ms: i64| u64::try_from(due_ms.saturating_sub(tx.now_ms)).unwrap_or(0);
     Ok(Tended {
         promoted,
         cancelled,
-        more: promoted == limits::CHUNK || cancelled == limits::CHUNK,
+        more: promoted == limits::CHUNK || cancelled == limits::CHUNK || more_tallies,
         next_due: first_ms.map(|due_ms| Duration::from_millis(left_ms(due_ms))),
     })
 }

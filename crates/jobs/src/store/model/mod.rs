@@ -2,8 +2,9 @@
 
 mod home;
 mod plain;
+mod rules;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use samovar_clock::Random;
@@ -13,11 +14,11 @@ use self::{
     home::Home,
     plain::{Job, Plain, hold, kind},
 };
-use super::{Claim, Reap, Renew, Store, Suspects};
+use super::{Claim, Fire, Fired, Reap, Renew, Store, Suspects};
 use crate::{
     batch::{Callbacks, NewBatch},
     job::{Finish, NewJob, Outcome},
-    name::{BatchId, BatchName, Hold, JobId, QueueName, Tenant, WorkerName},
+    name::{BatchId, BatchName, Hold, JobId, QueueName, ScheduleName, Tenant, WorkerName},
     policy::Policy,
     state::State,
 };
@@ -175,10 +176,11 @@ impl World {
             82..=84 => self.reap().await,
             85..=87 => self.cancel().await,
             88..=89 => self.tend().await,
-            90..=92 => self.revive().await,
-            93 => self.pause().await,
-            94 => self.forget().await,
-            95 => self.crash().await,
+            90..=91 => self.revive().await,
+            92..=93 => self.fire().await,
+            94 => self.pause().await,
+            95 => self.forget().await,
+            96 => self.crash().await,
             _ => {
                 self.home.advance(Duration::from_millis(self.random.below(3000)));
                 self.look_at_clock();
@@ -223,6 +225,7 @@ impl World {
             lease: LEASE,
             version: self.pick(2) as u32,
             except: if self.one_in(3) { vec![kind("mail")] } else { Vec::new() },
+            rules: if self.one_in(2) { Arc::new([rules::rule()]) } else { Arc::default() },
             suspects: match () {
                 () if self.one_in(4) => Suspects::None,
                 () if self.one_in(4) => Suspects::Only,
@@ -230,7 +233,7 @@ impl World {
             },
         };
         let expected = self.plain.claim(&claim);
-        let claimed = self.store.claim(claim).await.expect("answers");
+        let claimed = self.store.claim(claim).await.expect("answers").jobs;
         let shown = claimed.iter().map(|it| (it.hold.id, it.hold.token.0, it.attempt, it.suspect));
         assert_eq!(shown.collect::<Vec<_>>(), expected);
         self.holds.extend(claimed.iter().map(|it| it.hold));
@@ -290,6 +293,25 @@ impl World {
     async fn revive(&mut self) {
         let id = self.some_job(&[State::Failed, State::Cancelled]);
         assert_eq!(self.store.revive(vec![id]).await, Ok(vec![self.plain.revive(id)]));
+    }
+
+    /// With the mark that is there, or with another one.
+    async fn fire(&mut self) {
+        let queue = self.queues[self.pick(2)].clone();
+        let expected_ms = match self.pick(4) {
+            0 => None,
+            1 => Some(self.random.below(3)),
+            _ => self.plain.marks.get(&queue).copied(),
+        };
+        let jobs: Vec<_> = (0..self.pick(3)).map(|_| self.new_job(&queue)).collect();
+        let schedule = ScheduleName::new("nightly").expect("a name");
+        let mark_ms = self.random.below(3);
+        let expected = self.plain.fire(&queue, expected_ms, mark_ms, &jobs);
+        let fire = Fire { queue, schedule, expected_ms, mark_ms, jobs: jobs.clone() };
+        assert_eq!(self.store.fire(fire).await, Ok(expected.clone()));
+        if matches!(expected, Fired::Now(_)) {
+            self.pushed.extend(jobs);
+        }
     }
 
     async fn pause(&mut self) {

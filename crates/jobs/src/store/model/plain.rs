@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::rules::rule;
 use crate::{
     batch::{Callbacks, NewBatch},
     job::{Cancelled, Finished, Held, NewJob, Outcome, Pushed},
@@ -50,6 +51,10 @@ pub(super) struct Plain {
     pub(super) batches: BTreeMap<BatchId, Batch>,
     pub(super) paused: BTreeSet<QueueName>,
     pub(super) now_ms: u64,
+    /// Of the one schedule on each queue.
+    pub(super) marks: BTreeMap<QueueName, u64>,
+    /// By queue, when the rate would be unused again: in milliseconds times its count.
+    pub(super) full_at: BTreeMap<QueueName, u64>,
     /// By the operation that runs, and of them those whose first job failed.
     touched: BTreeMap<BatchId, bool>,
 }
@@ -158,13 +163,23 @@ impl Plain {
         self.promote();
         let mut claimed = Vec::new();
         for (queue, most) in &claim.queues {
-            for at in self.next(claim, queue).into_iter().take(*most) {
+            let mut may = self.permits(claim, queue);
+            let mut next = self.next(claim, queue);
+            next.retain(|at| {
+                self.jobs[*at].new.kind != rule().kind || {
+                    let goes = may > 0;
+                    may = may.saturating_sub(1);
+                    goes
+                }
+            });
+            for at in next.into_iter().take(*most) {
                 let batch = self.jobs[at].new.batch;
                 let gone = batch.is_some_and(|batch| self.batches[&batch].is_cancelled);
                 if gone || self.jobs[at].cancelling {
                     self.end(at, State::Cancelled);
                     continue;
                 }
+                self.use_permit(claim, queue, at);
                 let job = &mut self.jobs[at];
                 job.state = State::Claimed;
                 job.token += 1;

@@ -8,7 +8,7 @@ use super::{RedisStore, pack, reply, scripts::CLAIM};
 use crate::{
     job::{Claimed, Finish, Outcome},
     name::{Hold, QueueName, Token},
-    store::{Claim, StoreError},
+    store::{Claim, Given, StoreError},
 };
 
 /// What is due is promoted a little with each claim, so that a second in which a hundred thousand
@@ -18,11 +18,11 @@ const PROMOTED_PER_CLAIM: usize = 128;
 const CLAIM_BYTES: usize = 8 << 20;
 
 /// A job, or one that nobody can read: then it ends here.
-type Given = Result<Claimed, (Hold, String)>;
+type Handed = Result<Claimed, (Hold, String)>;
 
 impl RedisStore {
     /// A queue that does not answer keeps nothing from those that do.
-    pub(crate) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+    pub(crate) async fn claim(&self, claim: Claim) -> Result<Given, StoreError> {
         self.outage.leased(claim.lease);
         let asked = claim.queues.iter();
         let answers =
@@ -39,9 +39,9 @@ impl RedisStore {
             Some(error) if claimed.is_empty() => Err(error),
             Some(error) => {
                 tracing::warn!(%error, "some of the queues gave no jobs");
-                Ok(claimed)
+                Ok(Given { jobs: claimed, ..Given::default() })
             }
-            None => Ok(claimed),
+            None => Ok(Given { jobs: claimed, ..Given::default() }),
         }
     }
 
@@ -68,7 +68,7 @@ impl RedisStore {
             call = call.arg(kind.as_str());
         }
         let answer = self.write(queue, &call, false).await?.ok_or_else(reply::unexpected)?;
-        let given: Result<Vec<Given>, StoreError> =
+        let given: Result<Vec<Handed>, StoreError> =
             answer.map(|value| given(queue, reply::list(value)?)).collect();
         let (mut claimed, mut unreadable) = (Vec::new(), Vec::new());
         for job in given? {
@@ -88,7 +88,7 @@ impl RedisStore {
     }
 }
 
-fn given(queue: &QueueName, mut answer: reply::Answer) -> Result<Given, StoreError> {
+fn given(queue: &QueueName, mut answer: reply::Answer) -> Result<Handed, StoreError> {
     let (id, head, stored) = (answer.id()?, answer.bytes()?, answer.bytes()?);
     let (checkpoint, lane, class) = (answer.bytes()?, answer.bytes()?, answer.bytes()?);
     let head = pack::Head::read(&head).map_err(|error| reply::damaged("a job", error))?;
@@ -112,6 +112,7 @@ fn given(queue: &QueueName, mut answer: reply::Answer) -> Result<Given, StoreErr
             exceptions: head.exceptions,
             suspect: head.is_suspect(),
             batch: head.batch,
+            probes: Vec::new(),
             checkpoint: Some(checkpoint).filter(|value| !value.is_empty()),
         }),
     })

@@ -43,7 +43,7 @@ impl RedisStore {
     ) -> Result<Vec<Finished>, StoreError> {
         let leaving = self.leaving(queue, finishes).await?;
         let mut call = self.call(&FINISH, queue);
-        for Finish { hold, outcome, record } in finishes {
+        for Finish { hold, outcome, record, measured: _ } in finishes {
             let follow_ups = follow_ups(outcome);
             let (here, elsewhere): (Vec<&NewJob>, Vec<&NewJob>) =
                 follow_ups.iter().partition(|job| job.queue == *queue);

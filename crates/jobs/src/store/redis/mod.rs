@@ -15,6 +15,7 @@ mod people;
 mod push;
 mod queues;
 mod reply;
+mod rules;
 mod scripts;
 mod show;
 #[cfg(test)]

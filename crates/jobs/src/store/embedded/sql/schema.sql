@@ -17,6 +17,7 @@ CREATE TABLE lane (
     kind      TEXT    NOT NULL,
     version   INTEGER NOT NULL,
     suspect   INTEGER NOT NULL CHECK (suspect IN (0, 1)),
+    tallied   INTEGER NOT NULL,           -- under what its jobs are counted over time
     scheduled INTEGER NOT NULL DEFAULT 0 CHECK (scheduled >= 0),
     waiting   INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
     claimed   INTEGER NOT NULL DEFAULT 0 CHECK (claimed >= 0),
@@ -117,3 +118,55 @@ CREATE TABLE batch (
 
 CREATE INDEX batch_cancelled ON batch (id) WHERE is_cancelled = 1 AND finished_ms IS NULL;
 CREATE INDEX batch_finished ON batch (finished_ms) WHERE finished_ms IS NOT NULL;
+
+-- What is left of a kind's rate: `debt` goes down by `count` each millisecond, a claim adds
+-- `per_ms`, and it never exceeds `count * per_ms`. No row: all of it.
+CREATE TABLE rate (
+    queue  INTEGER NOT NULL,
+    kind   TEXT    NOT NULL,
+    count  INTEGER NOT NULL CHECK (count > 0),
+    per_ms INTEGER NOT NULL CHECK (per_ms > 0),
+    debt   INTEGER NOT NULL CHECK (debt BETWEEN 0 AND count * per_ms),
+    at_ms  INTEGER NOT NULL,
+    PRIMARY KEY (queue, kind)
+) STRICT, WITHOUT ROWID;
+
+-- Remotes that failed. No row: its breaker is closed.
+CREATE TABLE breaker (
+    queue       INTEGER NOT NULL,
+    remote      TEXT    NOT NULL,
+    since_ms    INTEGER NOT NULL,
+    until_ms    INTEGER NOT NULL,         -- open, or held back for the probe, until then
+    trips       INTEGER NOT NULL,         -- in a row
+    reason      TEXT    NOT NULL,
+    probe       INTEGER,                  -- the id of the job that tries it out, and its token
+    probe_token INTEGER,
+    PRIMARY KEY (queue, remote)
+) STRICT, WITHOUT ROWID;
+
+-- How far the schedules of a queue are, by the calendar.
+CREATE TABLE schedule (
+    queue    INTEGER NOT NULL,
+    name     TEXT    NOT NULL,
+    mark_ms  INTEGER NOT NULL,            -- what was due up to here is pushed or left out
+    fired_ms INTEGER,                     -- the last instant for which jobs were pushed
+    PRIMARY KEY (queue, name)
+) STRICT, WITHOUT ROWID;
+
+-- Kinds of a queue that are counted over time, those above the limit together under `*`.
+CREATE TABLE tallied (
+    id      INTEGER PRIMARY KEY,
+    queue   INTEGER NOT NULL,
+    kind    TEXT    NOT NULL,
+    seen_ms INTEGER NOT NULL,             -- when it was made, or its minutes were folded last
+    UNIQUE (queue, kind)
+) STRICT;
+
+-- What happened in a minute or an hour.
+CREATE TABLE tally (
+    span    INTEGER NOT NULL,             -- its length in milliseconds
+    at_ms   INTEGER NOT NULL,             -- its beginning
+    tallied INTEGER NOT NULL,
+    data    BLOB    NOT NULL,             -- counts and histograms of `Tally`
+    PRIMARY KEY (span, at_ms, tallied)
+) STRICT, WITHOUT ROWID;

@@ -63,7 +63,7 @@ async fn produce(store: Arc<Store>, told: Arc<Told>) {
 async fn work(store: Arc<Store>, told: Arc<Told>) {
     while !told.stop.load(Ordering::Relaxed) {
         tokio::task::yield_now().await;
-        let Ok(claimed) = store.claim(ask("a", 10)).await else { continue };
+        let Ok(Given { jobs: claimed, .. }) = store.claim(ask("a", 10)).await else { continue };
         let holds: Vec<Hold> = claimed.iter().map(|it| it.hold).collect();
         let Ok(started) = store.start(holds.clone()).await else { continue };
         let runs = holds.into_iter().zip(started).filter(|(_, held)| *held == Held::Yes);

@@ -4,7 +4,7 @@ mod faults;
 mod promises;
 mod refusals;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use samovar_clock::{Clock, Random};
 use samovar_testkit::{RedisServer, wait};
@@ -13,7 +13,7 @@ use super::{Durability, RedisOpenError, RedisStore};
 use crate::{
     job::{Finish, Finished, Held, JobDetails, NewJob, Outcome, Pushed},
     name::{Hold, JobId, Kind, QueueName, WorkerName},
-    store::{Claim, Store, StoreError, Suspects},
+    store::{Claim, Given, Store, StoreError, Suspects},
 };
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -51,12 +51,13 @@ fn ask(on: &str, most: usize) -> Claim {
         lease: LEASE,
         version: 0,
         except: Vec::new(),
+        rules: Arc::default(),
         suspects: Suspects::Also,
     }
 }
 
 async fn run_one(store: &Store, on: &str) -> Hold {
-    let claimed = store.claim(ask(on, 1)).await.expect("answers");
+    let claimed = store.claim(ask(on, 1)).await.expect("answers").jobs;
     let hold = claimed.first().expect("a job waits").hold;
     assert_eq!(store.start(vec![hold]).await, Ok(vec![Held::Yes]));
     hold
