@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::{Context, Result};
 
-const LIBRARY: &str = "faketime/libfaketime.so.1";
+/// The one for processes with threads.
+const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+/// Comes right after it, so that memory is libc's. Another allocator would ask for the time while the
+/// library is not ready to tell it, and wait for itself for ever.
+const LIBC: &str = "libc.so.6";
 
 /// Right until it is moved.
 #[derive(Debug)]
@@ -26,7 +30,7 @@ impl WrongClock {
     /// When libfaketime is not installed.
     pub fn new(dir: &Path) -> Result<Self> {
         let library = find().context(
-            "libfaketime is not installed: `cargo xtask prove` does it, or `apt-get install \
+            "libfaketime is not installed: `cargo xtask test` does it, or `apt-get install \
              libfaketime`",
         )?;
         let clock = Self { library, file: dir.join("off_by"), off_s: AtomicI64::new(0) };
@@ -37,8 +41,11 @@ impl WrongClock {
     /// What the process has to be started with. Only the wall clock is wrong then: a monotonic one
     /// does not jump.
     pub fn variables(&self) -> [(&'static str, OsString); 4] {
+        let mut libraries = self.library.clone().into_os_string();
+        libraries.push(":");
+        libraries.push(LIBC);
         [
-            ("LD_PRELOAD", self.library.clone().into()),
+            ("LD_PRELOAD", libraries),
             ("FAKETIME_TIMESTAMP_FILE", self.file.clone().into()),
             ("FAKETIME_NO_CACHE", "1".into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
