@@ -22,6 +22,9 @@ pub(crate) enum Kind {
     RedisKill,
     /// SIGSTOP for Redis, about as long as a lease; then SIGCONT.
     RedisStop,
+    /// Redis can write to no file for a while. Where it has promised to write before it answers, it
+    /// ends itself and starts again.
+    RedisDiskFull,
     /// The clock of Redis jumps ahead by seconds.
     ClockForward,
     /// The clock of Redis jumps back by seconds.
@@ -33,8 +36,8 @@ pub(crate) enum Kind {
 }
 
 use Kind::{
-    ClockBack, ClockForward, DiskFull, Failover, Kill, MasterKill, Point, RedisKill, RedisStop,
-    Stop,
+    ClockBack, ClockForward, DiskFull, Failover, Kill, MasterKill, Point, RedisDiskFull, RedisKill,
+    RedisStop, Stop,
 };
 
 impl Kind {
@@ -46,6 +49,7 @@ impl Kind {
             DiskFull => "disk full",
             RedisKill => "redis kill",
             RedisStop => "redis stop",
+            RedisDiskFull => "redis disk full",
             ClockForward => "clock ahead",
             ClockBack => "clock back",
             Failover => "failover",
@@ -57,28 +61,48 @@ impl Kind {
         matches!(self, Kill | Point | Stop | DiskFull)
     }
 
-    /// By weights: what takes longer comes less often.
-    pub(crate) fn draw(level: Level, random: &Random) -> Self {
-        let choice: &[(Kind, u64)] = match level {
+    /// Of faults that come over a node: it is dead afterwards.
+    pub(crate) fn is_deadly(self) -> bool {
+        matches!(self, Kill | Point)
+    }
+
+    /// What can happen at a level, by weight: what takes longer comes less often.
+    fn weights(level: Level) -> &'static [(Kind, u64)] {
+        match level {
             Level::Embedded => &[(Kill, 40), (Point, 40), (Stop, 8), (DiskFull, 12)],
-            Level::RedisLocal | Level::RedisNone => &[
-                (Kill, 30),
+            Level::RedisLocal => &[
+                (Kill, 28),
                 (Point, 34),
-                (Stop, 10),
+                (Stop, 8),
                 (RedisKill, 10),
-                (RedisStop, 8),
+                (RedisStop, 6),
+                (RedisDiskFull, 6),
+                (ClockForward, 4),
+                (ClockBack, 4),
+            ],
+            Level::RedisNone => &[
+                (Kill, 32),
+                (Point, 36),
+                (Stop, 8),
+                (RedisKill, 10),
+                (RedisStop, 6),
                 (ClockForward, 4),
                 (ClockBack, 4),
             ],
             Level::RedisReplicated | Level::RedisFailover => &[
-                (Kill, 40),
-                (Point, 44),
+                (Kill, 34),
+                (Point, 40),
                 (Stop, 8),
-                (RedisStop, 3),
-                (Failover, 4),
-                (MasterKill, 1),
+                (RedisStop, 5),
+                (RedisDiskFull, 4),
+                (Failover, 6),
+                (MasterKill, 3),
             ],
-        };
+        }
+    }
+
+    fn draw(level: Level, random: &Random) -> Self {
+        let choice = Self::weights(level);
         let mut drawn = random.below(choice.iter().map(|(_, weight)| weight).sum());
         for (kind, weight) in choice {
             match drawn.checked_sub(*weight) {
@@ -88,10 +112,38 @@ impl Kind {
         }
         Kill
     }
+
+    /// So many faults in an order of chance, each kind among them if there is room for all.
+    pub(crate) fn series(level: Level, count: usize, random: &Random) -> Vec<Self> {
+        let mut series: Vec<_> = Self::weights(level).iter().map(|(kind, _)| *kind).collect();
+        series.resize_with(series.len().max(count), || Self::draw(level, random));
+        for at in (1..series.len()).rev() {
+            series.swap(at, random.below(at as u64 + 1) as usize);
+        }
+        series.truncate(count);
+        series
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_holds_each_kind_and_as_many_faults_as_were_asked_for() {
+        for level in Level::ALL {
+            let series = Kind::series(level, 30, &Random::seeded(1));
+            assert_eq!(series.len(), 30);
+            for (kind, _) in Kind::weights(level) {
+                assert!(series.contains(kind), "{kind} at {level}");
+            }
+            assert_eq!(Kind::series(level, 2, &Random::seeded(1)).len(), 2);
+        }
     }
 }

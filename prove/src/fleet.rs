@@ -1,16 +1,11 @@
 //! The nodes over a store: started, hurt, and started again.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use samovar_clock::{Clock, Random};
 use samovar_jobs::run::STEP_NAMES;
-use samovar_testkit::{Process, wait};
+use samovar_testkit::{Process, process::ignoring_full_files, wait};
 
 use crate::{
     entry::{Entry, Hits, Life},
@@ -20,9 +15,6 @@ use crate::{
     recorder::{Journal, micros},
 };
 
-/// Without the signal, a write beyond the limit of a file is an error like any other. What is
-/// ignored stays ignored in whatever is executed.
-const IGNORING_XFSZ: &str = "trap '' XFSZ; exec \"$0\" \"$@\"";
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
 const POINT_LIMIT: Duration = Duration::from_millis(700);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -111,9 +103,8 @@ impl<'a> Fleet<'a> {
             works: node.works,
             children: self.random.below(2) == 0,
         };
-        let mut command = Command::new("sh");
-        command.args(["-c", IGNORING_XFSZ]).arg(&self.program).arg("node");
-        command.arg(serde_json::to_string(&role)?);
+        let mut command = ignoring_full_files(&self.program);
+        command.arg("node").arg(serde_json::to_string(&role)?);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let process = Process::spawn(command).context("starting a node")?;
         self.nodes[at].process = Some((self.lives, process));
@@ -161,9 +152,9 @@ impl<'a> Fleet<'a> {
                 died = false;
             }
             _ => {
-                limit_files(process, Some(FULL_BYTES))?;
+                process.limit_files(Some(FULL_BYTES))?;
                 clock.sleep(Duration::from_millis(100) + more).await;
-                limit_files(process, None)?;
+                process.limit_files(None)?;
                 died = false;
             }
         }
@@ -210,11 +201,4 @@ impl<'a> Fleet<'a> {
         self.all(|process| process.say("end"))?;
         self.all(|process| process.wait_for_success(END_LIMIT))
     }
-}
-
-fn limit_files(process: &Process, most: Option<u64>) -> Result<()> {
-    let pid = i32::try_from(process.pid()).ok().and_then(Pid::from_raw);
-    let limit = Rlimit { current: most, maximum: None };
-    prlimit(pid, Resource::Fsize, limit).context("limiting the files of a node")?;
-    Ok(())
 }

@@ -15,12 +15,14 @@ pub(crate) struct History {
     pub(crate) batches: HashMap<BatchId, OfferedBatch>,
     /// In the order in which they began.
     pub(crate) attempts: Vec<Attempt>,
-    pub(crate) effects: HashMap<JobId, Vec<u64>>,
+    /// Jobs that did what they are for.
+    pub(crate) effects: HashSet<JobId>,
     pub(crate) left: Vec<Left>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) starved: Vec<Fault>,
     pub(crate) troubles: Vec<String>,
-    pub(crate) nodes: HashMap<Life, String>,
+    /// Nodes that died by their own hand, at a point.
+    pub(crate) died_at_points: usize,
 }
 
 #[derive(Debug)]
@@ -52,9 +54,15 @@ pub(crate) struct Attempt {
     pub(crate) life: Life,
     pub(crate) job: JobId,
     pub(crate) token: u64,
+    pub(crate) claimed_us: u64,
     pub(crate) began_us: u64,
+    /// When its code came to an end.
+    pub(crate) ran_us: Option<u64>,
     /// What the job became then.
     pub(crate) ended: Option<(u64, String)>,
+    /// From here on it is in flight no more: it has ended, its process is dead, or its job was claimed
+    /// by another one.
+    pub(crate) until_us: u64,
 }
 
 impl Attempt {
@@ -63,8 +71,10 @@ impl Attempt {
         self.ended.as_ref().is_some_and(|(_, became)| became != "zombie")
     }
 
-    pub(crate) fn became(&self, what: &str) -> bool {
-        self.ended.as_ref().is_some_and(|(_, became)| became == what)
+    /// The job has ended with it.
+    pub(crate) fn is_final(&self) -> bool {
+        const ENDS: [&str; 4] = ["done", "failed", "cancelled", "deleted"];
+        self.ended.as_ref().is_some_and(|(_, became)| ENDS.contains(&became.as_str()))
     }
 }
 
@@ -86,13 +96,12 @@ pub(crate) struct Fault {
 
 impl Fault {
     /// Whether the attempt was in flight while it lasted.
-    pub(crate) fn met(&self, attempt: &Attempt, slack_us: u64) -> bool {
+    pub(crate) fn met(&self, attempt: &Attempt) -> bool {
         let hit = match self.hits {
             Hits::All => true,
             Hits::Life(life) => life == attempt.life,
         };
-        let ended_us = attempt.ended.as_ref().map_or(u64::MAX, |(at_us, _)| *at_us);
-        hit && attempt.began_us <= self.until_us + slack_us && ended_us >= self.from_us
+        hit && attempt.claimed_us <= self.until_us && attempt.until_us >= self.from_us
     }
 }
 
@@ -147,14 +156,18 @@ impl History {
 struct Reader {
     history: History,
     pushes: HashMap<u64, (Vec<JobId>, Option<BatchId>)>,
-    at: HashMap<(Life, JobId, u64), usize>,
+    claimed_us: HashMap<Key, u64>,
+    at: HashMap<Key, usize>,
+    died_us: HashMap<Life, u64>,
 }
+
+type Key = (Life, JobId, u64);
 
 impl Reader {
     fn read(&mut self, line: &Line) {
         let history = &mut self.history;
         match &line.entry {
-            Entry::Began { node } => drop(history.nodes.insert(line.life, node.clone())),
+            Entry::Began { .. } => {}
             Entry::Offered { push, jobs, batch } => self.offered(*push, jobs, batch.as_ref()),
             Entry::Acked { push, instead } => {
                 self.settle(*push, Fate::Acked { at_us: line.at_us });
@@ -166,18 +179,20 @@ impl Reader {
             Entry::Step { step, job, token, became } => {
                 let key = (line.life, *job, *token);
                 match (step.as_str(), became) {
+                    ("claimed", _) => drop(self.claimed_us.insert(key, line.at_us)),
                     ("started", _) => self.began(key, line.at_us),
+                    ("ran", _) => self.ran(key, line.at_us),
                     ("reported", Some(became)) => self.ended(key, line.at_us, became),
                     _ => {}
                 }
             }
-            Entry::Effect { job, .. } => history.effects.entry(*job).or_default().push(line.at_us),
+            Entry::Effect { job, .. } => drop(history.effects.insert(*job)),
             Entry::Left { job, offer, .. } => {
                 history.left.push(Left { parent: *job, job: offer.job });
                 let offered = Offered { offer: offer.clone(), fate: Fate::Unknown };
                 history.offered.insert(offer.job, offered);
             }
-            Entry::Dies { .. } => {}
+            Entry::Dies { .. } => history.died_at_points += 1,
             Entry::Starved { ms } => history.starved.push(Fault {
                 kind: None,
                 hits: Hits::Life(line.life),
@@ -185,12 +200,17 @@ impl Reader {
                 until_us: line.at_us,
             }),
             Entry::Trouble { reason } => history.troubles.push(reason.clone()),
-            Entry::Fault { kind, hits, from_us, until_us } => history.faults.push(Fault {
-                kind: Some(*kind),
-                hits: hits.clone(),
-                from_us: *from_us,
-                until_us: *until_us,
-            }),
+            Entry::Fault { kind, hits, from_us, until_us } => {
+                if let (true, Hits::Life(life)) = (kind.is_deadly(), hits) {
+                    self.died_us.insert(*life, *until_us);
+                }
+                history.faults.push(Fault {
+                    kind: Some(*kind),
+                    hits: hits.clone(),
+                    from_us: *from_us,
+                    until_us: *until_us,
+                });
+            }
         }
     }
 
@@ -224,13 +244,29 @@ impl Reader {
         }
     }
 
-    fn began(&mut self, key: (Life, JobId, u64), began_us: u64) {
+    fn began(&mut self, key: Key, began_us: u64) {
         let (life, job, token) = key;
+        let claimed_us = self.claimed_us.get(&key).copied().unwrap_or(began_us);
         self.at.insert(key, self.history.attempts.len());
-        self.history.attempts.push(Attempt { life, job, token, began_us, ended: None });
+        self.history.attempts.push(Attempt {
+            life,
+            job,
+            token,
+            claimed_us,
+            began_us,
+            ran_us: None,
+            ended: None,
+            until_us: u64::MAX,
+        });
     }
 
-    fn ended(&mut self, key: (Life, JobId, u64), at_us: u64, became: &str) {
+    fn ran(&mut self, key: Key, at_us: u64) {
+        if let Some(at) = self.at.get(&key) {
+            self.history.attempts[*at].ran_us = Some(at_us);
+        }
+    }
+
+    fn ended(&mut self, key: Key, at_us: u64, became: &str) {
         // What is reported without a start was given back or cancelled before it.
         if let Some(at) = self.at.get(&key) {
             self.history.attempts[*at].ended = Some((at_us, became.to_owned()));
@@ -238,7 +274,16 @@ impl Reader {
     }
 
     fn done(mut self) -> History {
-        self.history.attempts.sort_by_key(|attempt| attempt.began_us);
+        let attempts = &mut self.history.attempts;
+        attempts.sort_by_key(|attempt| attempt.began_us);
+        let mut next_us = HashMap::new();
+        for attempt in attempts.iter_mut().rev() {
+            let ended_us = attempt.ended.as_ref().map(|(at_us, _)| *at_us);
+            let died_us = self.died_us.get(&attempt.life).copied();
+            let taken_us = next_us.insert(attempt.job, attempt.claimed_us);
+            attempt.until_us =
+                [ended_us, died_us, taken_us].into_iter().flatten().min().unwrap_or(u64::MAX);
+        }
         self.history
     }
 }

@@ -25,7 +25,7 @@ mod recorder;
 mod report;
 mod scene;
 
-pub use check::{Broken, Verdict};
+pub use check::{Broken, Rule, Verdict};
 pub use node::{child, node};
 pub use place::Level;
 pub use report::{json, table};

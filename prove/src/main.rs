@@ -1,9 +1,9 @@
 //! `samovar-prove`: the harness, and, by a hidden first argument, the processes that it starts.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, process::ExitCode, thread, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Parser, ValueEnum};
 use samovar_clock::Random;
 use samovar_memory::child::is_child;
@@ -17,14 +17,14 @@ static ALLOCATOR: samovar_memory::Metered = samovar_memory::Metered::new();
 struct Arguments {
     /// Faults in all, shared out among the stores
     #[arg(long, default_value_t = 2000)]
-    faults: u32,
+    faults: usize,
     /// Repeats a run, as far as real processes allow
     #[arg(long)]
     seed: Option<u64>,
     #[arg(long, value_enum, default_value_t = Stores::All)]
     store: Stores,
     /// No further fault after so many minutes
-    #[arg(long, default_value_t = 30.0)]
+    #[arg(long, default_value_t = 20.0)]
     minutes: f64,
     /// For programs
     #[arg(long)]
@@ -74,25 +74,36 @@ fn ended(broken: Result<bool>) -> ExitCode {
     }
 }
 
-/// Whether a promise was broken.
+/// Whether a promise was broken. The stores are tried at the same time: most of it is waiting.
 fn prove(arguments: &Arguments) -> Result<bool> {
     let levels = arguments.store.levels();
     let seed = arguments.seed.unwrap_or_else(|| Random::System.below(1_000_000));
-    let share = levels.len() as u32;
-    let at_most = Duration::try_from_secs_f64(arguments.minutes * 60.0)? / share;
+    let at_most = Duration::try_from_secs_f64(arguments.minutes * 60.0)?;
     let program = env::current_exe()?;
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(2).enable_all().build()?;
-    let mut findings: Vec<Finding> = Vec::new();
-    for (at, level) in (0..share).zip(levels) {
-        let faults = arguments.faults / share + u32::from(at < arguments.faults % share);
-        let plan = Plan { program: program.clone(), level, faults, seed, at_most };
-        findings.push(runtime.block_on(run(&plan, &mut |word| eprintln!("{word}")))?);
-    }
+    let (share, rest) = (arguments.faults / levels.len(), arguments.faults % levels.len());
+    let plan = |(at, level)| {
+        let faults = share + usize::from(at < rest);
+        Plan { program: program.clone(), level, faults, seed, at_most }
+    };
+    let plans: Vec<_> = levels.into_iter().enumerate().map(plan).collect();
+    let findings = thread::scope(|scope| {
+        let runs: Vec<_> = plans.iter().map(|plan| scope.spawn(|| alone(plan))).collect();
+        let joined = |run: thread::ScopedJoinHandle<'_, _>| {
+            run.join().unwrap_or_else(|_| Err(anyhow!("a run panicked")))
+        };
+        // All come to their end before any error is told.
+        runs.into_iter().map(joined).collect::<Vec<_>>()
+    });
+    let findings = findings.into_iter().collect::<Result<Vec<_>>>()?;
     if arguments.json {
         println!("{}", json(&findings));
     } else {
         print!("{}", table(&findings));
     }
-    Ok(findings.iter().any(Finding::is_broken))
+    Ok(findings.iter().any(|finding| finding.broken().next().is_some()))
+}
+
+fn alone(plan: &Plan) -> Result<Finding> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(plan, &|word| eprintln!("{word}")))
 }

@@ -13,10 +13,10 @@ use samovar_jobs::{
     store::{Durability, EmbeddedStore, RedisStore},
 };
 use samovar_store::embedded::Folder;
-use samovar_testkit::{RedisSentinel, RedisServer, wrong_clock::WrongClock};
+use samovar_testkit::{RedisSentinel, RedisServer, wait, wrong_clock::WrongClock};
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Kind;
+use crate::{check::Rule, fault::Kind};
 
 /// How long a folder may be somebody else's.
 const OWN_WITHIN: Duration = Duration::from_secs(10);
@@ -24,6 +24,7 @@ const OWN_WITHIN: Duration = Duration::from_secs(10);
 /// Further than a lease, nearer than what a queue takes for an absence of its Redis.
 const LONGEST_JUMP_S: u64 = 6;
 const SHORT_PAUSE_MS: u64 = 350;
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A store, and what it promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +32,11 @@ const SHORT_PAUSE_MS: u64 = 350;
 pub enum Level {
     /// A folder with one owner.
     Embedded,
-    /// One Redis with an append-only file.
+    /// One Redis with an append-only file, written before it answers (`appendfsync always`).
     RedisLocal,
     /// Redis behind Sentinel, each write confirmed by a replica.
     RedisReplicated,
-    /// Redis behind Sentinel with an append-only file: what a failover costs is counted.
+    /// Redis behind Sentinel, nothing confirmed: what a failover costs is counted.
     RedisFailover,
     /// One Redis that keeps nothing: what its death costs is counted.
     RedisNone,
@@ -53,16 +54,21 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self {
             Level::Embedded => "embedded",
-            Level::RedisReplicated => "redis, replicated, with failovers",
-            Level::RedisLocal => "redis, local",
-            Level::RedisFailover => "redis, local, with failovers",
-            Level::RedisNone => "redis, none",
+            Level::RedisReplicated => "redis replicated, failovers",
+            Level::RedisLocal => "redis local, fsync always",
+            Level::RedisFailover => "redis local, failovers",
+            Level::RedisNone => "redis none",
         }
     }
 
-    /// Whether nothing may be lost; otherwise it is counted.
-    pub fn promises(self) -> bool {
+    /// Whether the level promises to remember what it has acknowledged.
+    pub fn remembers(self) -> bool {
         matches!(self, Level::Embedded | Level::RedisReplicated | Level::RedisLocal)
+    }
+
+    /// Whether a rule must hold. What a store may forget is counted where it may.
+    pub fn promises(self, rule: Rule) -> bool {
+        self.remembers() || !rule.is_about_memory()
     }
 }
 
@@ -122,22 +128,25 @@ pub(crate) enum Place {
 impl Place {
     pub(crate) fn prepare(level: Level, home: &Path) -> Result<Self> {
         let sentinel = |promise| {
-            let all = Box::new(RedisSentinel::start_with(&["appendonly yes"])?);
-            Ok(Place::Sentinel { all, promise })
+            let server = RedisServer::builder().config("appendonly yes").with_a_disk_to_fill();
+            Ok(Place::Sentinel { all: Box::new(RedisSentinel::start_as(&server)?), promise })
         };
         match level {
             Level::Embedded => Ok(Place::Embedded(home.join("data"))),
-            Level::RedisLocal => Self::alone(home, "appendonly yes", Promise::Local),
-            Level::RedisNone => Self::alone(home, "appendonly no", Promise::None),
+            Level::RedisLocal => {
+                Self::alone(home, &["appendonly yes", "appendfsync always"], Promise::Local)
+            }
+            Level::RedisNone => Self::alone(home, &[], Promise::None),
             Level::RedisReplicated => sentinel(Promise::Replicated),
             Level::RedisFailover => sentinel(Promise::Local),
         }
     }
 
-    fn alone(home: &Path, config: &str, promise: Promise) -> Result<Self> {
+    fn alone(home: &Path, config: &[&str], promise: Promise) -> Result<Self> {
         let wrong = WrongClock::new(home)?;
         let variables = wrong.variables().into_iter();
-        let builder = RedisServer::builder().config(config);
+        let builder = RedisServer::builder().with_a_disk_to_fill();
+        let builder = config.iter().fold(builder, |it, line| it.config(*line));
         let builder = variables.fold(builder, |it, (name, value)| it.env(name, value));
         Ok(Place::Redis { server: Box::new(builder.start()?), wrong, promise })
     }
@@ -170,10 +179,16 @@ impl Place {
                 server.restart()
             }
             (Place::Redis { server, .. }, Kind::RedisStop) => stop_for(server, pause * 3).await,
+            (Place::Redis { server, .. }, Kind::RedisDiskFull) => fill_for(server, pause).await,
             (Place::Redis { wrong, .. }, Kind::ClockForward) => wrong.move_by(jump_s),
             (Place::Redis { wrong, .. }, Kind::ClockBack) => wrong.move_by(-jump_s),
             // Shorter than what sentinels take for a death.
             (Place::Sentinel { all, .. }, Kind::RedisStop) => stop_for(all.master()?, pause).await,
+            // Sentinels may take it for dead meanwhile.
+            (Place::Sentinel { all, .. }, Kind::RedisDiskFull) => {
+                fill_for(all.master()?, pause).await?;
+                all.wait_until_settled()
+            }
             (Place::Sentinel { all, .. }, Kind::Failover) => all.failover().map(drop),
             (Place::Sentinel { all, .. }, Kind::MasterKill) => {
                 let old = all.kill_master()?;
@@ -190,4 +205,18 @@ async fn stop_for(server: &RedisServer, pause: Duration) -> Result<()> {
     server.stop_process()?;
     Clock::System.sleep(pause).await;
     server.continue_process()
+}
+
+/// It takes no writes meanwhile, or ends itself at the first.
+async fn fill_for(server: &RedisServer, pause: Duration) -> Result<()> {
+    server.fill_disk()?;
+    Clock::System.sleep(pause).await;
+    let freed = server.free_disk();
+    wait::until(WRITE_LIMIT, "a server to write again", || {
+        match (&freed, server.command(&["PING"])) {
+            (Ok(()), Ok(_)) => Some(Ok(())),
+            _ if !server.is_running() => Some(server.restart()),
+            _ => None,
+        }
+    })?
 }

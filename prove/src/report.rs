@@ -4,62 +4,82 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::scene::Finding;
+use crate::{check::Rule, scene::Finding};
 
-/// One line for each store, and what went wrong below.
+/// Of each store, so many breaks are shown.
+const SHOWN: usize = 20;
+
+/// A line for each store, then its faults by kind, then what went wrong.
 pub fn table(findings: &[Finding]) -> String {
     let mut text = String::from(
-        "| store | faults | jobs | acknowledged | lost | batches | unfinished | callbacks wrong | \
-         attempts repeated | in flight at faults | starved | longest recovery |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| store | faults | jobs acknowledged | of them lost | batches | of them lost | unfinished \
+         | callbacks wrong | run again | repeated | in flight at faults | starved \
+         | longest recovery |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for it in findings {
         let v = &it.verdict;
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} ms |",
-            it.level,
+        let cells = [
             it.fault_count(),
-            v.jobs,
             v.acknowledged,
-            v.lost,
+            v.count(Rule::JobKept),
             v.batches,
-            v.unfinished,
-            v.callbacks_wrong,
+            v.count(Rule::BatchKept),
+            v.count(Rule::BatchFinishes),
+            v.count(Rule::Callbacks),
+            v.count(Rule::NotAgain),
             v.repeated,
-            v.bound,
+            v.in_flight,
             v.starved,
-            it.longest_recovery.as_millis(),
-        );
+        ];
+        let cells = cells.map(|it| it.to_string()).join(" | ");
+        let recovery_ms = it.longest_recovery.as_millis();
+        let _ = writeln!(text, "| {} | {cells} | {recovery_ms} ms |", it.level);
     }
     text.push('\n');
     for it in findings {
-        let kinds: Vec<_> =
-            it.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let count = |(kind, count): (&&str, &usize)| match *kind {
+            "point" => format!("{count} point ({} died there)", it.died_at_points),
+            kind => format!("{count} {kind}"),
+        };
+        let kinds: Vec<_> = it.faults.iter().map(count).collect();
         let (took, seed) = (it.took.as_secs(), it.seed);
-        let _ = writeln!(text, "{}: {}; {took} s; seed {seed}", it.level, kinds.join(", "));
+        let _ = writeln!(text, "- {}: {}; {took} s, seed {seed}", it.level, kinds.join(", "));
     }
-    for it in findings.iter().filter(|it| it.is_broken()) {
-        let _ = writeln!(text, "\n{}: promises were broken; seed {}", it.level, it.seed);
-        it.evidence.iter().for_each(|line| {
-            let _ = writeln!(text, "  {line}");
-        });
-    }
+    findings.iter().for_each(|it| broken(it, &mut text));
     text
+}
+
+fn broken(finding: &Finding, text: &mut String) {
+    let Some(kept) = &finding.kept else { return };
+    let Finding { level, seed, .. } = finding;
+    let _ = writeln!(text, "\n{level}: broken, seed {seed}; all that happened: {}", kept.display());
+    for it in finding.broken().take(SHOWN) {
+        let id = it.id.map(|id| format!("{id} ")).unwrap_or_default();
+        let _ = writeln!(text, "  {}: {id}{}", it.rule, it.why);
+    }
+    if let more @ 1.. = finding.broken().count().saturating_sub(SHOWN) {
+        let _ = writeln!(text, "  and {more} more");
+    }
 }
 
 /// The same for programs.
 pub fn json(findings: &[Finding]) -> Value {
     let one = |it: &Finding| {
         let v = &it.verdict;
+        let broken: Vec<_> = it
+            .broken()
+            .map(|it| json!({"rule": it.rule, "id": it.id.map(|id| id.to_string()), "why": it.why}))
+            .collect();
         json!({
-            "store": it.level, "seed": it.seed, "promises": it.level.promises(),
-            "broken": it.is_broken(), "faults": it.faults, "jobs": v.jobs,
-            "acknowledged": v.acknowledged, "lost": v.lost, "batches": v.batches,
-            "unfinished": v.unfinished, "callbacks_wrong": v.callbacks_wrong,
-            "repeated": v.repeated, "in_flight_at_faults": v.bound, "starved": v.starved,
+            "store": it.level, "seed": it.seed, "remembers": it.level.remembers(),
+            "faults": it.faults, "died_at_points": it.died_at_points,
+            "jobs": v.jobs, "acknowledged": v.acknowledged, "lost": v.count(Rule::JobKept),
+            "batches": v.batches, "batches_lost": v.count(Rule::BatchKept),
+            "unfinished": v.count(Rule::BatchFinishes),
+            "callbacks_wrong": v.count(Rule::Callbacks), "run_again": v.count(Rule::NotAgain),
+            "repeated": v.repeated, "in_flight_at_faults": v.in_flight, "starved": v.starved,
             "longest_recovery_ms": it.longest_recovery.as_millis() as u64,
-            "took_ms": it.took.as_millis() as u64, "evidence": it.evidence,
+            "took_ms": it.took.as_millis() as u64, "broken": broken, "kept": it.kept,
         })
     };
     findings.iter().map(one).collect()

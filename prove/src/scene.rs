@@ -1,13 +1,19 @@
 //! One run: faults over one store, then calm, then the comparison.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
-use samovar_clock::{Clock, Instant, Random};
+use samovar_clock::{Clock, Random};
 use samovar_jobs::Store;
 
 use crate::{
-    check::{Verdict, check},
+    check::{Broken, Verdict, check},
     entry::{Entry, Line},
     fault::Kind,
     fleet::Fleet,
@@ -22,9 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Between two faults, at most.
 const GAP_MS: u64 = 240;
 /// Between two words on how far it is.
-const TELL_EVERY: u32 = 25;
-/// Lines shown for each of those who broke a promise.
-const EVIDENCE: usize = 30;
+const TELL_EVERY: usize = 25;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -32,7 +36,7 @@ pub struct Plan {
     /// This executable.
     pub program: PathBuf,
     pub level: Level,
-    pub faults: u32,
+    pub faults: usize,
     pub seed: u64,
     /// No further fault after this.
     pub at_most: Duration,
@@ -44,18 +48,20 @@ pub struct Finding {
     pub level: Level,
     pub seed: u64,
     pub faults: BTreeMap<&'static str, usize>,
+    /// Of the faults at a point, those where the node did come to it.
+    pub died_at_points: usize,
     pub verdict: Verdict,
     /// From a fault to the next job that is acknowledged as done.
     pub longest_recovery: Duration,
     pub took: Duration,
-    /// What was written down of those who broke a promise.
-    pub evidence: Vec<String>,
+    /// The folder with all that was written down, kept if something is broken.
+    pub kept: Option<PathBuf>,
 }
 
 impl Finding {
-    /// Whether a promise that was given was broken.
-    pub fn is_broken(&self) -> bool {
-        self.level.promises() && !self.verdict.broken.is_empty()
+    /// What was broken that the level promises.
+    pub fn broken(&self) -> impl Iterator<Item = &Broken> {
+        self.verdict.broken.iter().filter(|it| self.level.promises(it.rule))
     }
 
     pub fn fault_count(&self) -> usize {
@@ -63,24 +69,33 @@ impl Finding {
     }
 }
 
-/// Runs it; `tell` hears how far it is.
-pub async fn run(plan: &Plan, tell: &mut dyn FnMut(String)) -> Result<Finding> {
+/// Runs it; `tell` hears how far it is. What was written down stays if the run cannot go on.
+pub async fn run(plan: &Plan, tell: &dyn Fn(String)) -> Result<Finding> {
+    let mut home = tempfile::Builder::new().prefix("samovar-prove-").tempdir()?;
+    let found = play(plan, home.path(), tell).await;
+    let is_sound = found.as_ref().is_ok_and(|finding| finding.broken().next().is_none());
+    home.disable_cleanup(!is_sound);
+    let place = || format!("{}, seed {}: see {}", plan.level, plan.seed, home.path().display());
+    let finding = found.with_context(place)?;
+    let kept = (!is_sound).then(|| home.path().to_owned());
+    Ok(Finding { kept, ..finding })
+}
+
+async fn play(plan: &Plan, home: &Path, tell: &dyn Fn(String)) -> Result<Finding> {
     let clock = Clock::System;
     let began = clock.now();
-    let home = tempfile::Builder::new().prefix("samovar-prove-").tempdir()?;
     let random = Random::seeded(plan.seed);
-    let place = Place::prepare(plan.level, home.path())?;
-    let recorder = Recorder::start(home.path())?;
+    let place = Place::prepare(plan.level, home)?;
+    let recorder = Recorder::start(home)?;
     let journal = recorder.journal(clock.clone())?;
     let ways = (recorder.path().to_owned(), place.address());
     let mut fleet = Fleet::new(plan.program.clone(), plan.level, ways, &journal, random.clone());
     fleet.revive()?;
-    hurt_all(plan, &place, &mut fleet, &random, began, tell).await?;
-    tell(format!("{}: calm", plan.level));
+    hurt_all(plan, &place, &mut fleet, &random, tell).await?;
+    tell(format!("{}: all faults are done, the last jobs run", plan.level));
     fleet.revive()?;
     fleet.calm()?;
-    let is_quiet = until_quiet(&mut fleet, &clock).await?;
-    if is_quiet {
+    if until_quiet(&mut fleet, &clock).await? {
         fleet.end()?;
     }
     drop(fleet);
@@ -91,14 +106,16 @@ pub async fn run(plan: &Plan, tell: &mut dyn FnMut(String)) -> Result<Finding> {
     let facts = facts(&store, &history).await?;
     store.close().await;
     let verdict = check(&history, &facts);
+    write_down(home, plan, &verdict, &lines)?;
     Ok(Finding {
         level: plan.level,
         seed: plan.seed,
         faults: history.by_kind().into_iter().map(|(kind, count)| (kind.name(), count)).collect(),
-        evidence: evidence(&verdict, &lines),
+        died_at_points: history.died_at_points,
         verdict,
         longest_recovery: longest_recovery(&lines),
         took: clock.now().since(began),
+        kept: None,
     })
 }
 
@@ -108,18 +125,17 @@ async fn hurt_all(
     place: &Place,
     fleet: &mut Fleet<'_>,
     random: &Random,
-    began: Instant,
-    tell: &mut dyn FnMut(String),
+    tell: &dyn Fn(String),
 ) -> Result<()> {
     let clock = Clock::System;
-    for count in 1..=plan.faults {
+    let began = clock.now();
+    for (kind, count) in Kind::series(plan.level, plan.faults, random).into_iter().zip(1..) {
         if clock.now().since(began) > plan.at_most {
             tell(format!("{}: no time for more than {} faults", plan.level, count - 1));
             break;
         }
         fleet.revive()?;
         clock.sleep(Duration::from_millis(random.below(GAP_MS))).await;
-        let kind = Kind::draw(plan.level, random);
         if kind.is_for_a_node() { fleet.hurt(kind).await } else { fleet.endure(kind, place).await }
             .with_context(|| format!("fault {count}, {kind}"))?;
         if count % TELL_EVERY == 0 || count == plan.faults {
@@ -189,16 +205,19 @@ fn is_done(line: &Line) -> bool {
     matches!(&line.entry, Entry::Step { became: Some(became), .. } if became == "done")
 }
 
-/// The lines about each of those who broke a promise, and a few more of the first.
-fn evidence(verdict: &Verdict, lines: &[Line]) -> Vec<String> {
-    let text = |line: &Line| serde_json::to_string(line).unwrap_or_default();
-    let mut shown = Vec::new();
-    for broken in verdict.broken.iter().take(EVIDENCE) {
-        shown.push(format!("{}: {}", broken.what, broken.why));
-        let Some(id) = broken.id else { continue };
-        let id = id.to_string();
-        let about = lines.iter().map(text).filter(|line| line.contains(&id));
-        shown.extend(about.take(EVIDENCE));
+/// Beside the journal: what was broken, each with the lines about it.
+fn write_down(home: &Path, plan: &Plan, verdict: &Verdict, lines: &[Line]) -> Result<()> {
+    let mut file = BufWriter::new(File::create(home.join("broken"))?);
+    writeln!(file, "{}, seed {}", plan.level, plan.seed)?;
+    for Broken { rule, id, why } in &verdict.broken {
+        let name = id.map(|id| id.to_string()).unwrap_or_default();
+        writeln!(file, "\n{rule}: {name} {why}")?;
+        for line in lines.iter().filter(|_| id.is_some()) {
+            let text = serde_json::to_string(line)?;
+            if text.contains(&name) {
+                writeln!(file, "  {text}")?;
+            }
+        }
     }
-    shown
+    Ok(file.flush()?)
 }

@@ -1,56 +1,65 @@
 //! Whether what happened may have happened.
 
+mod rule;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 
 use samovar_jobs::{BatchId, JobId, State};
 
+pub use self::rule::Rule;
 use crate::{
     entry::Ends,
     history::{Attempt, BatchFact, Facts, Fate, History, Left, OfferedBatch},
-    node::LEASE,
 };
-
-/// A fault is felt for longer than it lasts: nodes connect again, and leases go on.
-const SLACK_US: u64 = LEASE.as_micros() as u64;
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
 pub struct Verdict {
     pub jobs: usize,
     pub acknowledged: usize,
-    pub lost: usize,
     pub batches: usize,
-    pub unfinished: usize,
-    pub callbacks_wrong: usize,
     /// Attempts that were begun once more though they had not asked for it.
     pub repeated: usize,
     /// Attempts in flight at faults: no more may be repeated.
-    pub bound: usize,
+    pub in_flight: usize,
     /// Of those repeated, not in flight at a fault, but in a process that had waited for its turn.
     pub starved: usize,
-    /// Where a promise would be broken, if one was given.
     pub broken: Vec<Broken>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    pub what: &'static str,
+    pub rule: Rule,
     /// Of a job or a batch, as they are displayed and as they are written down.
     pub id: Option<u64>,
     pub why: String,
 }
 
+impl Verdict {
+    /// How often a rule was broken.
+    pub fn count(&self, rule: Rule) -> usize {
+        self.broken.iter().filter(|it| it.rule == rule).count()
+    }
+}
+
 pub(crate) fn check(history: &History, facts: &Facts) -> Verdict {
     let acked = |fate: Fate| matches!(fate, Fate::Acked { .. });
-    let mut checker = Checker { history, facts, verdict: Verdict::default() };
-    checker.verdict.jobs = facts.jobs.len();
-    checker.verdict.acknowledged =
-        history.offered.values().filter(|offered| acked(offered.fate)).count();
-    checker.verdict.batches = history.batches.values().filter(|it| acked(it.fate)).count();
+    let mut attempts: HashMap<JobId, Vec<&Attempt>> = HashMap::new();
+    history.attempts.iter().for_each(|it| attempts.entry(it.job).or_default().push(it));
+    let verdict = Verdict {
+        jobs: facts.jobs.len(),
+        acknowledged: history.offered.values().filter(|offered| acked(offered.fate)).count(),
+        batches: history.batches.values().filter(|it| acked(it.fate)).count(),
+        ..Verdict::default()
+    };
+    let mut checker = Checker { history, facts, attempts, verdict };
     checker.jobs();
     checker.batches();
     checker.left();
     checker.attempts();
+    checker.fences();
     checker.unique();
     checker.whole();
     checker.verdict
@@ -59,12 +68,18 @@ pub(crate) fn check(history: &History, facts: &Facts) -> Verdict {
 struct Checker<'a> {
     history: &'a History,
     facts: &'a Facts,
+    /// Of each job, in the order in which they began.
+    attempts: HashMap<JobId, Vec<&'a Attempt>>,
     verdict: Verdict,
 }
 
-impl Checker<'_> {
-    fn broken(&mut self, what: &'static str, id: Option<u64>, why: impl Into<String>) {
-        self.verdict.broken.push(Broken { what, id, why: why.into() });
+impl<'a> Checker<'a> {
+    fn broken(&mut self, rule: Rule, id: Option<u64>, why: impl Into<String>) {
+        self.verdict.broken.push(Broken { rule, id, why: why.into() });
+    }
+
+    fn attempts_of(&self, job: JobId) -> &[&'a Attempt] {
+        self.attempts.get(&job).map_or(&[], Vec::as_slice)
     }
 
     /// Each that was acknowledged has come to the end it was meant for.
@@ -73,18 +88,17 @@ impl Checker<'_> {
             let id = Some(job.as_u64());
             match (self.facts.jobs.get(job), offered.fate) {
                 (None, Fate::Acked { .. }) => {
-                    self.verdict.lost += 1;
-                    self.broken("lost", id, "acknowledged, and not in the store");
+                    self.broken(Rule::JobKept, id, "acknowledged, and not in the store");
                 }
                 (None, _) => {}
-                (Some(_), Fate::Not) => self.broken("stranger", id, "refused, and in the store"),
-                (Some(state), _) if !state.has_ended() => {
-                    self.verdict.lost += 1;
-                    self.broken("lost", id, format!("still {state}"));
+                (Some(_), Fate::Not) => {
+                    self.broken(Rule::NoStranger, id, "refused, and in the store");
                 }
-                (Some(State::Done), _) if !self.history.effects.contains_key(job) => {
-                    self.verdict.lost += 1;
-                    self.broken("lost", id, "done without effect");
+                (Some(state), _) if !state.has_ended() => {
+                    self.broken(Rule::AllEnd, id, format!("still {state}"));
+                }
+                (Some(State::Done), _) if !self.history.effects.contains(job) => {
+                    self.broken(Rule::NoEmptyEnd, id, "done without effect");
                 }
                 (Some(state), _) => {
                     let cancelled = offered.offer.batch.is_some_and(|it| self.is_cancelled(it));
@@ -95,7 +109,7 @@ impl Checker<'_> {
                     };
                     if !meant {
                         let why = format!("{state}, meant to end {:?}", offered.offer.ends);
-                        self.broken("wrong end", id, why);
+                        self.broken(Rule::RightEnd, id, why);
                     }
                 }
             }
@@ -111,36 +125,31 @@ impl Checker<'_> {
         for (id, offered) in &self.history.batches {
             let Some(fact) = self.facts.batches.get(id) else {
                 if matches!(offered.fate, Fate::Acked { .. }) {
-                    self.verdict.unfinished += 1;
-                    self.broken("unfinished", Some(id.as_u64()), "acknowledged, and not there");
+                    let why = "acknowledged, and not in the store";
+                    self.broken(Rule::BatchKept, Some(id.as_u64()), why);
                 }
                 continue;
             };
-            let none = Vec::new();
-            let ended = Ended::of(members.get(id).unwrap_or(&none), &self.facts.jobs);
+            let members = members.get(id).map_or(&[][..], Vec::as_slice);
+            let ended = Ended::of(members, &self.facts.jobs);
             if let Some(why) = ended.contradicts(fact) {
-                self.verdict.unfinished += 1;
-                self.broken("unfinished", Some(id.as_u64()), why);
+                self.broken(Rule::BatchFinishes, Some(id.as_u64()), why);
             }
             self.callbacks(offered, fact, &ended);
         }
     }
 
-    /// Exactly those that were called for.
+    /// Exactly those that were called for. That one is not done twice is what `attempts` sees.
     fn callbacks(&mut self, offered: &OfferedBatch, fact: &BatchFact, ended: &Ended) {
         let well = ended.failed == 0 && ended.cancelled == 0;
         let called = [well || offered.offer.allow_failures, ended.failed > 0, fact.is_finished];
         for ((name, job), called) in offered.offer.callbacks().into_iter().zip(called) {
-            let found = self.facts.jobs.get(&job);
-            let ends = self.history.attempts.iter().filter(|it| it.job == job && it.became("done"));
-            let why = match (called, found, ends.count()) {
-                (false, None, _) | (true, Some(_), 0..=1) => continue,
-                (false, Some(_), _) => "there, though nothing called for it".to_owned(),
-                (true, None, _) => "called for, and not there".to_owned(),
-                (true, Some(_), times) => format!("acknowledged as done {times} times"),
+            let why = match (called, self.facts.jobs.contains_key(&job)) {
+                (false, true) => "there, though nothing called for it",
+                (true, false) => "called for, and not there",
+                _ => continue,
             };
-            self.verdict.callbacks_wrong += 1;
-            self.broken("callback", Some(job.as_u64()), format!("{name}: {why}"));
+            self.broken(Rule::Callbacks, Some(job.as_u64()), format!("{name}: {why}"));
         }
     }
 
@@ -155,50 +164,62 @@ impl Checker<'_> {
             let due = usize::from(self.facts.jobs.get(&parent) == Some(&State::Done));
             if there != due {
                 let why = format!("{there} jobs left behind, {due} due");
-                self.broken("left behind", Some(parent.as_u64()), why);
+                self.broken(Rule::LeftOnce, Some(parent.as_u64()), why);
             }
         }
     }
 
     fn attempts(&mut self) {
-        let mut of_job: HashMap<JobId, Vec<&Attempt>> = HashMap::new();
-        self.history.attempts.iter().for_each(|it| of_job.entry(it.job).or_default().push(it));
         let faults = &self.history.faults;
-        let met = |attempt: &Attempt| faults.iter().filter(|it| it.met(attempt, SLACK_US)).count();
-        self.verdict.bound = self.history.attempts.iter().map(met).sum();
-        for attempts in of_job.values() {
-            for (attempt, later) in attempts.iter().zip(attempts.iter().skip(1)) {
-                if ["done", "failed", "cancelled", "deleted"].iter().any(|it| attempt.became(it)) {
-                    let why = format!("token {} began after {attempt:?}", later.token);
-                    self.broken("ran again", Some(attempt.job.as_u64()), why);
-                }
-                if !attempt.is_acknowledged() {
-                    self.repeated(attempt, met(attempt));
+        let met = |attempt: &Attempt| faults.iter().filter(|it| it.met(attempt)).count();
+        self.verdict.in_flight = self.history.attempts.iter().map(met).sum();
+        let pairs = self.attempts.values().flat_map(|all| all.windows(2));
+        for (attempt, later) in pairs.map(|pair| (pair[0], pair[1])).collect::<Vec<_>>() {
+            let id = Some(attempt.job.as_u64());
+            if attempt.is_final() {
+                let why = format!("token {} began after {attempt:?}", later.token);
+                self.broken(Rule::NotAgain, id, why);
+            } else if !attempt.is_acknowledged() {
+                self.verdict.repeated += 1;
+                let starved = || self.history.starved.iter().any(|it| it.met(attempt));
+                if met(attempt) > 0 {
+                    continue;
+                } else if starved() {
+                    self.verdict.starved += 1;
+                } else {
+                    let why = format!("not in flight at any fault: {attempt:?}");
+                    self.broken(Rule::Repeats, id, why);
                 }
             }
         }
-        let Verdict { repeated, starved, bound, .. } = self.verdict;
-        if repeated > bound + starved {
-            self.broken("repeated", None, format!("{repeated} attempts, {bound} were in flight"));
+        let Verdict { repeated, starved, in_flight, .. } = self.verdict;
+        if repeated > in_flight + starved {
+            let why = format!("{repeated} attempts, {in_flight} were in flight at faults");
+            self.broken(Rule::Repeats, None, why);
         }
     }
 
-    fn repeated(&mut self, attempt: &Attempt, faults: usize) {
-        self.verdict.repeated += 1;
-        let starved = || self.history.starved.iter().any(|it| it.met(attempt, SLACK_US));
-        match faults {
-            1.. => {}
-            0 if starved() => {
-                self.verdict.starved += 1;
-            }
-            0 => {
-                let why = format!("not in flight at any fault: {attempt:?}");
-                self.broken("repeated", Some(attempt.job.as_u64()), why);
+    /// Who still ran when the next attempt had begun was fenced off by then.
+    fn fences(&mut self) {
+        for attempts in self.attempts.clone().into_values() {
+            let mut tokens = HashSet::new();
+            for attempt in &attempts {
+                let id = Some(attempt.job.as_u64());
+                if !tokens.insert(attempt.token) {
+                    self.broken(Rule::Fence, id, format!("token {} twice", attempt.token));
+                }
+                let newer = |it: &&&Attempt| it.token > attempt.token;
+                let fenced_us = attempts.iter().filter(newer).map(|it| it.began_us).min();
+                let ran_on = fenced_us.is_some_and(|at_us| Some(at_us) < attempt.ran_us);
+                if ran_on && attempt.is_acknowledged() {
+                    let why =
+                        format!("another attempt had begun, and still it counted: {attempt:?}");
+                    self.broken(Rule::Fence, id, why);
+                }
             }
         }
     }
 
-    /// A key is free again when the job that held it has ended, not before.
     fn unique(&mut self) {
         let mut by_key: HashMap<&str, Vec<(u64, JobId)>> = HashMap::new();
         for (job, offered) in &self.history.offered {
@@ -210,18 +231,13 @@ impl Checker<'_> {
             jobs.sort_unstable();
             for pair in jobs.windows(2) {
                 let ((_, first), (next_us, next)) = (pair[0], pair[1]);
-                if !self.may_have_ended(first, next_us) {
+                let ran = |it: &&Attempt| it.ran_us.is_some_and(|at_us| at_us < next_us);
+                if !self.attempts_of(first).iter().any(ran) {
                     let why = format!("pushed while {first} held its key");
-                    self.broken("unique", Some(next.as_u64()), why);
+                    self.broken(Rule::Unique, Some(next.as_u64()), why);
                 }
             }
         }
-    }
-
-    /// It ran, at least.
-    fn may_have_ended(&self, job: JobId, before_us: u64) -> bool {
-        let mut begun = self.history.attempts.iter().filter(|attempt| attempt.job == job);
-        begun.any(|attempt| attempt.began_us < before_us)
     }
 
     /// The store holds what was pushed and nothing else.
@@ -229,15 +245,14 @@ impl Checker<'_> {
         let known = self.facts.jobs.len() as u64;
         if self.facts.total_jobs != known {
             let why = format!("{} jobs in the store, {known} of them known", self.facts.total_jobs);
-            self.broken("stranger", None, why);
+            self.broken(Rule::NoStranger, None, why);
         }
         if self.facts.open_jobs > 0 {
             let why = format!("{} jobs have not ended though all is calm", self.facts.open_jobs);
-            self.broken("not quiet", None, why);
+            self.broken(Rule::AllEnd, None, why);
         }
-        let troubles: HashSet<&String> = self.history.troubles.iter().collect();
-        for reason in troubles {
-            self.broken("trouble", None, reason.as_str());
+        for reason in self.history.troubles.clone() {
+            self.broken(Rule::NoTrouble, None, reason);
         }
     }
 }
