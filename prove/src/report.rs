@@ -13,8 +13,9 @@ const SHOWN: usize = 20;
 pub fn table(findings: &[Finding]) -> String {
     let mut text = String::from(
         "| store | faults | jobs acknowledged | of them lost | batches | of them lost | unfinished \
-         | callbacks wrong | run again | repeated | in flight at faults | starved \
-         | longest recovery |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+         | callbacks wrong | ends forgotten | run again | repeated | in flight at faults \
+         | starved | longest recovery |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for it in findings {
         let v = &it.verdict;
@@ -26,6 +27,7 @@ pub fn table(findings: &[Finding]) -> String {
             v.count(Rule::BatchKept),
             v.count(Rule::BatchFinishes),
             v.count(Rule::Callbacks),
+            v.count(Rule::EndKept),
             v.count(Rule::NotAgain),
             v.repeated,
             v.in_flight,
@@ -76,7 +78,8 @@ pub fn json(findings: &[Finding]) -> Value {
             "jobs": v.jobs, "acknowledged": v.acknowledged, "lost": v.count(Rule::JobKept),
             "batches": v.batches, "batches_lost": v.count(Rule::BatchKept),
             "unfinished": v.count(Rule::BatchFinishes),
-            "callbacks_wrong": v.count(Rule::Callbacks), "run_again": v.count(Rule::NotAgain),
+            "callbacks_wrong": v.count(Rule::Callbacks), "ends_forgotten": v.count(Rule::EndKept),
+            "run_again": v.count(Rule::NotAgain),
             "repeated": v.repeated, "in_flight_at_faults": v.in_flight, "starved": v.starved,
             "longest_recovery_ms": it.longest_recovery.as_millis() as u64,
             "took_ms": it.took.as_millis() as u64, "broken": broken, "kept": it.kept,

@@ -88,7 +88,8 @@ impl<'a> Checker<'a> {
             let id = Some(job.as_u64());
             match (self.facts.jobs.get(job), offered.fate) {
                 (None, Fate::Acked { .. }) => {
-                    self.broken(Rule::JobKept, id, "acknowledged, and not in the store");
+                    let (rule, why) = self.gone(Rule::JobKept, *job);
+                    self.broken(rule, id, why);
                 }
                 (None, _) => {}
                 (Some(_), Fate::Not) => {
@@ -116,6 +117,15 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Of what is not there: whether the store said before that `last` had ended.
+    fn gone(&self, lost: Rule, last: JobId) -> (Rule, &'static str) {
+        if self.attempts_of(last).iter().any(|attempt| attempt.is_final()) {
+            (Rule::EndKept, "it has ended, and is not in the store")
+        } else {
+            (lost, "acknowledged, and not in the store")
+        }
+    }
+
     fn is_cancelled(&self, batch: BatchId) -> bool {
         self.facts.batches.get(&batch).is_some_and(|batch| batch.is_cancelled)
     }
@@ -125,8 +135,8 @@ impl<'a> Checker<'a> {
         for (id, offered) in &self.history.batches {
             let Some(fact) = self.facts.batches.get(id) else {
                 if matches!(offered.fate, Fate::Acked { .. }) {
-                    let why = "acknowledged, and not in the store";
-                    self.broken(Rule::BatchKept, Some(id.as_u64()), why);
+                    let (rule, why) = self.gone(Rule::BatchKept, offered.offer.finally);
+                    self.broken(rule, Some(id.as_u64()), why);
                 }
                 continue;
             };

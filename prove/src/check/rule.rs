@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
-    /// A job that was acknowledged is in the store.
+    /// A job that was acknowledged is in the store until it has ended.
     JobKept,
-    /// A batch that was acknowledged is in the store.
+    /// A batch that was acknowledged is in the store until it has finished.
     BatchKept,
+    /// What has ended can still be looked at.
+    EndKept,
     /// All jobs have ended once nothing is done to anybody any more.
     AllEnd,
     /// A job ends well or badly as it was meant to, whatever happened to those who ran it.
@@ -45,6 +47,7 @@ impl Rule {
             self,
             Rule::JobKept
                 | Rule::BatchKept
+                | Rule::EndKept
                 | Rule::NotAgain
                 | Rule::Repeats
                 | Rule::Fence
@@ -56,6 +59,7 @@ impl Rule {
         match self {
             Rule::JobKept => "job kept",
             Rule::BatchKept => "batch kept",
+            Rule::EndKept => "end kept",
             Rule::AllEnd => "all end",
             Rule::RightEnd => "right end",
             Rule::NoEmptyEnd => "no empty end",

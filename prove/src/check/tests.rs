@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     entry::{BatchOffer, Ends, Entry, Hits, Life, Line, Offer},
     fault::Kind,
+    place::Level,
 };
 
 /// Its first attempt dies with its node, the second one is done.
@@ -183,7 +184,14 @@ fn a_good_history_breaks_no_rule() {
 
 #[test]
 fn an_acknowledged_job_that_is_not_there_is_lost() {
-    breaks(Rule::JobKept, FIRST.as_u64(), |tale| tale.forget(FIRST));
+    breaks(Rule::JobKept, 140, |tale| {
+        tale.push(vec![offer(JobId::from_u64(140), Ends::Well)], None)
+    });
+}
+
+#[test]
+fn a_job_that_has_ended_is_still_there() {
+    breaks(Rule::EndKept, FIRST.as_u64(), |tale| tale.forget(FIRST));
 }
 
 #[test]
@@ -200,7 +208,19 @@ fn a_job_whose_push_was_never_answered_may_be_there_or_not() {
 
 #[test]
 fn an_acknowledged_batch_that_is_not_there_is_lost() {
-    breaks(Rule::BatchKept, WELL.as_u64(), |tale| {
+    breaks(Rule::BatchKept, 140, |tale| {
+        let callbacks = [141, 142, 143].map(JobId::from_u64);
+        let (batch, job) = (BatchId::from_u64(140), JobId::from_u64(144));
+        tale.push_batch(batch, job, Ends::Well, callbacks);
+        tale.without(|it| matches!(it, Entry::Acked { push: 144, .. }));
+        tale.tell(2, Entry::Acked { push: 144, instead: vec![(job, job)] });
+        tale.facts.batches.remove(&batch);
+    });
+}
+
+#[test]
+fn a_batch_that_has_finished_is_still_there() {
+    breaks(Rule::EndKept, WELL.as_u64(), |tale| {
         tale.facts.batches.remove(&WELL);
     });
 }
@@ -355,28 +375,22 @@ fn a_node_that_had_no_share_of_the_machine_may_repeat_and_is_counted() {
 
 #[test]
 fn an_attempt_that_was_fenced_off_must_not_count() {
-    // The first attempt goes on after the second one has begun, and its end is accepted.
-    let doctor = |tale: &mut Tale, accepted: &str| {
-        tale.begin(PLAIN, 3, 3);
-        tale.step("ran", PLAIN, 2, 2, None);
-        tale.step("reported", PLAIN, 2, 2, Some(accepted));
+    // A stopped node goes on after its job was given to another one.
+    let told = |became: &str| {
+        let (mut tale, job) = (Tale::good(), JobId::from_u64(150));
+        tale.push(vec![offer(job, Ends::Well)], None);
+        tale.begin(job, 2, 1);
         tale.fault(Kind::Stop, Hits::Life(2));
-        tale.end(PLAIN, 3, 3, State::Done);
+        tale.begin(job, 3, 2);
+        tale.step("ran", job, 2, 1, None);
+        tale.step("reported", job, 2, 1, Some(became));
+        tale.end(job, 3, 2, State::Done);
+        tale.verdict().broken
     };
-    let fenced = |accepted: &str| {
-        let mut tale = Tale::good();
-        tale.without(|it| {
-            let done = |job: &JobId, token: &u64| (*job, *token) == (PLAIN, 2);
-            match it {
-                Entry::Step { step, job, token, .. } => step == "reported" && done(job, token),
-                _ => false,
-            }
-        });
-        doctor(&mut tale, accepted);
-        tale.verdict().count(Rule::Fence)
-    };
-    assert_eq!(fenced("scheduled"), 1);
-    assert_eq!(fenced("zombie"), 0);
+    assert_eq!(told("zombie"), []);
+    let broken = told("scheduled");
+    assert_eq!(broken.len(), 1, "{broken:?}");
+    assert_eq!(broken[0].rule, Rule::Fence);
 }
 
 #[test]
@@ -411,9 +425,9 @@ fn a_node_in_trouble_is_a_finding() {
 
 #[test]
 fn who_may_forget_must_keep_all_rules_but_those_about_memory() {
-    use crate::place::Level;
     for level in [Level::RedisFailover, Level::RedisNone] {
         assert!(!level.promises(Rule::JobKept) && !level.promises(Rule::NotAgain));
+        assert!(level.promises(Rule::AllEnd) && level.promises(Rule::NoStranger));
         assert!(level.promises(Rule::BatchFinishes) && level.promises(Rule::Callbacks));
     }
     assert!(Level::RedisReplicated.promises(Rule::JobKept));

@@ -85,7 +85,7 @@ struct Given<'a> {
 
 impl Drop for Given<'_> {
     fn drop(&mut self) {
-        self.holds.remove(self.hold.id);
+        self.holds.remove(self.hold);
     }
 }
 
@@ -103,7 +103,7 @@ impl Host {
             Held::Cancelled => return Some(Finish::new(hold, Outcome::Cancelled)),
             Held::Lost => return None,
         }
-        self.holds.runs_until(hold.id, self.common.clock.now() + job.policy.timeout);
+        self.holds.runs_until(hold, self.common.clock.now() + job.policy.timeout);
         let known = match self.common.registry.read(job.kind.as_str(), &job.payload) {
             Ok(known) => known,
             Err(reason) => return Some(Finish::new(hold, unusable(&job, reason))),
