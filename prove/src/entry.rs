@@ -28,7 +28,9 @@ pub(crate) enum Entry {
     Acked { push: u64, instead: Vec<(JobId, JobId)> },
     /// The store has refused it.
     Refused { push: u64, reason: String },
-    /// A step that an attempt has passed.
+    /// The worker was given the job. That may have happened any time since it asked.
+    Claimed { job: JobId, token: u64, asked_us: u64 },
+    /// A further step that an attempt has passed.
     Step { step: String, job: JobId, token: u64, became: Option<String> },
     /// The job did what it is for.
     Effect { job: JobId, token: u64 },

@@ -48,13 +48,17 @@ pub(crate) struct OfferedBatch {
     pub(crate) fate: Fate,
 }
 
-/// From its start on record to the acknowledgement of its end.
+/// One run of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) life: Life,
     pub(crate) job: JobId,
     pub(crate) token: u64,
+    /// From here on it may be in flight…
+    pub(crate) asked_us: u64,
+    /// …and from here on its worker knows.
     pub(crate) claimed_us: u64,
+    /// When its start was on record.
     pub(crate) began_us: u64,
     /// When its code came to an end.
     pub(crate) ran_us: Option<u64>,
@@ -101,7 +105,7 @@ impl Fault {
             Hits::All => true,
             Hits::Life(life) => life == attempt.life,
         };
-        hit && attempt.claimed_us <= self.until_us && attempt.until_us >= self.from_us
+        hit && attempt.asked_us <= self.until_us && attempt.until_us >= self.from_us
     }
 }
 
@@ -156,7 +160,8 @@ impl History {
 struct Reader {
     history: History,
     pushes: HashMap<u64, (Vec<JobId>, Option<BatchId>)>,
-    claimed_us: HashMap<Key, u64>,
+    /// When it was asked for, and when it was given.
+    claimed: HashMap<Key, (u64, u64)>,
     at: HashMap<Key, usize>,
     died_us: HashMap<Life, u64>,
 }
@@ -176,10 +181,12 @@ impl Reader {
                 }
             }
             Entry::Refused { push, .. } => self.settle(*push, Fate::Not),
+            Entry::Claimed { job, token, asked_us } => {
+                self.claimed.insert((line.life, *job, *token), (*asked_us, line.at_us));
+            }
             Entry::Step { step, job, token, became } => {
                 let key = (line.life, *job, *token);
                 match (step.as_str(), became) {
-                    ("claimed", _) => drop(self.claimed_us.insert(key, line.at_us)),
                     ("started", _) => self.began(key, line.at_us),
                     ("ran", _) => self.ran(key, line.at_us),
                     ("reported", Some(became)) => self.ended(key, line.at_us, became),
@@ -246,12 +253,14 @@ impl Reader {
 
     fn began(&mut self, key: Key, began_us: u64) {
         let (life, job, token) = key;
-        let claimed_us = self.claimed_us.get(&key).copied().unwrap_or(began_us);
+        let claimed = self.claimed.get(&key).copied();
+        let (asked_us, claimed_us) = claimed.unwrap_or((began_us, began_us));
         self.at.insert(key, self.history.attempts.len());
         self.history.attempts.push(Attempt {
             life,
             job,
             token,
+            asked_us,
             claimed_us,
             began_us,
             ran_us: None,

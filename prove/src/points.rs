@@ -3,7 +3,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::process::{Signal, getpid, kill_process};
@@ -50,7 +53,7 @@ impl Doom {
 
 /// From now on each step is written down; what else is worth a warning goes to standard error.
 pub(crate) fn watch(journal: Arc<Journal>, doom: Arc<Doom>) {
-    let points = Points { journal, doom };
+    let points = Points { journal, doom, asked_us: AtomicU64::new(0) };
     let steps = Targets::new().with_target(STEPS_TARGET, Level::TRACE);
     let warnings = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry()
@@ -63,6 +66,8 @@ pub(crate) fn watch(journal: Arc<Journal>, doom: Arc<Doom>) {
 struct Points {
     journal: Arc<Journal>,
     doom: Arc<Doom>,
+    /// When the worker asked for jobs. That happens too often to be written down each time.
+    asked_us: AtomicU64,
 }
 
 impl<S: Subscriber> Layer<S> for Points {
@@ -70,8 +75,16 @@ impl<S: Subscriber> Layer<S> for Points {
         let mut seen = Seen::default();
         event.record(&mut seen);
         let Seen { step, job, token, became } = seen;
-        if let Some(job) = job {
-            self.journal.write(Entry::Step { step: step.clone(), job, token, became });
+        match (step.as_str(), job) {
+            ("asked", _) => self.asked_us.store(self.journal.now_us(), Ordering::Relaxed),
+            ("claimed", Some(job)) => {
+                let asked_us = self.asked_us.load(Ordering::Relaxed);
+                self.journal.write(Entry::Claimed { job, token, asked_us });
+            }
+            (_, Some(job)) => {
+                self.journal.write(Entry::Step { step: step.clone(), job, token, became });
+            }
+            (_, None) => {}
         }
         if self.doom.passes(&step) {
             self.journal.write(Entry::Dies { point: step });

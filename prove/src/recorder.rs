@@ -36,12 +36,16 @@ impl Journal {
 
     /// Returns when the line is out of this process.
     pub(crate) fn write(&self, entry: Entry) {
-        let line = Line { at_us: micros(self.clock.now()), life: self.life, entry };
+        let line = Line { at_us: self.now_us(), life: self.life, entry };
         let mut text = serde_json::to_string(&line).expect("plain data");
         text.push('\n');
         assert!(text.len() <= LINE_BYTES, "a line of {} bytes may be torn", text.len());
         // Whoever reads has gone only when all of this is to end.
         let _ = (&self.pipe).write_all(text.as_bytes());
+    }
+
+    pub(crate) fn now_us(&self) -> u64 {
+        micros(self.clock.now())
     }
 }
 

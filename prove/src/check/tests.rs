@@ -112,7 +112,7 @@ impl Tale {
     }
 
     fn begin(&mut self, job: JobId, life: Life, token: u64) {
-        self.step("claimed", job, life, token, None);
+        self.tell(life, Entry::Claimed { job, token, asked_us: self.now_us });
         self.step("started", job, life, token, None);
     }
 

@@ -45,6 +45,7 @@ fn prove(arguments: &[&str]) -> Result<Vec<Value>> {
     command.args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let process = Process::spawn(command)?;
-    process.wait_for_success(LIMIT)?;
+    let status = process.wait(LIMIT)?;
+    ensure!(status.success(), "{status}\n{}\n{}", process.stderr(), process.stdout());
     Ok(serde_json::from_str(&process.stdout())?)
 }

@@ -7,8 +7,13 @@ use crate::{Finished, Hold};
 pub const STEPS_TARGET: &str = "samovar::jobs::step";
 
 /// The names of all steps, in the order in which they come.
-pub const STEP_NAMES: [&str; 8] =
-    ["promoted", "reaped", "claimed", "admitted", "started", "renewed", "ran", "reported"];
+pub const STEP_NAMES: [&str; 9] =
+    ["promoted", "reaped", "asked", "claimed", "admitted", "started", "renewed", "ran", "reported"];
+
+/// The worker is about to ask for jobs. It waits for the answer before it asks again.
+pub(super) fn asked() {
+    tracing::trace!(target: STEPS_TARGET, step = "asked");
+}
 
 /// Something has happened to a job, and is on record where it has to be.
 pub(super) fn passed(step: &'static str, hold: Hold) {

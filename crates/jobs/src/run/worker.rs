@@ -365,6 +365,7 @@ impl Loop {
             rules: self.rules.clone(),
             suspects,
         };
+        steps::asked();
         let given = self.host.store.claim(claim).await?;
         self.host.remotes.hear(&queues, given.open);
         self.allowed_after = self.allowed_after.into_iter().chain(given.next_allowed).min();
