@@ -20,6 +20,7 @@ fn over_a_hundred_faults_break_no_promise() -> Result<()> {
     assert_eq!(findings.len(), LEVELS);
     let mut faults = 0;
     for it in &findings {
+        println!("{it}");
         let count = |name: &str| it[name].as_u64().with_context(|| format!("no {name}: {it}"));
         let kinds = it["faults"].as_object().context("faults by kind")?;
         faults += kinds.values().filter_map(Value::as_u64).sum::<u64>();
