@@ -77,7 +77,7 @@ impl Deed {
         let takes_ms = match random.below(10) {
             0..4 => 0,
             4..9 => random.below(40),
-            _ => 100 + random.below(900),
+            _ => 100 + random.below(400),
         };
         Self { fails, takes_ms, leaves: chance(10), hopeless: chance(3), ..Self::default() }
     }

@@ -13,7 +13,7 @@ use crate::{
 pub(crate) struct History {
     pub(crate) offered: HashMap<JobId, Offered>,
     pub(crate) batches: HashMap<BatchId, OfferedBatch>,
-    /// In the order in which they began.
+    /// In the order of their tokens: a process that is stopped may write late of what it began.
     pub(crate) attempts: Vec<Attempt>,
     /// Jobs that did what they are for.
     pub(crate) effects: HashSet<JobId>,
@@ -284,7 +284,7 @@ impl Reader {
 
     fn done(mut self) -> History {
         let attempts = &mut self.history.attempts;
-        attempts.sort_by_key(|attempt| attempt.began_us);
+        attempts.sort_by_key(|attempt| (attempt.token, attempt.began_us));
         let mut next_us = HashMap::new();
         for attempt in attempts.iter_mut().rev() {
             let ended_us = attempt.ended.as_ref().map(|(at_us, _)| *at_us);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use samovar_jobs::limits;
 use serde_json::{Value, json};
 
 use crate::{check::Rule, scene::Finding};
@@ -44,8 +45,13 @@ pub fn table(findings: &[Finding]) -> String {
             kind => format!("{count} {kind}"),
         };
         let kinds: Vec<_> = it.faults.iter().map(count).collect();
+        let given_up = match it.verdict.given_up {
+            0 => String::new(),
+            count => format!("; {count} jobs failed after {} losses each", limits::LAPSES),
+        };
         let (took, seed) = (it.took.as_secs(), it.seed);
-        let _ = writeln!(text, "- {}: {}; {took} s, seed {seed}", it.level, kinds.join(", "));
+        let _ =
+            writeln!(text, "- {}: {}{given_up}; {took} s, seed {seed}", it.level, kinds.join(", "));
     }
     findings.iter().for_each(|it| broken(it, &mut text));
     text
@@ -80,7 +86,7 @@ pub fn json(findings: &[Finding]) -> Value {
             "unfinished": v.count(Rule::BatchFinishes),
             "callbacks_wrong": v.count(Rule::Callbacks), "ends_forgotten": v.count(Rule::EndKept),
             "run_again": v.count(Rule::NotAgain),
-            "repeated": v.repeated, "in_flight_at_faults": v.in_flight, "starved": v.starved,
+            "repeated": v.repeated, "in_flight_at_faults": v.in_flight, "starved": v.starved, "given_up": v.given_up,
             "longest_recovery_ms": it.longest_recovery.as_millis() as u64,
             "took_ms": it.took.as_millis() as u64, "broken": broken, "kept": it.kept,
         })

@@ -29,6 +29,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const GAP_MS: u64 = 240;
 /// Between two words on how far it is.
 const TELL_EVERY: usize = 25;
+/// Of so many breaks all lines are gathered; the journal has those of the others.
+const TOLD_IN_FULL: usize = 20;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -205,14 +207,15 @@ fn is_done(line: &Line) -> bool {
     matches!(&line.entry, Entry::Step { became: Some(became), .. } if became == "done")
 }
 
-/// Beside the journal: what was broken, each with the lines about it.
+/// Beside the journal: what was broken that must not be, with the lines about the first of it.
 fn write_down(home: &Path, plan: &Plan, verdict: &Verdict, lines: &[Line]) -> Result<()> {
     let mut file = BufWriter::new(File::create(home.join("broken"))?);
     writeln!(file, "{}, seed {}", plan.level, plan.seed)?;
-    for Broken { rule, id, why } in &verdict.broken {
+    let promised = verdict.broken.iter().filter(|it| plan.level.promises(it.rule));
+    for (Broken { rule, id, why }, at) in promised.zip(0..) {
         let name = id.map(|id| id.to_string()).unwrap_or_default();
         writeln!(file, "\n{rule}: {name} {why}")?;
-        for line in lines.iter().filter(|_| id.is_some()) {
+        for line in lines.iter().filter(|_| id.is_some() && at < TOLD_IN_FULL) {
             let text = serde_json::to_string(line)?;
             if text.contains(&name) {
                 writeln!(file, "  {text}")?;

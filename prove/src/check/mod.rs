@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 
-use samovar_jobs::{BatchId, JobId, State};
+use samovar_jobs::{BatchId, JobId, State, limits};
 
 pub use self::rule::Rule;
 use crate::{
@@ -26,6 +26,8 @@ pub struct Verdict {
     pub in_flight: usize,
     /// Of those repeated, not in flight at a fault, but in a process that had waited for its turn.
     pub starved: usize,
+    /// Jobs that failed as the store says it: lost so often in a row that it gave them up.
+    pub given_up: usize,
     pub broken: Vec<Broken>,
 }
 
@@ -68,7 +70,7 @@ pub(crate) fn check(history: &History, facts: &Facts) -> Verdict {
 struct Checker<'a> {
     history: &'a History,
     facts: &'a Facts,
-    /// Of each job, in the order in which they began.
+    /// Of each job, in the order of their tokens.
     attempts: HashMap<JobId, Vec<&'a Attempt>>,
     verdict: Verdict,
 }
@@ -108,7 +110,9 @@ impl<'a> Checker<'a> {
                         (state, Ends::Well) => *state == State::Done,
                         (state, Ends::Badly) => *state == State::Failed,
                     };
-                    if !meant {
+                    if *state == State::Failed && !meant && self.was_lost_too_often(*job) {
+                        self.verdict.given_up += 1;
+                    } else if !meant {
                         let why = format!("{state}, meant to end {:?}", offered.offer.ends);
                         self.broken(Rule::RightEnd, id, why);
                     }
@@ -124,6 +128,14 @@ impl<'a> Checker<'a> {
         } else {
             (lost, "acknowledged, and not in the store")
         }
+    }
+
+    /// Claims are counted, for a start may be on record of which the killed node could tell nobody.
+    fn was_lost_too_often(&self, job: JobId) -> bool {
+        let attempts = self.attempts_of(job);
+        let last = attempts.last().map_or(0, |attempt| attempt.token);
+        let came_to_an_end = attempts.iter().filter(|it| it.is_acknowledged()).count() as u64;
+        last - came_to_an_end.min(last) >= u64::from(limits::LAPSES)
     }
 
     fn is_cancelled(&self, batch: BatchId) -> bool {

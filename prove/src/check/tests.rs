@@ -245,6 +245,24 @@ fn a_job_that_should_end_well_must_not_fail() {
 }
 
 #[test]
+fn a_job_that_was_lost_too_often_may_fail_and_is_counted() {
+    let given_up_after = |losses: u32| {
+        let (mut tale, job) = (Tale::good(), JobId::from_u64(160));
+        tale.push(vec![offer(job, Ends::Well)], None);
+        for token in 1..=losses {
+            tale.begin(job, 10 + token, token.into());
+            tale.fault(Kind::Kill, Hits::Life(10 + token));
+        }
+        tale.facts.jobs.insert(job, State::Failed);
+        tale.facts.total_jobs += 1;
+        let verdict = tale.verdict();
+        (verdict.given_up, verdict.count(Rule::RightEnd))
+    };
+    assert_eq!(given_up_after(limits::LAPSES), (1, 0));
+    assert_eq!(given_up_after(limits::LAPSES - 1), (0, 1));
+}
+
+#[test]
 fn only_a_cancelled_batch_cancels_its_jobs() {
     breaks(Rule::RightEnd, MEMBER.as_u64(), |tale| {
         tale.facts.jobs.insert(MEMBER, State::Cancelled);
