@@ -14,11 +14,13 @@
 //! - [`shared_hit`]: a hit in the shared tier on Redis, and a bare `GET` of the same bytes
 //! - [`waits`]: the network waits of a shared hit, counted at a proxy
 //! - [`stampede`]: many processes and tasks that read one cold key
+//! - [`jobs`]: jobs that do nothing, and BullMQ
 //! - [`bus`]: how long another node serves what was invalidated here
 
 pub mod bus;
 pub mod child;
 pub mod deck;
+pub mod jobs;
 pub mod local_hit;
 pub mod measure;
 pub mod peers;

@@ -26,6 +26,9 @@ struct Arguments {
     /// No further fault after so many minutes
     #[arg(long, default_value_t = 20.0)]
     minutes: f64,
+    /// Keeps all that was written down, also if nothing is broken
+    #[arg(long)]
+    keep: bool,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -83,7 +86,7 @@ fn prove(arguments: &Arguments) -> Result<bool> {
     let (share, rest) = (arguments.faults / levels.len(), arguments.faults % levels.len());
     let plan = |(at, level)| {
         let faults = share + usize::from(at < rest);
-        Plan { program: program.clone(), level, faults, seed, at_most }
+        Plan { program: program.clone(), level, faults, seed, at_most, keep: arguments.keep }
     };
     let plans: Vec<_> = levels.into_iter().enumerate().map(plan).collect();
     let findings = thread::scope(|scope| {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use samovar_clock::{Clock, Random};
 use samovar_jobs::{
     QueueName, Store, WorkerName,
-    run::{Job, Served, Settings, Worker, run_as_child},
+    run::{Job, Served, Settings, Slots, Worker, run_as_child},
 };
 use samovar_memory::{
     Budget, MB,
@@ -158,7 +158,7 @@ fn start_worker(
     let served = vec![Served { queue, weight: 1, reserved: 0, reserved_bytes: 0 }];
     let name = WorkerName::new(format!("{}-{}", role.name, role.life))?;
     let mut settings = Settings::new(name, served);
-    (settings.slots, settings.lease, settings.poll) = (SLOTS, LEASE, POLL);
+    (settings.slots, settings.lease, settings.poll) = (Slots::fixed(SLOTS), LEASE, POLL);
     settings.children = children;
     let registry = deed::registry(journal.clone())?;
     let budget = Budget::new(64 * 128 * MB, Clock::System);

@@ -35,8 +35,8 @@ pub fn table(findings: &[Finding]) -> String {
             v.starved,
         ];
         let cells = cells.map(|it| it.to_string()).join(" | ");
-        let recovery_ms = it.longest_recovery.as_millis();
-        let _ = writeln!(text, "| {} | {cells} | {recovery_ms} ms |", it.level);
+        let (recovery, kind) = it.longest_recovery;
+        let _ = writeln!(text, "| {} | {cells} | {} ms ({kind}) |", it.level, recovery.as_millis());
     }
     text.push('\n');
     for it in findings {
@@ -53,14 +53,15 @@ pub fn table(findings: &[Finding]) -> String {
         let _ =
             writeln!(text, "- {}: {}{given_up}; {took} s, seed {seed}", it.level, kinds.join(", "));
     }
-    findings.iter().for_each(|it| broken(it, &mut text));
+    findings.iter().for_each(|it| evidence(it, &mut text));
     text
 }
 
-fn broken(finding: &Finding, text: &mut String) {
+fn evidence(finding: &Finding, text: &mut String) {
     let Some(kept) = &finding.kept else { return };
     let Finding { level, seed, .. } = finding;
-    let _ = writeln!(text, "\n{level}: broken, seed {seed}; all that happened: {}", kept.display());
+    let word = if finding.broken().next().is_some() { "BROKEN" } else { "sound" };
+    let _ = writeln!(text, "\n{level}: {word}, seed {seed}; all that happened: {}", kept.display());
     for it in finding.broken().take(SHOWN) {
         let id = it.id.map(|id| format!("{id} ")).unwrap_or_default();
         let _ = writeln!(text, "  {}: {id}{}", it.rule, it.why);
@@ -87,7 +88,8 @@ pub fn json(findings: &[Finding]) -> Value {
             "callbacks_wrong": v.count(Rule::Callbacks), "ends_forgotten": v.count(Rule::EndKept),
             "run_again": v.count(Rule::NotAgain),
             "repeated": v.repeated, "in_flight_at_faults": v.in_flight, "starved": v.starved, "given_up": v.given_up,
-            "longest_recovery_ms": it.longest_recovery.as_millis() as u64,
+            "longest_recovery_ms": it.longest_recovery.0.as_millis() as u64,
+            "longest_recovery_after": it.longest_recovery.1,
             "took_ms": it.took.as_millis() as u64, "broken": broken, "kept": it.kept,
         })
     };

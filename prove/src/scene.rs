@@ -42,6 +42,8 @@ pub struct Plan {
     pub seed: u64,
     /// No further fault after this.
     pub at_most: Duration,
+    /// What was written down is kept, also if nothing is broken.
+    pub keep: bool,
 }
 
 /// What came of it.
@@ -53,10 +55,10 @@ pub struct Finding {
     /// Of the faults at a point, those where the node did come to it.
     pub died_at_points: usize,
     pub verdict: Verdict,
-    /// From a fault to the next job that is acknowledged as done.
-    pub longest_recovery: Duration,
+    /// From a fault to the next job that is acknowledged as done, and after which fault.
+    pub longest_recovery: (Duration, &'static str),
     pub took: Duration,
-    /// The folder with all that was written down, kept if something is broken.
+    /// The folder with all that was written down, if it is kept.
     pub kept: Option<PathBuf>,
 }
 
@@ -76,10 +78,11 @@ pub async fn run(plan: &Plan, tell: &dyn Fn(String)) -> Result<Finding> {
     let mut home = tempfile::Builder::new().prefix("samovar-prove-").tempdir()?;
     let found = play(plan, home.path(), tell).await;
     let is_sound = found.as_ref().is_ok_and(|finding| finding.broken().next().is_none());
-    home.disable_cleanup(!is_sound);
+    let keeps = plan.keep || !is_sound;
+    home.disable_cleanup(keeps);
     let place = || format!("{}, seed {}: see {}", plan.level, plan.seed, home.path().display());
     let finding = found.with_context(place)?;
-    let kept = (!is_sound).then(|| home.path().to_owned());
+    let kept = keeps.then(|| home.path().to_owned());
     Ok(Finding { kept, ..finding })
 }
 
@@ -188,19 +191,17 @@ async fn facts(store: &Store, history: &History) -> Result<Facts> {
 }
 
 /// The longest wait, from the beginning of a fault, for a job that was done.
-fn longest_recovery(lines: &[Line]) -> Duration {
+fn longest_recovery(lines: &[Line]) -> (Duration, &'static str) {
     let mut done_us: Vec<u64> =
         lines.iter().filter(|line| is_done(line)).map(|it| it.at_us).collect();
     done_us.sort_unstable();
-    let mut longest_us = 0;
-    for line in lines {
-        let Entry::Fault { from_us, .. } = line.entry else { continue };
+    let recovery = |line: &Line| {
+        let Entry::Fault { kind, from_us, .. } = line.entry else { return None };
         let next = done_us.partition_point(|at_us| *at_us <= from_us);
-        if let Some(at_us) = done_us.get(next) {
-            longest_us = longest_us.max(at_us - from_us);
-        }
-    }
-    Duration::from_micros(longest_us)
+        Some((done_us.get(next)? - from_us, kind.name()))
+    };
+    let (longest_us, kind) = lines.iter().filter_map(recovery).max().unwrap_or((0, "no fault"));
+    (Duration::from_micros(longest_us), kind)
 }
 
 fn is_done(line: &Line) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use samovar_clock::{Clock, Instant, Random};
 use samovar_jobs::{
     NewJob, QueueName, Store, WorkerName,
-    run::{Context, Job, Registry, Served, Settings, Stop, Worker, new_job},
+    run::{Context, Job, Registry, Served, Settings, Slots, Stop, Worker, new_job},
     store::EmbeddedStore,
 };
 use samovar_memory::{Budget, MB, Metered};
@@ -52,7 +52,7 @@ async fn run(slots: usize) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let queue = QueueName::new(QUEUE)?;
     let served = Served { queue: queue.clone(), weight: 1, reserved: 0, reserved_bytes: 0 };
     let mut settings = Settings::new(WorkerName::new("example")?, vec![served]);
-    settings.slots = slots;
+    settings.slots = Slots::fixed(slots);
     // A class for each of the slots: what is measured is the queue, not the budget.
     let budget = Budget::new(slots as u64 * 256 * MB, clock.clone());
     let registry = Registry::default().with::<Nothing>()?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use samovar_clock::Random;
 
-/// Longer and longer waits, up to five seconds, each a bit different.
+/// Longer and longer waits, up to 1.3 s, each a bit different.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
@@ -12,7 +12,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn next(&mut self, random: &Random) -> Duration {
-        self.failures = (self.failures + 1).min(6);
+        self.failures = (self.failures + 1).min(4);
         let ms = 80 << self.failures;
         Duration::from_millis(ms / 2 + random.below(ms / 2))
     }

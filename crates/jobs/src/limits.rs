@@ -42,6 +42,12 @@ pub const PAGE_LOOKS: usize = 10_000;
 pub const HISTORY: usize = 32;
 /// Results recorded once per job. More: refused.
 pub const ONCE_PER_JOB: i64 = 10_000;
+/// Workers of one store that are alive or were lately. More: they work without being seen.
+pub const WORKERS: usize = 1000;
+/// How long a worker may be silent before it counts as lost.
+pub const WORKER_LOST: Duration = Duration::from_secs(10);
+/// How long a worker is remembered after it was seen last. Then: forgotten.
+pub const WORKER_FORGOTTEN: Duration = Duration::from_secs(3600);
 /// Kinds with a rule of their own in one claim. More: refused.
 pub const RULES: usize = 1000;
 /// Jobs that a rate may let through at once.

@@ -6,6 +6,7 @@
 mod definitions;
 mod document;
 mod problem;
+mod range;
 mod source;
 mod units;
 
@@ -15,5 +16,6 @@ pub use definitions::{
 };
 pub use document::{Document, Section};
 pub use problem::{Located, Problem, nearest};
+pub use range::{Dates, InvalidRange, Range};
 pub use source::{Source, SourceError};
 pub use units::{parse_bytes, parse_duration};

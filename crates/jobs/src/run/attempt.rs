@@ -14,11 +14,12 @@ use super::{
     ladder::Climber,
     registry::AnyJob,
     remote::Remotes,
+    signs::told_to_end,
     steps,
 };
 use crate::{
     Claimed, Finish, Finished, Flown, Held, Hold, Measured, Next, Outcome, QueueName, Record,
-    Store, StoreError,
+    Store, StoreError, store::Order,
 };
 
 /// How long a job that is told to stop may take to do so by itself.
@@ -39,7 +40,7 @@ pub(super) struct Host {
     /// Queues with a share of the budget.
     pub(super) shares: Arc<[QueueName]>,
     /// The worker drains: what has not started goes back.
-    pub(super) draining: watch::Receiver<bool>,
+    pub(super) ending: watch::Receiver<Option<Order>>,
 }
 
 /// How a job's code came to an end.
@@ -236,12 +237,12 @@ impl Host {
             class: job.policy.class,
             share: share.map(QueueName::as_str),
         };
-        let mut draining = self.draining.clone();
+        let ending = told_to_end(self.ending.clone());
         tokio::select! {
             biased;
             admitted = self.budget.admit(work) => admitted
                 .map_err(|refused| Some(Outcome::Failed { reason: refused.to_string() })),
-            _ = draining.wait_for(|draining| *draining) => Err(Some(Outcome::Released)),
+            _ = ending => Err(Some(Outcome::Released)),
             told = told.wait_for(|told| *told != Told::Nothing) => {
                 Err(of_told(told.map_or(Told::Lost, |told| *told)))
             }

@@ -1,5 +1,6 @@
 //! Heartbeats, from a thread of their own: a job that keeps every other thread busy keeps its
-//! lease, and one that hangs past its deadline loses it.
+//! lease, and one that hangs past its deadline loses it. Each beat also says that the worker is there,
+//! and hears what it was told to do.
 
 use std::{
     collections::HashMap,
@@ -10,7 +11,7 @@ use std::{
 use samovar_clock::{Clock, Instant};
 use tokio::sync::watch;
 
-use super::{context::Told, steps};
+use super::{context::Told, signs::Signs, steps};
 use crate::{Held, Hold, QueueName, Store, limits, store::Renew};
 
 /// Everything that a worker holds. By token, too: who lost a job while running it may be the one who
@@ -95,34 +96,46 @@ impl Holding {
     }
 }
 
-/// Renews until `stop` is dropped or told.
+/// Beats until `stop` is dropped or told; then the worker is gone.
 pub(super) fn start(
     store: Arc<Store>,
-    holds: Arc<Holds>,
+    signs: Signs,
     clock: Clock,
-    lease: Duration,
+    (beat, lease): (Duration, Duration),
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let beat = async move {
         loop {
+            present(&store, &signs).await;
             let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
-            if clock.timeout(lease / 3, stopped).await.is_ok() {
-                return;
+            if clock.timeout(beat.min(lease / 3), stopped).await.is_ok() {
+                break;
             }
-            let all = holds.to_be_renewed(clock.now());
+            let all = signs.holds.to_be_renewed(clock.now());
             for some in all.chunks(limits::JOBS_PER_CALL) {
                 match store.renew(Renew { holds: some.to_vec(), lease }).await {
-                    Ok(said) => holds.hear(some, &said),
+                    Ok(said) => signs.holds.hear(some, &said),
                     // The next beat may still come in time; jobs keep running.
                     Err(error) => tracing::warn!(%error, "leases could not be renewed"),
                 }
             }
         }
+        if let Err(error) = store.leave(signs.presence().worker).await {
+            tracing::debug!(%error, "an ended worker stays among those that are known for a while");
+        }
     };
     std::thread::Builder::new()
         .name("samovar-beats".to_owned())
         .spawn(move || runtime.block_on(beat))
+}
+
+async fn present(store: &Store, signs: &Signs) {
+    match store.present(signs.presence()).await {
+        Ok(None) => {}
+        Ok(Some(order)) => signs.end(order),
+        Err(error) => tracing::debug!(%error, "nobody knows of this worker"),
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@
 //! - `reach`, `wire`: its way to the store
 //! - `beats`: the heartbeats, from a thread of their own
 //! - `served`: which queue is served next
+//! - `slots`: how many jobs run at a time
+//! - `signs`: what it shows of itself, and the end it is told to come to
 //! - `steps`: what an attempt has passed, told to whoever looks on
 
 mod attempt;
@@ -24,6 +26,8 @@ mod reach;
 mod registry;
 mod remote;
 mod served;
+mod signs;
+mod slots;
 mod steps;
 mod wire;
 mod worker;
@@ -33,5 +37,6 @@ pub use context::{Context, Told};
 pub use kind::{Job, NoSuchName, Size, Stop, new_job};
 pub use registry::{Registry, UnfitKind};
 pub use served::Served;
+pub use slots::Slots;
 pub use steps::{STEP_NAMES, STEPS_TARGET};
 pub use worker::{Relief, Settings, Worker, WorkerError, WorkerState};

@@ -1,6 +1,11 @@
 //! The loop of a worker: claims for the slots that are free, tends the queues, drains.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use samovar_clock::{Clock, Instant, Random};
 use samovar_memory::{
@@ -13,18 +18,20 @@ use tokio::{
 
 use super::{
     attempt::{self, Host},
-    beats::{self, Holds},
+    beats,
     context::{Common, Told},
     reach::Reach,
     registry::Registry,
     remote::Remotes,
     served::{Served, leftovers, shares},
+    signs::{Signs, told_to_end},
+    slots::{Look, Scale, Slots},
     steps,
 };
 use crate::{
     Claimed, QueueName, Rule, Store, StoreError, WorkerName,
     backoff::Backoff,
-    store::{Claim, Period, QueueFigures, Reap, Suspects},
+    store::{Claim, Order, Period, QueueFigures, Reap, Suspects},
 };
 
 /// How a worker works.
@@ -33,9 +40,11 @@ pub struct Settings {
     pub name: WorkerName,
     pub queues: Vec<Served>,
     /// Jobs at a time.
-    pub slots: usize,
+    pub slots: Slots,
     /// How long the worker may stay silent about a job before it is taken back.
     pub lease: Duration,
+    /// Between two heartbeats at most, however long the leases are.
+    pub beat: Duration,
     /// How long an idle worker waits before it looks again.
     pub poll: Duration,
     /// How long running jobs may go on when the worker drains.
@@ -48,6 +57,8 @@ pub struct Settings {
     pub watch: Duration,
     /// What else gives memory back when it is tight: a cache's local tier.
     pub relief: Option<Relief>,
+    /// The version of the program, for people.
+    pub binary: String,
 }
 
 /// Told of pressure, again and again while it lasts.
@@ -67,20 +78,22 @@ impl fmt::Debug for Relief {
 }
 
 impl Settings {
-    /// Four slots, leases of 30 s, a look every 250 ms, 30 s to drain, five failed calls for a
-    /// breaker, no child processes.
+    /// Four slots, leases of 30 s, a beat every 2 s, a look every 250 ms, 30 s to drain, five failed
+    /// calls for a breaker, no child processes.
     pub fn new(name: WorkerName, queues: Vec<Served>) -> Self {
         Self {
             name,
             queues,
-            slots: 4,
+            slots: Slots::fixed(4),
             lease: Duration::from_secs(30),
+            beat: Duration::from_secs(2),
             poll: Duration::from_millis(250),
             drain: Duration::from_secs(30),
             breaker_failures: 5,
             children: None,
             watch: Duration::from_secs(1),
             relief: None,
+            binary: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 }
@@ -88,6 +101,7 @@ impl Settings {
 /// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerState {
+    /// As many as are open now.
     pub slots: usize,
     pub held: usize,
     pub draining: bool,
@@ -108,9 +122,7 @@ pub enum WorkerError {
 /// A worker that runs. Dropped, it goes on; [`Worker::drain`] ends it.
 #[derive(Debug)]
 pub struct Worker {
-    holds: Arc<Holds>,
-    slots: usize,
-    draining: watch::Sender<bool>,
+    signs: Signs,
     woken: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -128,61 +140,69 @@ impl Worker {
         if settings.queues.is_empty() {
             return Err(WorkerError::NoQueues);
         }
-        let (slots, lease) = (settings.slots.max(1), settings.lease);
+        let settings = Arc::new(settings);
         let reserved: usize = settings.queues.iter().map(|it| it.reserved).sum();
-        if reserved > slots || (reserved == slots && settings.queues.len() > 1) {
+        let others = usize::from(settings.queues.iter().any(|it| it.reserved == 0));
+        let slots = settings.slots.max.max(1);
+        if reserved + others > slots {
             return Err(WorkerError::Reserved { reserved, slots });
         }
-        let holds = Arc::new(Holds::default());
-        let (draining, drains) = watch::channel(false);
+        // With fewer open, those that are reserved would leave none to the other queues.
+        let slots = Slots { min: settings.slots.min.max(reserved + others).min(slots), max: slots };
         let (beating, stop) = watch::channel(false);
         let woken = Arc::new(Notify::new());
-        beats::start(store.clone(), holds.clone(), clock.clone(), lease, stop)?;
+        let (rules, definitions) = (registry.rules(), registry.definitions());
+        let signs = Signs::new(settings.clone(), definitions, budget.clone(), clock.clone());
         let mut shares = Vec::new();
         for it in settings.queues.iter().filter(|it| it.reserved_bytes > 0) {
             budget.reserve(it.queue.as_str(), it.reserved_bytes)?;
             shares.push(it.queue.clone());
         }
-        let (rules, registry) = (registry.rules(), Arc::new(registry));
+        let times = (settings.beat, settings.lease);
+        let beats = beats::start(store.clone(), signs.clone(), clock.clone(), times, stop)?;
         let remotes = Remotes::new(store.clone(), settings.breaker_failures, clock.clone());
-        let remotes = Arc::new(remotes);
+        let (remotes, registry) = (Arc::new(remotes), Arc::new(registry));
         let reach = Reach::Store(store.clone(), remotes.clone());
+        let now = clock.now();
         let host = Host {
             common: Common { reach, registry, budget: Some(budget.clone()), clock, random },
             store,
             budget,
-            holds: holds.clone(),
+            holds: signs.holds.clone(),
             children: settings.children.clone(),
             flights: Arc::default(),
             remotes,
             shares: shares.into(),
-            draining: drains,
+            ending: signs.ending(),
         };
         let watching =
             tokio::spawn(watching(host.clone(), settings.watch, settings.relief.clone()));
-        let (attempts, suspects_at) = (JoinSet::new(), host.common.clock.now());
-        let woken_by = woken.clone();
         let round = Loop {
             settings,
-            slots,
+            scale: Scale::new(slots, now),
+            signs: signs.clone(),
             host,
             rules,
-            woken: woken_by,
-            attempts,
-            suspects_at,
+            woken: woken.clone(),
+            attempts: JoinSet::new(),
+            suspects_at: now,
             allowed_after: None,
+            dry: HashSet::new(),
         };
         let task = tokio::spawn(async move {
             round.run().await;
             watching.abort();
             drop(beating);
+            // It says good-bye.
+            let _ = tokio::task::spawn_blocking(|| beats.join()).await;
         });
-        Ok(Self { holds, slots, draining, woken, task })
+        Ok(Self { signs, woken, task })
     }
 
     pub fn state(&self) -> WorkerState {
-        let (slots, held, draining) = (self.slots, self.holds.len(), *self.draining.borrow());
-        WorkerState { slots, held, draining }
+        let Signs { holds, .. } = &self.signs;
+        let (slots, draining) = (self.signs.slots(), self.signs.is_ending());
+        WorkerState { slots, held: holds.len(), draining }
     }
 
     /// Looks for jobs now, as after a push in the same process.
@@ -190,10 +210,16 @@ impl Worker {
         self.woken.notify_one();
     }
 
+    /// Until somebody has told this worker to end, by [`Store::order`]. It drains already: what is
+    /// left is [`Worker::drain`], and to start another one after [`Order::Restart`].
+    pub async fn ordered(&self) -> Order {
+        told_to_end(self.signs.ending()).await
+    }
+
     /// Claims nothing more, gives back what has not started, and waits for what runs; what takes
     /// longer than the settings allow goes back to its queue.
     pub async fn drain(self) {
-        self.draining.send_replace(true);
+        self.signs.end(Order::Drain);
         if let Err(error) = self.task.await {
             tracing::error!(%error, "a worker ended badly");
         }
@@ -201,8 +227,9 @@ impl Worker {
 }
 
 struct Loop {
-    settings: Settings,
-    slots: usize,
+    settings: Arc<Settings>,
+    scale: Scale,
+    signs: Signs,
     host: Host,
     rules: Arc<[Rule]>,
     woken: Arc<Notify>,
@@ -211,6 +238,8 @@ struct Loop {
     suspects_at: Instant,
     /// When the first job that a rule held back in this round may go.
     allowed_after: Option<Duration>,
+    /// The queues on which this round found the last job there was.
+    dry: HashSet<QueueName>,
 }
 
 /// Looks at what jobs hold; where that is too much, gives back what can be had again.
@@ -246,9 +275,10 @@ impl Loop {
             tracing::warn!(%error, "what jobs needed before is not known");
         }
         let mut away = Backoff::default();
-        while !self.is_draining() {
+        while !self.signs.is_ending() {
             while self.attempts.try_join_next().is_some() {}
             self.allowed_after = None;
+            self.dry.clear();
             let round = match self.suspects().await {
                 Ok(()) => self.round().await,
                 Err(error) => Err(error),
@@ -283,10 +313,6 @@ impl Loop {
         Ok(())
     }
 
-    fn is_draining(&self) -> bool {
-        *self.host.draining.borrow()
-    }
-
     /// One look at the store. Whether there may be more at once.
     async fn round(&mut self) -> Result<bool, StoreError> {
         let store = self.host.store.clone();
@@ -295,7 +321,8 @@ impl Loop {
         let reaped = store.reap(Reap::Lapsed).await?;
         steps::tended("reaped", reaped.unstarted + reaped.suspects);
         let running = self.host.holds.by_queue();
-        let asked = shares(&self.settings.queues, &running, self.slots, &self.host.common.random);
+        let slots = self.scale.slots();
+        let asked = shares(&self.settings.queues, &running, slots, &self.host.common.random);
         let mut got = HashMap::new();
         if !asked.is_empty() {
             self.claim_some(asked.clone(), &mut got).await?;
@@ -303,13 +330,15 @@ impl Loop {
         let queues = self.settings.queues.clone();
         let mut tried = 0;
         loop {
-            let rest = leftovers(&queues, &asked, &got, &running, self.slots);
+            let rest = leftovers(&queues, &asked, &got, &running, slots);
             let Some((queue, room)) = rest.into_iter().nth(tried) else { break };
             let claimed = self.claim_some(vec![(queue, room)], &mut got).await?;
             // What gave less than there was room for is empty.
             tried += usize::from(claimed < room);
         }
-        let full = got.values().sum::<usize>() + running.values().sum::<usize>() >= self.slots;
+        let taken = got.values().sum::<usize>() + running.values().sum::<usize>();
+        self.rescale(taken);
+        let full = taken >= self.scale.slots();
         Ok(!full && (tended.more || reaped.more))
     }
 
@@ -331,7 +360,7 @@ impl Loop {
         let queues: Vec<QueueName> =
             self.settings.queues.iter().map(|it| it.queue.clone()).collect();
         for queue in queues {
-            while !self.is_draining() {
+            while !self.signs.is_ending() {
                 let claimed = self.claim(vec![(queue.clone(), 1)], Suspects::Only).await?;
                 let Some(job) = claimed.into_iter().next() else { break };
                 self.begin(job);
@@ -343,11 +372,10 @@ impl Loop {
 
     /// Waits for what runs, unless the worker drains: that waits by itself.
     async fn until_quiet(&mut self) {
-        let mut draining = self.host.draining.clone();
         let quiet = async { while self.attempts.join_next().await.is_some() {} };
         tokio::select! {
             () = quiet => {}
-            _ = draining.wait_for(|draining| *draining) => {}
+            _ = told_to_end(self.signs.ending()) => {}
         }
     }
 
@@ -379,13 +407,35 @@ impl Loop {
         got: &mut HashMap<QueueName, usize>,
     ) -> Result<usize, StoreError> {
         let suspects = if self.host.children.is_some() { Suspects::Also } else { Suspects::None };
-        let claimed = self.claim(queues, suspects).await?;
+        let claimed = self.claim(queues.clone(), suspects).await?;
         let count = claimed.len();
+        let mut given: HashMap<QueueName, usize> = HashMap::new();
         for job in claimed {
-            *got.entry(job.queue.clone()).or_default() += 1;
+            *given.entry(job.queue.clone()).or_default() += 1;
             self.begin(job);
         }
+        for (queue, asked) in queues {
+            let given = given.get(&queue).copied().unwrap_or(0);
+            if given < asked {
+                self.dry.insert(queue.clone());
+            }
+            *got.entry(queue).or_default() += given;
+        }
         Ok(count)
+    }
+
+    /// After a round: as many slots as there is use for.
+    fn rescale(&mut self, taken: usize) {
+        let now = self.host.common.clock.now();
+        if !self.scale.is_due(now) {
+            return;
+        }
+        let usage = self.host.budget.usage();
+        let memory_is_tight = usage.waiting > 0 || self.host.budget.pressure() > Pressure::None;
+        let backlog = self.settings.queues.iter().any(|it| !self.dry.contains(&it.queue));
+        let look = Look { taken, admitted: usage.running, backlog, memory_is_tight };
+        self.scale.look(look, now);
+        self.signs.set_slots(self.scale.slots());
     }
 
     fn begin(&mut self, job: Claimed) {
@@ -403,11 +453,10 @@ impl Loop {
         if rest.is_zero() {
             return;
         }
-        let mut draining = self.host.draining.clone();
         let something = async {
             tokio::select! {
                 () = self.woken.notified() => {}
-                _ = draining.wait_for(|draining| *draining) => {}
+                _ = told_to_end(self.signs.ending()) => {}
             }
         };
         let _ = self.host.common.clock.timeout(rest, something).await;

@@ -14,6 +14,7 @@ mod redis;
 mod schedules;
 mod tallies;
 mod work;
+mod workers;
 
 use crate::{
     batch::{BatchView, NewBatch},
@@ -22,7 +23,7 @@ use crate::{
         Pushed,
     },
     limits,
-    name::{BatchId, Hold, JobId, Kind, QueueName, RemoteName, ScheduleName},
+    name::{BatchId, Hold, JobId, Kind, QueueName, RemoteName, ScheduleName, WorkerName},
     rule::{InvalidRate, Rule},
 };
 
@@ -34,6 +35,7 @@ pub use redis::{Durability, RedisOpenError, RedisStore};
 pub use schedules::{Fire, Fired, Mark};
 pub use tallies::{KindTallies, Period, Point, Tallies};
 pub use work::{Claim, Given, OpenBreaker, QueueFigures, Reap, Reaped, Renew, Suspects, Tended};
+pub use workers::{Order, Presence, WorkerView};
 
 /// Where jobs are kept.
 #[derive(Debug)]
@@ -107,6 +109,8 @@ pub enum Refusal {
         limits::HOURS_KEPT
     )]
     Period { queue: QueueName, back: std::time::Duration, step: std::time::Duration },
+    #[error("{limit} workers are known already: this one is not seen, and takes no orders")]
+    TooManyWorkers { limit: usize },
     #[error("a lease of {found_ms} ms: choose one from {least_ms} to {most_ms} ms")]
     Lease { found_ms: u128, least_ms: u128, most_ms: u128 },
 }
@@ -243,6 +247,18 @@ impl Store {
         on!(self, store => store.report(report))
     }
 
+    /// Says that a worker is there, and hears what it was told to do.
+    pub async fn present(&self, presence: Presence) -> Result<Option<Order>, StoreError> {
+        within("queues", presence.queues.len(), limits::QUEUES)?;
+        fits("the version of the worker", presence.binary.len(), limits::NAME_BYTES)?;
+        on!(self, store => store.present(presence))
+    }
+
+    /// A worker has ended. Whether it was known.
+    pub async fn leave(&self, worker: WorkerName) -> Result<bool, StoreError> {
+        on!(self, store => store.leave(worker))
+    }
+
     /// Takes back what nobody renews, a chunk at a time.
     pub async fn reap(&self, reap: Reap) -> Result<Reaped, StoreError> {
         on!(self, store => store.reap(reap))
@@ -276,6 +292,16 @@ impl Store {
             return Err(Refusal::Period { queue, back, step }.into());
         }
         on!(self, store => store.tallies(period))
+    }
+
+    /// All that were seen lately, by name.
+    pub async fn workers(&self) -> Result<Vec<WorkerView>, StoreError> {
+        on!(self, store => store.workers())
+    }
+
+    /// What a worker is told with its next beat. Whether it is known.
+    pub async fn order(&self, worker: WorkerName, order: Order) -> Result<bool, StoreError> {
+        on!(self, store => store.order(worker, order))
     }
 
     /// Nothing more is claimed from it; what runs goes on.

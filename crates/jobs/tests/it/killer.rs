@@ -13,7 +13,7 @@ use std::{
 use samovar_clock::{Clock, Random};
 use samovar_jobs::{
     JobView, QueueName, State, Store, WorkerName, limits,
-    run::{Context, Job, Registry, Served, Settings, Stop, Worker, new_job},
+    run::{Context, Job, Registry, Served, Settings, Slots, Stop, Worker, new_job},
     store::EmbeddedStore,
 };
 use samovar_memory::{Budget, Class, MB, child::Pool};
@@ -87,7 +87,7 @@ async fn work(home: &Path, children: Option<Pool>) {
     let queue = QueueName::new("default").expect("a name");
     let served = vec![Served { queue, weight: 1, reserved: 0, reserved_bytes: 0 }];
     let mut settings = Settings::new(WorkerName::new("doomed").expect("a name"), served);
-    settings.slots = INNOCENT + 1;
+    settings.slots = Slots::fixed(INNOCENT + 1);
     settings.poll = Duration::from_millis(5);
     settings.children = children;
     let scene = Scene { mark: home.join("mark"), running: AtomicUsize::new(0) };

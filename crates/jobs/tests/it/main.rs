@@ -1,9 +1,11 @@
 //! Through the public API.
 
+mod away;
 mod bench;
 mod http;
 mod isolated;
 mod killer;
+mod orders;
 mod remotes;
 mod reserve;
 mod schedules;

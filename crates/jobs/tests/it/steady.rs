@@ -12,7 +12,7 @@ use std::{
 use samovar_clock::{Clock, Instant, ManualClock, Random, WallTime};
 use samovar_jobs::{
     JobDetails, JobId, Policy, QueueName, Rate, Store, WorkerName,
-    run::{Context, Job, Registry, Served, Settings, Stop, Worker, new_job},
+    run::{Context, Job, Registry, Served, Settings, Slots, Stop, Worker, new_job},
     store::{EmbeddedStore, Period, QueueFigures},
 };
 use samovar_memory::{Budget, Class, MB};
@@ -80,8 +80,9 @@ impl Bench {
         let served = Served { queue: queue(), weight: 1, reserved: 0, reserved_bytes: 0 };
         let name = WorkerName::new(name).expect("a name");
         let mut settings = Settings::new(name, vec![served]);
-        (settings.slots, settings.breaker_failures) = (slots, failures);
-        (settings.poll, settings.lease, settings.watch) = (NEVER, NEVER, NEVER);
+        (settings.slots, settings.breaker_failures) = (Slots::fixed(slots), failures);
+        (settings.poll, settings.lease) = (NEVER, NEVER);
+        (settings.beat, settings.watch) = (NEVER, NEVER);
         let registry = Registry::default().service_arc(self.world.clone());
         let registry = registry.with::<J>().expect("sound");
         let (store, random) = (self.store.clone(), self.random.clone());

@@ -12,7 +12,7 @@ use std::{
 use samovar_clock::{Clock, Random};
 use samovar_jobs::{
     JobDetails, JobId, Kind, NewJob, Policy, QueueName, State, Store, WorkerName,
-    run::{Context, Job, Registry, Served, Settings, Stop, Told, Worker, new_job},
+    run::{Context, Job, Registry, Served, Settings, Slots, Stop, Told, Worker, new_job},
     store::{Claim, EmbeddedStore, Reap, Suspects},
 };
 use samovar_memory::{Budget, Class, MB};
@@ -325,7 +325,7 @@ async fn a_job_that_keeps_its_thread_busy_keeps_its_lease() {
 async fn draining_gives_back_what_has_not_started_and_waits_for_what_runs() {
     let bench = Bench::new().await;
     // Room for one of its class: the second is claimed and waits for memory.
-    let worker = bench.work(128, |settings| settings.slots = 2);
+    let worker = bench.work(128, |settings| settings.slots = Slots::fixed(2));
     let mut ids = Vec::new();
     for _ in 0..2 {
         ids.push(bench.push_new(bench.patient(&Act::Wait)).await);
@@ -364,7 +364,8 @@ async fn a_slot_that_is_reserved_is_free_when_it_is_needed() {
         bench.push_new(job).await;
     }
     let queues = vec![served("high", 1, 1), served("low", 10, 0)];
-    let worker = bench.work(2048, |settings| (settings.slots, settings.queues) = (3, queues));
+    let worker =
+        bench.work(2048, |settings| (settings.slots, settings.queues) = (Slots::fixed(3), queues));
     bench.until_running(2).await;
     let mut urgent = bench.patient(&Act::Add(1));
     urgent.queue = QueueName::new("high").expect("a name");

@@ -199,7 +199,7 @@ pub struct RunningJob {
 }
 
 /// What the budget is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BudgetUsage {
     pub total_bytes: u64,
     pub promised_bytes: u64,

@@ -24,6 +24,8 @@ use crate::{
 /// Of every claim here; longer than any case takes where time is real.
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 
+const WORKERS: &str = "samovar:{workers}";
+
 pub(super) struct Harness {
     pub(super) store: Store,
     home: Home,
@@ -232,7 +234,7 @@ impl Harness {
     }
 
     /// Moves the clock of each queue, and when it was last looked at, so that it does not seem to
-    /// have been away.
+    /// have been away; and when workers were seen, the other way.
     fn pass_on_redis(&self, duration: Duration) {
         let by_ms = duration.as_millis().to_string();
         for server in self.home.masters() {
@@ -243,6 +245,18 @@ impl Harness {
                     let moved = connection.command(&["HINCRBY", &queue.text(), clock, &by_ms]);
                     moved.expect("counts");
                 }
+            }
+            // On one of the masters.
+            if connection.command(&["KEYS", WORKERS]).expect("lists").items().is_empty() {
+                continue;
+            }
+            let workers = connection.command(&["HGETALL", WORKERS]).expect("lists");
+            for worker in workers.items().chunks(2) {
+                let row = worker[1].text();
+                let (seen_ms, said) = row.split_once(' ').expect("when it was seen");
+                let seen_ms: u128 = seen_ms.parse().expect("a number");
+                let row = format!("{} {said}", seen_ms - duration.as_millis());
+                connection.command(&["HSET", WORKERS, &worker[0].text(), &row]).expect("moved");
             }
         }
     }
@@ -267,7 +281,8 @@ impl Harness {
                     continue;
                 }
                 let of_queue = key.bytes().starts_with(b"samovar:{q:");
-                assert!(of_queue || key.text() == "samovar:{queues}", "{key:?} is out of place");
+                let of_all = ["samovar:{queues}", WORKERS].contains(&&*key.text());
+                assert!(of_queue || of_all, "{key:?} is out of place");
                 let left = connection.command(&[&b"PTTL"[..], key.bytes()]).expect("tells");
                 assert_eq!(left.integer(), Some(-1), "{key:?} has a TTL");
             }

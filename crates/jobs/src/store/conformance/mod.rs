@@ -15,6 +15,7 @@ mod rates;
 mod schedules;
 mod suspects;
 mod tallies;
+mod workers;
 
 use std::{future::Future, panic::AssertUnwindSafe, pin::Pin};
 
@@ -123,6 +124,10 @@ const CASES: &[Case] = cases![
         kinds_above_the_limit_are_counted_together,
         the_oldest_that_waits_is_shown_and_odd_steps_are_refused,
         minutes_become_hours_and_hours_are_forgotten;
+    workers:
+        a_worker_is_seen_as_it_last_was_until_it_leaves,
+        an_order_is_told_with_every_beat_from_then_on,
+        a_silent_worker_is_lost_and_then_forgotten;
 ];
 
 /// Runs all cases and prints each with its store; fails at the end if one of them did.

@@ -25,25 +25,29 @@ mod tallies;
 mod tests;
 mod tx;
 mod upkeep;
+mod workers;
 
 use std::{sync::Arc, time::Duration};
 
 use rusqlite::Connection;
+use samovar_clock::Clock;
 use samovar_store::embedded::{Database, FaultKind, WriteError};
 
 use self::{
     outage::Outage,
     tallies::Pending,
     tx::{Tx, Undone},
+    workers::Workers,
 };
 use super::{
-    BreakerView, Claim, Count, Cursor, Filter, Fire, Fired, Forgotten, Given, Mark, Page, Period,
-    QueueFigures, Reap, Reaped, Renew, Report, Revived, StoreError, Tallies, Tended,
+    BreakerView, Claim, Count, Cursor, Filter, Fire, Fired, Forgotten, Given, Mark, Order, Page,
+    Period, Presence, QueueFigures, Reap, Reaped, Renew, Report, Revived, StoreError, Tallies,
+    Tended, WorkerView,
 };
 use crate::{
     batch::{BatchView, NewBatch},
     job::{Cancelled, Finish, Finished, Held, JobDetails, NewJob, Progress, Pushed},
-    name::{BatchId, Hold, JobId, QueueName, RemoteName, ScheduleName},
+    name::{BatchId, Hold, JobId, QueueName, RemoteName, ScheduleName, WorkerName},
 };
 
 pub use open::OpenError;
@@ -56,11 +60,13 @@ pub struct EmbeddedStore {
     database: Database,
     outage: Outage,
     pending: Arc<Pending>,
+    workers: Workers,
 }
 
 impl EmbeddedStore {
-    fn new(database: Database, pending: Arc<Pending>) -> Self {
-        Self { database, outage: Outage::default(), pending }
+    fn new(database: Database, pending: Arc<Pending>, clock: Clock) -> Self {
+        let workers = Workers::new(clock);
+        Self { database, outage: Outage::default(), pending, workers }
     }
 
     pub(crate) async fn push(&self, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, StoreError> {
@@ -156,6 +162,22 @@ impl EmbeddedStore {
         remote: RemoteName,
     ) -> Result<bool, StoreError> {
         self.write(move |tx| breakers::close(tx, &queue, &remote)).await
+    }
+
+    pub(crate) async fn present(&self, presence: Presence) -> Result<Option<Order>, StoreError> {
+        Ok(self.workers.present(presence)?)
+    }
+
+    pub(crate) async fn workers(&self) -> Result<Vec<WorkerView>, StoreError> {
+        Ok(self.workers.list())
+    }
+
+    pub(crate) async fn order(&self, worker: WorkerName, order: Order) -> Result<bool, StoreError> {
+        Ok(self.workers.order(&worker, order))
+    }
+
+    pub(crate) async fn leave(&self, worker: WorkerName) -> Result<bool, StoreError> {
+        Ok(self.workers.leave(&worker))
     }
 
     pub(crate) async fn fire(&self, fire: Fire) -> Result<Fired, StoreError> {

@@ -26,8 +26,8 @@ impl EmbeddedStore {
     pub async fn open(folder: Folder, clock: Clock, random: Random) -> Result<Self, OpenError> {
         let pending = Arc::new(Pending::default());
         let options = options(pending.clone());
-        let database = Database::open_aside(folder, options, clock, random).await?;
-        let store = Self::new(database, pending);
+        let database = Database::open_aside(folder, options, clock.clone(), random).await?;
+        let store = Self::new(database, pending, clock);
         while store.write(upkeep::void_leases).await.map_err(OpenError::TakeBack)?.more {}
         Ok(store)
     }

@@ -23,6 +23,11 @@ impl Names {
     pub(super) fn queues(&self) -> String {
         format!("{}:{{queues}}", self.prefix)
     }
+
+    /// The hash of what workers say.
+    pub(super) fn workers(&self) -> String {
+        format!("{}:{{workers}}", self.prefix)
+    }
 }
 
 #[cfg(test)]

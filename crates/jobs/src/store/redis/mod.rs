@@ -21,6 +21,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod workers;
 
 use std::sync::Arc;
 

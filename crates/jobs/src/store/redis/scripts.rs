@@ -44,6 +44,7 @@ script!(SHOW, "show", ["queue", "rows"]);
 script!(SHOW_BATCH, "show_batch", ["queue"]);
 script!(START, "start");
 script!(TEND, "tend");
+script!(WORKERS, "workers", []);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,91 @@
+//! What a worker shows of itself, and the end it is told to come to.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use samovar_clock::{Clock, Instant};
+use samovar_memory::Budget;
+use tokio::sync::watch;
+
+use super::{Settings, beats::Holds};
+use crate::store::{Order, Presence};
+
+/// Clones are of the same worker.
+#[derive(Debug, Clone)]
+pub(super) struct Signs {
+    settings: Arc<Settings>,
+    definitions: u32,
+    pub(super) holds: Arc<Holds>,
+    budget: Budget,
+    slots: Arc<AtomicUsize>,
+    /// Nothing as long as it works on.
+    end: watch::Sender<Option<Order>>,
+    clock: Clock,
+    began: Instant,
+}
+
+impl Signs {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        definitions: u32,
+        budget: Budget,
+        clock: Clock,
+    ) -> Self {
+        let (slots, began) = (Arc::new(settings.slots.min.into()), clock.now());
+        let (holds, end) = (Arc::default(), watch::Sender::new(None));
+        Self { settings, definitions, holds, budget, slots, end, clock, began }
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slots.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_slots(&self, slots: usize) {
+        self.slots.store(slots, Ordering::Relaxed);
+    }
+
+    pub(super) fn presence(&self) -> Presence {
+        let settings = &self.settings;
+        Presence {
+            worker: settings.name.clone(),
+            pid: std::process::id(),
+            binary: settings.binary.clone(),
+            definitions: self.definitions,
+            queues: settings.queues.iter().map(|it| it.queue.clone()).collect(),
+            slots: self.slots(),
+            most_slots: settings.slots.max,
+            held: self.holds.len(),
+            draining: self.is_ending(),
+            budget: self.budget.usage(),
+            up: self.clock.now().since(self.began),
+        }
+    }
+
+    pub(super) fn ending(&self) -> watch::Receiver<Option<Order>> {
+        self.end.subscribe()
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    /// The first order stands.
+    pub(super) fn end(&self, order: Order) {
+        self.end.send_if_modified(|end| {
+            let first = end.is_none();
+            end.get_or_insert(order);
+            first
+        });
+    }
+}
+
+/// Until it is told to.
+pub(super) async fn told_to_end(mut ending: watch::Receiver<Option<Order>>) -> Order {
+    match ending.wait_for(Option::is_some).await {
+        Ok(order) => order.unwrap_or(Order::Drain),
+        // Whoever could tell it is gone, and the worker with him.
+        Err(_) => Order::Drain,
+    }
+}
