@@ -119,7 +119,7 @@ impl Producer {
         };
         let push = self.random.id();
         self.journal.write(Entry::Offered { push, jobs: offers, batch: Some(offer) });
-        self.until_known(push, &Pushing::Batch(batch)).await;
+        self.until_known(push, &Pushing::Batch(Box::new(batch))).await;
         if self.batches.len() == OPEN_BATCHES {
             self.batches.remove(0);
         }
@@ -152,14 +152,14 @@ impl Producer {
 /// What can be pushed again and again.
 enum Pushing {
     Jobs(Vec<NewJob>),
-    Batch(NewBatch),
+    Batch(Box<NewBatch>),
 }
 
 impl Pushing {
     async fn again(&self, store: &Store) -> Result<Vec<Pushed>, StoreError> {
         match self {
             Pushing::Jobs(jobs) => store.push(jobs.clone()).await,
-            Pushing::Batch(batch) => store.push_batch(batch.clone()).await,
+            Pushing::Batch(batch) => store.push_batch(NewBatch::clone(batch)).await,
         }
     }
 

@@ -185,7 +185,7 @@ fn a_good_history_breaks_no_rule() {
 #[test]
 fn an_acknowledged_job_that_is_not_there_is_lost() {
     breaks(Rule::JobKept, 140, |tale| {
-        tale.push(vec![offer(JobId::from_u64(140), Ends::Well)], None)
+        tale.push(vec![offer(JobId::from_u64(140), Ends::Well)], None);
     });
 }
 
