@@ -1,5 +1,3 @@
-//! What no job holds: rates, breakers, marks of schedules, and figures over time.
-
 use super::RedisStore;
 use crate::{
     name::{QueueName, RemoteName, ScheduleName},
