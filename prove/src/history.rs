@@ -64,8 +64,8 @@ pub(crate) struct Attempt {
     pub(crate) ran_us: Option<u64>,
     /// What the job became then.
     pub(crate) ended: Option<(u64, String)>,
-    /// From here on it is in flight no more: it has ended, its process is dead, or its job was claimed
-    /// by another one.
+    /// From here on it is in flight no more: its end was answered, its process is dead, or its job was
+    /// claimed by another one while it ran.
     pub(crate) until_us: u64,
 }
 
@@ -289,7 +289,10 @@ impl Reader {
         for attempt in attempts.iter_mut().rev() {
             let ended_us = attempt.ended.as_ref().map(|(at_us, _)| *at_us);
             let died_us = self.died_us.get(&attempt.life).copied();
-            let taken_us = next_us.insert(attempt.job, attempt.claimed_us);
+            // Who has come to the end of his code by then waits for the answer to his report: the store
+            // may have it already.
+            let still_ran = |at_us: &u64| attempt.ran_us.is_none_or(|ran_us| ran_us > *at_us);
+            let taken_us = next_us.insert(attempt.job, attempt.claimed_us).filter(still_ran);
             attempt.until_us =
                 [ended_us, died_us, taken_us].into_iter().flatten().min().unwrap_or(u64::MAX);
         }

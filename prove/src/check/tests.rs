@@ -377,6 +377,23 @@ fn a_fault_that_was_over_is_no_reason_to_repeat_an_attempt() {
     });
 }
 
+/// A report told the store to retry, the next attempt was claimed, and then the server died before its
+/// answer was out: the first attempt, told that it is a zombie, was taken for one that nothing had met.
+#[test]
+fn a_report_without_an_answer_is_in_flight_though_the_next_attempt_has_begun() {
+    let (mut tale, job) = (Tale::good(), JobId::from_u64(170));
+    tale.push(vec![offer(job, Ends::Well)], None);
+    tale.begin(job, 2, 1);
+    tale.step("ran", job, 2, 1, None);
+    tale.begin(job, 3, 2);
+    tale.fault(Kind::MasterKill, Hits::All);
+    tale.step("reported", job, 2, 1, Some("zombie"));
+    tale.end(job, 3, 2, State::Done);
+    let verdict = tale.verdict();
+    assert_eq!(verdict.broken, []);
+    assert_eq!((verdict.repeated, verdict.in_flight), (2, 3));
+}
+
 #[test]
 fn a_node_that_had_no_share_of_the_machine_may_repeat_and_is_counted() {
     let mut tale = Tale::good();
