@@ -8,6 +8,7 @@
 //! - [`port`]: ports that no other test takes meanwhile
 //! - [`process`]: this test executable as a second process
 //! - [`redis`]: `redis-server` alone, behind Sentinel, and as a Cluster
+//! - [`sql`]: PostgreSQL and MariaDB
 //! - [`wrong_clock`]: a clock for one process that jumps
 //! - [`proxy`]: delays, cuts, black holes, and the counting of round trips
 
@@ -16,9 +17,11 @@ pub mod process;
 pub mod proxy;
 pub mod redis;
 mod spawner;
+pub mod sql;
 pub mod wait;
 pub mod wrong_clock;
 
 pub use process::Process;
 pub use proxy::{Direction, Proxy};
 pub use redis::{RedisCluster, RedisSentinel, RedisServer};
+pub use sql::{MariaDbServer, PostgresServer};

@@ -6,7 +6,7 @@ use std::{
     os::{
         linux::net::SocketAddrExt,
         unix::{
-            fs::DirBuilderExt,
+            fs::{DirBuilderExt, PermissionsExt},
             net::{SocketAddr as UnixAddr, UnixDatagram},
         },
     },
@@ -19,10 +19,17 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::sql;
+
 /// Below the range from which Linux takes ports for outgoing connections, so that a server that
 /// restarts finds its port free.
 const FIRST: u16 = 12_000;
 const COUNT: u16 = 10_000;
+
+/// A file system in memory, which Linux has by convention. In a container it may be tiny.
+const MEMORY: &str = "/dev/shm";
+/// Dozens of servers have to fit.
+const ROOM_IN_MEMORY_BYTES: u64 = 2 << 30;
 
 /// A Redis Cluster node also listens this far above its port. A lease covers both.
 pub const BUS_OFFSET: u16 = 10_000;
@@ -44,6 +51,19 @@ impl PortLease {
     /// # Errors
     /// When none is free, or the folder cannot be made.
     pub fn take() -> Result<Self> {
+        Self::take_below(base_dir()?)
+    }
+
+    /// As [`PortLease::take`], with the folder in memory where there is room: for servers of many
+    /// small files, whose creation a disk's file system makes one wait for.
+    ///
+    /// # Errors
+    /// When no port is free, or the folder cannot be made.
+    pub fn take_in_memory() -> Result<Self> {
+        Self::take_below(memory_dir()?)
+    }
+
+    fn take_below(base: &Path) -> Result<Self> {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         for _ in 0..COUNT {
             // Processes start at different places and go on from there, so that a port given back
@@ -53,7 +73,7 @@ impl PortLease {
             let port = FIRST + ((start + u32::from(step)) % u32::from(COUNT)) as u16;
             let Some(lock) = try_lock(port)? else { continue };
             if is_free(port) && is_free(port + BUS_OFFSET) {
-                let dir = base_dir()?.join(port.to_string());
+                let dir = base.join(port.to_string());
                 if remove_dir(&dir).is_err() {
                     continue; // a server that is being killed still writes there
                 }
@@ -102,35 +122,57 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind(loopback(port)).is_ok()
 }
 
-/// The folder of all leases; the first time, without what aborted tests left there.
-fn base_dir() -> Result<&'static Path> {
+/// The folder of leases; the first time, without what aborted tests left there.
+pub(crate) fn base_dir() -> Result<&'static Path> {
     static BASE: OnceLock<PathBuf> = OnceLock::new();
-    if let Some(base) = BASE.get() {
+    swept_once(&BASE, std::env::temp_dir)
+}
+
+/// The folder of leases in memory.
+fn memory_dir() -> Result<&'static Path> {
+    static BASE: OnceLock<PathBuf> = OnceLock::new();
+    swept_once(&BASE, || {
+        let room = rustix::fs::statvfs(MEMORY).map_or(0, |it| it.f_bavail * it.f_frsize);
+        if room < ROOM_IN_MEMORY_BYTES { std::env::temp_dir() } else { MEMORY.into() }
+    })
+}
+
+fn swept_once(base: &'static OnceLock<PathBuf>, parent: fn() -> PathBuf) -> Result<&'static Path> {
+    if let Some(base) = base.get() {
         return Ok(base);
     }
-    let base = create_base_dir()?;
-    for entry in fs::read_dir(&base)? {
+    let dir = create_base_dir(&parent())?;
+    sweep(&dir)?;
+    Ok(base.get_or_init(|| dir))
+}
+
+fn sweep(base: &Path) -> Result<()> {
+    for entry in fs::read_dir(base)? {
         let path = entry?.path();
         let port = path.file_name().and_then(|name| name.to_str()?.parse().ok());
         // A folder belongs to whoever holds its port.
         if let Some(port) = port
             && let Some(_lock) = try_lock(port)?
         {
+            // A killed test has taken its servers with it, but not the stopped ones.
+            sql::end_family(&path.join(sql::DATA));
             // A server that is being killed may still write there.
             let _ = remove_dir(&path);
         }
     }
-    Ok(BASE.get_or_init(|| base))
+    Ok(())
 }
 
-fn create_base_dir() -> Result<PathBuf> {
+fn create_base_dir(parent: &Path) -> Result<PathBuf> {
     let user = rustix::process::getuid().as_raw();
-    let dir = std::env::temp_dir().join(format!("samovar-testkit-{user}"));
+    let dir = parent.join(format!("samovar-testkit-{user}"));
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&dir)
         .with_context(|| format!("creating {}", dir.display()))?;
+    // A server that does not run as root has its files in there. Nobody else may look around.
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o711))?;
     Ok(dir)
 }
 

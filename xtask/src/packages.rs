@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::run::{is_installed, run, succeeds};
+use crate::run::{is_installed, run, succeeds, workspace_root};
 
 struct Package {
     debian: &'static str,
@@ -14,7 +14,7 @@ struct Package {
 
 /// What is looked for.
 enum Part {
-    /// On the path.
+    /// On the path, or where Debian keeps the programs of servers.
     Program(&'static str),
     /// In a folder of libraries, or one below it.
     Library(&'static str),
@@ -26,6 +26,17 @@ const PACKAGES: &[Package] = &[
         debian: "redis-server",
         brings: Part::Program("redis-server"),
         purpose: "tests run against real servers",
+    },
+    Package { debian: "postgresql", brings: Part::Program("initdb"), purpose: "the same, for SQL" },
+    Package {
+        debian: "mariadb-server-core",
+        brings: Part::Program("mariadbd"),
+        purpose: "the same",
+    },
+    Package {
+        debian: "mariadb-client-core",
+        brings: Part::Program("mariadb"),
+        purpose: "tests talk to it",
     },
     Package {
         debian: "libfaketime",
@@ -43,7 +54,7 @@ impl Part {
 
     fn is_there(&self) -> bool {
         match self {
-            Part::Program(name) => is_installed(name),
+            Part::Program(name) => has_program(name),
             Part::Library(name) => {
                 let below = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
                 let direct = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(Into::into);
@@ -85,9 +96,16 @@ pub(crate) fn ensure() -> Result<()> {
     }
 }
 
+fn has_program(program: &str) -> bool {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders =
+        versions.map(|version| version.path().join("bin")).chain(["/usr/sbin".into()]);
+    is_installed(program) || folders.any(|folder| folder.join(program).is_file())
+}
+
 /// The words before `apt-get`, if it is there and may be used.
 fn apt_prefix() -> Option<&'static [&'static str]> {
-    let is_root = || std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let is_root = || fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     if !is_installed("apt-get") {
         None
     } else if is_root() {
@@ -100,9 +118,10 @@ fn apt_prefix() -> Option<&'static [&'static str]> {
 }
 
 fn apt(prefix: &[&str]) -> Command {
+    let without_services = workspace_root().join("xtask/src/without_services.sh");
     let mut command = Command::new(prefix[0]);
-    command.args(&prefix[1..]).args([
-        "DEBIAN_FRONTEND=noninteractive",
+    command.args(&prefix[1..]).args(["DEBIAN_FRONTEND=noninteractive", "sh"]);
+    command.arg(without_services).args([
         "apt-get",
         "-qq",
         "-o",

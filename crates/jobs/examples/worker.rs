@@ -1,5 +1,6 @@
 //! How many jobs that do nothing one worker gets done on the embedded store, every one of them
-//! durable: `cargo run --release -p samovar-jobs --example worker`.
+//! durable: `cargo run --release -p samovar-jobs --example worker`. With `--redis URL` behind it: on
+//! that Redis, at `local`.
 
 #![expect(clippy::print_stdout, reason = "figures for people")]
 
@@ -7,9 +8,9 @@ use std::sync::Arc;
 
 use samovar_clock::{Clock, Instant, Random};
 use samovar_jobs::{
-    NewJob, QueueName, Store, WorkerName,
+    NewJob, QueueName, Store, StoreError, WorkerName,
     run::{Context, Job, Registry, Served, Settings, Slots, Stop, Worker, new_job},
-    store::EmbeddedStore,
+    store::{Durability, EmbeddedStore, RedisStore},
 };
 use samovar_memory::{Budget, MB, Metered};
 use samovar_store::embedded::Folder;
@@ -37,18 +38,30 @@ impl Job for Nothing {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("| slots | pushed per second | done per second, from the first push on |");
     println!("|---|---|---|");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let url = match &arguments[..] {
+        [] => None,
+        [option, url] if option == "--redis" => Some(url.as_str()),
+        _ => return Err("expected nothing, or --redis URL".into()),
+    };
     for slots in [16, 64, 256] {
-        let (pushed, done) = run(slots).await?;
+        let (pushed, done) = run(slots, url).await?;
         println!("| {slots} | {pushed:.0} | {done:.0} |");
     }
     Ok(())
 }
 
-async fn run(slots: usize) -> Result<(f64, f64), Box<dyn std::error::Error>> {
+async fn run(slots: usize, url: Option<&str>) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let (clock, random) = (Clock::System, Random::System);
-    let store = EmbeddedStore::open(Folder::own(folder.path())?, clock.clone(), random.clone());
-    let store = Arc::new(Store::Embedded(store.await?));
+    let store = if let Some(url) = url {
+        let local = Durability::Local;
+        Store::Redis(RedisStore::connect(url, local, clock.clone(), random.clone()).await?)
+    } else {
+        let owned = Folder::own(folder.path())?;
+        Store::Embedded(EmbeddedStore::open(owned, clock.clone(), random.clone()).await?)
+    };
+    let store = Arc::new(store);
     let queue = QueueName::new(QUEUE)?;
     let served = Served { queue: queue.clone(), weight: 1, reserved: 0, reserved_bytes: 0 };
     let mut settings = Settings::new(WorkerName::new("example")?, vec![served]);
@@ -58,6 +71,7 @@ async fn run(slots: usize) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let registry = Registry::default().with::<Nothing>()?;
     let worker =
         Worker::start(settings, store.clone(), registry, budget, clock.clone(), random.clone())?;
+    let before = done(&store).await?;
     let start = clock.now();
     let rate = |since: Instant| JOBS as f64 / clock.now().since(since).as_secs_f64();
     for _ in 0..JOBS / PUSHED_AT_ONCE {
@@ -66,11 +80,15 @@ async fn run(slots: usize) -> Result<(f64, f64), Box<dyn std::error::Error>> {
         worker.wake();
     }
     let pushed = rate(start);
-    while store.figures().await?.iter().map(|queue| queue.done).sum::<u64>() < JOBS {
+    while done(&store).await? < before + JOBS {
         clock.sleep(std::time::Duration::from_millis(5)).await;
     }
-    let done = rate(start);
+    let finished = rate(start);
     worker.drain().await;
     store.close().await;
-    Ok((pushed, done))
+    Ok((pushed, finished))
+}
+
+async fn done(store: &Store) -> Result<u64, StoreError> {
+    Ok(store.figures().await?.iter().map(|queue| queue.done).sum())
 }

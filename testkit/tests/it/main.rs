@@ -5,3 +5,4 @@ mod process;
 mod proxy;
 mod sentinel;
 mod server;
+mod sql;

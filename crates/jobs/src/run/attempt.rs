@@ -4,11 +4,12 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use samovar_memory::{Admitted, Budget, FlightRecorder, RunningJob, Work, child::Pool};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     beats::Holds,
     context::{Common, Context, Left, Told},
+    gather::Gather,
     isolated,
     kind::Stop,
     ladder::Climber,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     Claimed, Finish, Finished, Flown, Held, Hold, Measured, Next, Outcome, QueueName, Record,
-    Store, StoreError, store::Order,
+    StoreError, store::Order,
 };
 
 /// How long a job that is told to stop may take to do so by itself.
@@ -31,9 +32,12 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub(super) struct Host {
     pub(super) common: Common,
-    pub(super) store: Arc<Store>,
+    pub(super) starts: Gather<Hold, Held>,
+    pub(super) finishes: Gather<Finish, Finished>,
     pub(super) budget: Budget,
     pub(super) holds: Arc<Holds>,
+    /// Told when a slot is free.
+    pub(super) freed: Arc<Notify>,
     pub(super) children: Option<Pool>,
     pub(super) flights: Arc<FlightRecorder>,
     pub(super) remotes: Arc<Remotes>,
@@ -74,6 +78,8 @@ pub(super) async fn run(host: Host, job: Claimed, told: watch::Receiver<Told>) {
     let is_told = *told.borrow() != Told::Nothing;
     host.remotes.ended(hold, is_told).await;
     if let Some(finish) = finish {
+        host.holds.reports(hold);
+        host.freed.notify_one();
         host.report(finish).await;
     }
 }
@@ -252,8 +258,8 @@ impl Host {
     /// Puts on record that the job runs, however long that takes.
     async fn begin(&self, hold: Hold, mut told: watch::Receiver<Told>) -> Held {
         loop {
-            match self.store.start(vec![hold]).await {
-                Ok(said) => return said.first().copied().unwrap_or(Held::Lost),
+            match self.starts.ask(hold).await {
+                Ok(held) => return held,
                 Err(StoreError::Refused(_)) => return Held::Lost,
                 Err(error) => tracing::warn!(job = %hold.id, %error, "a job cannot start yet"),
             }
@@ -270,10 +276,10 @@ impl Host {
     async fn report(&self, mut finish: Finish) {
         let hold = finish.hold;
         loop {
-            match self.store.finish(vec![finish.clone()]).await {
+            match self.finishes.ask(finish.clone()).await {
                 Ok(finished) => {
-                    steps::reported(hold, finished.first());
-                    if finished.first() == Some(&Finished::Zombie) {
+                    steps::reported(hold, &finished);
+                    if finished == Finished::Zombie {
                         tracing::warn!(job = %hold.id, "another worker has this job by now");
                     }
                     return;

@@ -24,19 +24,28 @@ struct Holding {
     queue: QueueName,
     /// After it the lease runs out by itself; none before the job runs.
     deadline: Option<Instant>,
+    /// It has run: what is left is to tell the store.
+    is_over: bool,
     told: watch::Sender<Told>,
 }
 
 impl Holds {
     pub(super) fn add(&self, hold: Hold, queue: QueueName) -> watch::Receiver<Told> {
         let (told, receiver) = watch::channel(Told::Nothing);
-        self.all().insert(hold, Holding { queue, deadline: None, told });
+        self.all().insert(hold, Holding { queue, deadline: None, is_over: false, told });
         receiver
     }
 
     pub(super) fn runs_until(&self, hold: Hold, deadline: Instant) {
         if let Some(holding) = self.all().get_mut(&hold) {
             holding.deadline = Some(deadline);
+        }
+    }
+
+    /// Its attempt is over, and its slot free; the lease goes on until the store knows.
+    pub(super) fn reports(&self, hold: Hold) {
+        if let Some(holding) = self.all().get_mut(&hold) {
+            (holding.is_over, holding.deadline) = (true, None);
         }
     }
 
@@ -48,12 +57,17 @@ impl Holds {
         self.all().len()
     }
 
-    pub(super) fn by_queue(&self) -> HashMap<QueueName, usize> {
-        let mut counts = HashMap::new();
+    /// The slots that are taken, and how many outcomes the store does not know yet.
+    pub(super) fn by_queue(&self) -> (HashMap<QueueName, usize>, usize) {
+        let (mut counts, mut untold) = (HashMap::new(), 0);
         for holding in self.all().values() {
-            *counts.entry(holding.queue.clone()).or_default() += 1;
+            if holding.is_over {
+                untold += 1;
+            } else {
+                *counts.entry(holding.queue.clone()).or_default() += 1;
+            }
         }
-        counts
+        (counts, untold)
     }
 
     pub(super) fn tell_all(&self, what: Told) {

@@ -6,6 +6,7 @@
 //! - `remote`: its calls of what may be down
 //! - `worker`: the loop that claims
 //! - `attempt`: one attempt, from admission to its outcome
+//! - `gather`: questions of many attempts in one call
 //! - `ladder`: what becomes of one that is too big
 //! - `isolated`, `child`: one that runs in a process of its own, seen from both sides
 //! - `reach`, `wire`: its way to the store
@@ -19,6 +20,7 @@ mod attempt;
 mod beats;
 mod child;
 mod context;
+mod gather;
 mod isolated;
 mod kind;
 mod ladder;

@@ -22,12 +22,12 @@ pub(super) fn passed(step: &'static str, hold: Hold) {
 }
 
 /// The store knows how an attempt ended, and this is where the job is now.
-pub(super) fn reported(hold: Hold, finished: Option<&Finished>) {
+pub(super) fn reported(hold: Hold, finished: &Finished) {
     let Hold { id, token } = hold;
     let became = match finished {
-        Some(Finished::Now(state)) => state.name(),
-        Some(Finished::Deleted) => "deleted",
-        Some(Finished::Zombie) | None => "zombie",
+        Finished::Now(state) => state.name(),
+        Finished::Deleted => "deleted",
+        Finished::Zombie => "zombie",
     };
     tracing::trace!(target: STEPS_TARGET, step = "reported", job = %id, token = token.as_u64(), became);
 }

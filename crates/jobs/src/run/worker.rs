@@ -20,6 +20,7 @@ use super::{
     attempt::{self, Host},
     beats,
     context::{Common, Told},
+    gather::Gather,
     reach::Reach,
     registry::Registry,
     remote::Remotes,
@@ -164,11 +165,23 @@ impl Worker {
         let (remotes, registry) = (Arc::new(remotes), Arc::new(registry));
         let reach = Reach::Store(store.clone(), remotes.clone());
         let now = clock.now();
+        let starting = store.clone();
+        let starts = Gather::start(move |holds| {
+            let store = starting.clone();
+            async move { store.start(holds).await }
+        });
+        let finishing = store.clone();
+        let finishes = Gather::start(move |finishes| {
+            let store = finishing.clone();
+            async move { store.finish(finishes).await }
+        });
         let host = Host {
             common: Common { reach, registry, budget: Some(budget.clone()), clock, random },
-            store,
+            starts,
+            finishes,
             budget,
             holds: signs.holds.clone(),
+            freed: woken.clone(),
             children: settings.children.clone(),
             flights: Arc::default(),
             remotes,
@@ -179,6 +192,7 @@ impl Worker {
             tokio::spawn(watching(host.clone(), settings.watch, settings.relief.clone()));
         let round = Loop {
             settings,
+            store,
             scale: Scale::new(slots, now),
             signs: signs.clone(),
             host,
@@ -186,6 +200,7 @@ impl Worker {
             woken: woken.clone(),
             attempts: JoinSet::new(),
             suspects_at: now,
+            tends_at: now,
             allowed_after: None,
             dry: HashSet::new(),
         };
@@ -228,6 +243,7 @@ impl Worker {
 
 struct Loop {
     settings: Arc<Settings>,
+    store: Arc<Store>,
     scale: Scale,
     signs: Signs,
     host: Host,
@@ -236,6 +252,8 @@ struct Loop {
     attempts: JoinSet<()>,
     /// When it looks for suspects again.
     suspects_at: Instant,
+    /// When it tends the queues again, and takes back what nobody renews.
+    tends_at: Instant,
     /// When the first job that a rule held back in this round may go.
     allowed_after: Option<Duration>,
     /// The queues on which this round found the last job there was.
@@ -287,7 +305,9 @@ impl Loop {
                 Ok(busy) => {
                     away = Backoff::default();
                     let rest = self.allowed_after.unwrap_or(Duration::MAX);
-                    if busy { Duration::ZERO } else { rest.min(self.settings.poll) }
+                    let tends_after = self.tends_at.since(self.host.common.clock.now());
+                    let rest = rest.min(tends_after).min(self.settings.poll);
+                    if busy { Duration::ZERO } else { rest }
                 }
                 // A store that is down stops claiming, never the worker.
                 Err(error) => {
@@ -302,7 +322,7 @@ impl Loop {
 
     /// What jobs of the last day needed, so that the budget does not begin with their classes.
     async fn learn(&self) -> Result<(), StoreError> {
-        let Host { store, budget, .. } = &self.host;
+        let (store, budget) = (&self.store, &self.host.budget);
         for Served { queue, .. } in &self.settings.queues {
             for kind in store.tallies(Period::hours(queue.clone(), LEARNED_HOURS)).await?.kinds {
                 let Some(name) = kind.kind else { continue };
@@ -315,13 +335,13 @@ impl Loop {
 
     /// One look at the store. Whether there may be more at once.
     async fn round(&mut self) -> Result<bool, StoreError> {
-        let store = self.host.store.clone();
-        let tended = store.tend().await?;
-        steps::tended("promoted", tended.promoted);
-        let reaped = store.reap(Reap::Lapsed).await?;
-        steps::tended("reaped", reaped.unstarted + reaped.suspects);
-        let running = self.host.holds.by_queue();
+        let more = self.tend().await?;
+        let (running, untold) = self.host.holds.by_queue();
         let slots = self.scale.slots();
+        if untold >= slots {
+            // The store is slow to learn what became of the last ones.
+            return Ok(false);
+        }
         let asked = shares(&self.settings.queues, &running, slots, &self.host.common.random);
         let mut got = HashMap::new();
         if !asked.is_empty() {
@@ -339,7 +359,23 @@ impl Loop {
         let taken = got.values().sum::<usize>() + running.values().sum::<usize>();
         self.rescale(taken);
         let full = taken >= self.scale.slots();
-        Ok(!full && (tended.more || reaped.more))
+        Ok(!full && more)
+    }
+
+    /// Looks after the queues, once in a while. Whether there is more to do at once.
+    async fn tend(&mut self) -> Result<bool, StoreError> {
+        let now = self.host.common.clock.now();
+        if now < self.tends_at {
+            return Ok(false);
+        }
+        let tended = self.store.tend().await?;
+        steps::tended("promoted", tended.promoted);
+        let reaped = self.store.reap(Reap::Lapsed).await?;
+        steps::tended("reaped", reaped.unstarted + reaped.suspects);
+        let more = tended.more || reaped.more;
+        let rest = tended.next_due.unwrap_or(Duration::MAX).min(self.settings.poll);
+        self.tends_at = if more { now } else { now + rest };
+        Ok(more)
     }
 
     /// Without child processes: runs what may have brought down a worker before, one after the other
@@ -350,7 +386,7 @@ impl Loop {
             return Ok(());
         }
         self.suspects_at = now + LOOK_FOR_SUSPECTS;
-        let figures = self.host.store.figures().await?;
+        let figures = self.store.figures().await?;
         let served = |queue: &QueueName| self.settings.queues.iter().any(|it| it.queue == *queue);
         let wait = |it: &QueueFigures| it.suspects > 0 && !it.paused && served(&it.queue);
         if !figures.iter().any(wait) {
@@ -394,7 +430,7 @@ impl Loop {
             suspects,
         };
         steps::asked();
-        let given = self.host.store.claim(claim).await?;
+        let given = self.store.claim(claim).await?;
         self.host.remotes.hear(&queues, given.open);
         self.allowed_after = self.allowed_after.into_iter().chain(given.next_allowed).min();
         Ok(given.jobs)

@@ -105,7 +105,19 @@ struct Inner {
     history: Mutex<History>,
     alerts: Alerts,
     pressure: watch::Sender<Pressure>,
+    sampled: Mutex<Option<Sample>>,
 }
+
+/// The process's RSS, as it was read.
+#[derive(Clone, Copy)]
+struct Sample {
+    at: Instant,
+    bytes: u64,
+}
+
+/// How long a sample stands for what admission asks: reading it costs more than a small job does.
+/// What jobs took meanwhile is in their accounts.
+const SAMPLE: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 struct State {
@@ -227,6 +239,7 @@ impl Budget {
                 history: Mutex::default(),
                 alerts: Alerts::default(),
                 pressure: watch::Sender::new(Pressure::None),
+                sampled: Mutex::default(),
             }))
         })
     }
@@ -307,6 +320,7 @@ impl Budget {
             let mut room = self.admit_what_fits(false);
             if room == Room::TooManyPages && has_free_pages() {
                 crate::purge();
+                self.read_rss_again();
                 room = self.admit_what_fits(false);
             }
             if room == Room::TooManyPages {
@@ -353,7 +367,25 @@ impl Budget {
         let exempt: u64 = exempt.map(|usage| usage.current_bytes).sum();
         let idle = self.0.idle_rss_bytes.load(Ordering::Relaxed) + exempt;
         let pieces = state.running.values().map(Running::piece);
-        Load::of(pieces, self.0.rss.read().saturating_sub(idle) + children)
+        Load::of(pieces, self.rss_bytes().saturating_sub(idle) + children)
+    }
+
+    fn rss_bytes(&self) -> u64 {
+        if let Rss::Told(_) = self.0.rss {
+            return self.0.rss.read();
+        }
+        let now = self.0.clock.now();
+        let mut sampled = self.0.sampled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sample) = sampled.filter(|it| now.since(it.at) < SAMPLE) {
+            return sample.bytes;
+        }
+        let bytes = self.0.rss.read();
+        *sampled = Some(Sample { at: now, bytes });
+        bytes
+    }
+
+    fn read_rss_again(&self) {
+        *self.0.sampled.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn signal(&self, load: &Load) {
