@@ -9,6 +9,7 @@
 //! - [`process`]: this test executable as a second process
 //! - [`redis`]: `redis-server` alone, behind Sentinel, and as a Cluster
 //! - [`sql`]: PostgreSQL and MariaDB
+//! - [`wrong_clock`]: a clock for one process that jumps
 //! - [`proxy`]: delays, cuts, black holes, and the counting of round trips
 
 pub mod port;
@@ -18,6 +19,7 @@ pub mod redis;
 mod spawner;
 pub mod sql;
 pub mod wait;
+pub mod wrong_clock;
 
 pub use process::Process;
 pub use proxy::{Direction, Proxy};

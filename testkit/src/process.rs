@@ -4,7 +4,9 @@
 //! the same test again with a role, which the test asks for with [`role`] before anything else.
 
 use std::{
-    env, fmt, fs,
+    env,
+    ffi::OsStr,
+    fmt, fs,
     io::{self, BufRead, BufReader, Read, Write},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -13,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, kill_process_group, prlimit};
 
 use crate::{spawner, wait};
 
@@ -58,6 +60,14 @@ pub fn hear() -> Option<String> {
         Ok(0) | Err(_) => None,
         Ok(_) => Some(line.trim_end().to_owned()),
     }
+}
+
+/// A command for a program to which a full file is an error like any other, and no signal to die of.
+/// What is ignored stays ignored in whatever is executed.
+pub fn ignoring_full_files(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program);
+    command
 }
 
 /// A running process and what it has said so far. Dropping it kills it and its process group.
@@ -198,6 +208,18 @@ impl Process {
     /// Everything said on standard error so far.
     pub fn stderr(&self) -> String {
         self.heard.text().stderr.clone()
+    }
+
+    /// No file may grow beyond so many bytes by its hand, as if the disk were full; `None` takes the
+    /// limit away again. The process has to ignore the signal that comes with it, see
+    /// [`ignoring_full_files`].
+    ///
+    /// # Errors
+    /// When it is no longer running.
+    pub fn limit_files(&self, most: Option<u64>) -> Result<()> {
+        let limit = Rlimit { current: most, maximum: None };
+        prlimit(Some(self.pid), Resource::Fsize, limit).context("limiting the files")?;
+        Ok(())
     }
 
     fn transcript(&self) -> String {

@@ -3,6 +3,7 @@
 
 mod check;
 mod packages;
+mod prove;
 mod run;
 mod test;
 mod tidy;
@@ -35,6 +36,12 @@ enum Task {
     Ci,
     /// The rules that no other tool knows: dependencies, crate arrows, sources, links
     Tidy,
+    /// Come over real processes and servers with 2,000 faults, and check what became of every job
+    Prove {
+        /// Passed on: --faults N, --seed S, --store embedded or redis, --json
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run the benchmarks
     Bench {
         /// Names of sections, such as `shared_hit`; all of them unless named
@@ -63,6 +70,7 @@ fn perform(task: Task) -> Result<()> {
             test::test(&[])
         }
         Task::Tidy => tidy::tidy(),
+        Task::Prove { arguments } => prove::prove(&arguments),
         Task::Bench { arguments } => {
             run(cargo().args(["bench", "--package", "samovar-bench", "--"]).args(arguments))
         }

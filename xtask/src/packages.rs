@@ -8,29 +8,69 @@ use crate::run::{is_installed, run, succeeds, workspace_root};
 
 struct Package {
     debian: &'static str,
-    /// What is looked for on the path, and where Debian keeps the programs of servers.
-    program: &'static str,
+    brings: Part,
     purpose: &'static str,
 }
 
+/// What is looked for.
+enum Part {
+    /// On the path, or where Debian keeps the programs of servers.
+    Program(&'static str),
+    /// In a folder of libraries, or one below it.
+    Library(&'static str),
+}
+
 const PACKAGES: &[Package] = &[
-    Package { debian: "make", program: "make", purpose: "builds the allocator" },
+    Package { debian: "make", brings: Part::Program("make"), purpose: "builds the allocator" },
     Package {
         debian: "redis-server",
-        program: "redis-server",
+        brings: Part::Program("redis-server"),
         purpose: "tests run against real servers",
     },
-    Package { debian: "postgresql", program: "initdb", purpose: "the same, for SQL" },
-    Package { debian: "mariadb-server-core", program: "mariadbd", purpose: "the same" },
-    Package { debian: "mariadb-client-core", program: "mariadb", purpose: "tests talk to it" },
+    Package { debian: "postgresql", brings: Part::Program("initdb"), purpose: "the same, for SQL" },
+    Package {
+        debian: "mariadb-server-core",
+        brings: Part::Program("mariadbd"),
+        purpose: "the same",
+    },
+    Package {
+        debian: "mariadb-client-core",
+        brings: Part::Program("mariadb"),
+        purpose: "tests talk to it",
+    },
+    Package {
+        debian: "libfaketime",
+        brings: Part::Library("faketime/libfaketimeMT.so.1"),
+        purpose: "the clock of a server jumps",
+    },
 ];
+
+impl Part {
+    fn name(&self) -> &'static str {
+        match self {
+            Part::Program(name) | Part::Library(name) => name,
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        match self {
+            Part::Program(name) => has_program(name),
+            Part::Library(name) => {
+                let below = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+                let direct = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(Into::into);
+                let mut folders = below.map(|it| it.path()).chain(direct);
+                folders.any(|folder| folder.join(name).is_file())
+            }
+        }
+    }
+}
 
 /// Seconds to wait while another process holds the package manager's lock.
 const APT_LOCK_TIMEOUT_S: u32 = 300;
 
 /// Installs what is missing, or says what to install.
 pub(crate) fn ensure() -> Result<()> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|package| !is_there(package.program)).collect();
+    let missing: Vec<_> = PACKAGES.iter().filter(|package| !package.brings.is_there()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -43,20 +83,20 @@ pub(crate) fn ensure() -> Result<()> {
             "this may not install packages itself. As root: apt-get install {}\n\
              (elsewhere than on Debian: whatever provides {})",
             names.join(" "),
-            missing.iter().map(|package| package.program).collect::<Vec<_>>().join(", ")
+            missing.iter().map(|package| package.brings.name()).collect::<Vec<_>>().join(", ")
         );
     };
     run(apt(prefix).arg("update"))?;
     run(apt(prefix).args(["install", "--yes", "--no-install-recommends"]).args(&names))?;
-    match missing.iter().find(|package| !is_there(package.program)) {
-        Some(package) => {
-            bail!("{} is installed, yet no {} is found", package.debian, package.program)
+    match missing.iter().find(|package| !package.brings.is_there()) {
+        Some(Package { debian, brings, .. }) => {
+            bail!("{debian} is installed, yet {} is not where it is looked for", brings.name())
         }
         None => Ok(()),
     }
 }
 
-fn is_there(program: &str) -> bool {
+fn has_program(program: &str) -> bool {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders =
         versions.map(|version| version.path().join("bin")).chain(["/usr/sbin".into()]);

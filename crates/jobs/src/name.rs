@@ -138,6 +138,12 @@ ids! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Token(pub(crate) u64);
 
+impl Token {
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
 /// A job as its holder names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hold {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::{
     in_parallel,
     resp::{Connection, Reply},
-    server::RedisServer,
+    server::{RedisBuilder, RedisServer},
 };
 use crate::wait;
 
@@ -52,8 +52,15 @@ impl RedisSentinel {
     /// As [`RedisSentinel::start`].
     pub fn start_with(config: &[&str]) -> Result<Self> {
         let config: Vec<_> = config.iter().map(|&line| line.to_owned()).collect();
-        let servers =
-            in_parallel(vec![(); 2], |()| RedisServer::builder().configs(&config).start())?;
+        Self::start_as(&RedisServer::builder().configs(&config))
+    }
+
+    /// The same, with master and replica built like that.
+    ///
+    /// # Errors
+    /// As [`RedisSentinel::start`].
+    pub fn start_as(server: &RedisBuilder) -> Result<Self> {
+        let servers = in_parallel(vec![(); 2], |()| server.clone().start())?;
         let master = servers[0].address();
         servers[1].command(&["REPLICAOF", "127.0.0.1", &master.port().to_string()])?;
         wait::until(LIMIT, "a replica in step", || servers[0].has_replica_in_step().then_some(()))?;
@@ -189,7 +196,7 @@ impl RedisSentinel {
 }
 
 fn start_sentinel(master: SocketAddr, down_after_ms: u64) -> Result<RedisServer> {
-    let sentinel = super::server::RedisBuilder::sentinel()
+    let sentinel = RedisBuilder::sentinel()
         .config(format!("sentinel monitor {SERVICE} 127.0.0.1 {} {QUORUM}", master.port()))
         .config(format!("sentinel down-after-milliseconds {SERVICE} {down_after_ms}"))
         .config(format!("sentinel failover-timeout {SERVICE} {FAILOVER_TIMEOUT_MS}"))

@@ -1,6 +1,7 @@
 //! One `redis-server` process.
 
 use std::{
+    ffi::OsString,
     fmt::Write as _,
     fs::{self, File},
     io,
@@ -14,7 +15,11 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::resp::{Connection, Reply};
-use crate::{port::PortLease, process::Process, wait};
+use crate::{
+    port::PortLease,
+    process::{Process, ignoring_full_files},
+    wait,
+};
 
 const START_ATTEMPTS: usize = 5;
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -25,19 +30,35 @@ const LOG_TAIL_LINES: usize = 30;
 #[derive(Debug, Clone, Default)]
 pub struct RedisBuilder {
     lines: Vec<String>,
+    variables: Vec<(OsString, OsString)>,
     sentinel: bool,
+    disk_to_fill: bool,
 }
 
 impl RedisBuilder {
     /// A server that is a sentinel: the configuration is all its own.
     pub(super) fn sentinel() -> Self {
-        Self { lines: Vec::new(), sentinel: true }
+        Self { sentinel: true, ..Self::default() }
     }
 
     /// Adds a line to the configuration file, for example `maxmemory 2mb`. The last one wins.
     #[must_use]
     pub fn config(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
+        self
+    }
+
+    /// Sets a variable of the environment of the process, now and whenever it starts again.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// For [`RedisServer::fill_disk`].
+    #[must_use]
+    pub fn with_a_disk_to_fill(mut self) -> Self {
+        self.disk_to_fill = true;
         self
     }
 
@@ -79,7 +100,8 @@ impl RedisBuilder {
             writeln!(config, "{line}")?;
         }
         fs::write(dir.join("redis.conf"), config)?;
-        Ok(RedisServer { sentinel: self.sentinel, process: Mutex::new(None), lease })
+        let Self { sentinel, disk_to_fill, variables, .. } = self;
+        Ok(RedisServer { sentinel, disk_to_fill, variables, process: Mutex::new(None), lease })
     }
 }
 
@@ -96,6 +118,8 @@ repl-ping-replica-period 1
 #[derive(Debug)]
 pub struct RedisServer {
     sentinel: bool,
+    disk_to_fill: bool,
+    variables: Vec<(OsString, OsString)>,
     process: Mutex<Option<Process>>,
     lease: PortLease,
 }
@@ -204,6 +228,23 @@ impl RedisServer {
         self.process().as_ref().context("the server is not running")?.resume()
     }
 
+    /// No file of its data can grow, until [`RedisServer::free_disk`]. It has to be built
+    /// [`RedisBuilder::with_a_disk_to_fill`].
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn fill_disk(&self) -> Result<()> {
+        self.process().as_ref().context("the server is not running")?.limit_files(Some(0))
+    }
+
+    /// There is room again.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn free_disk(&self) -> Result<()> {
+        self.process().as_ref().context("the server is not running")?.limit_files(None)
+    }
+
     /// Kills it and removes its data: the next [`RedisServer::restart`] starts empty.
     ///
     /// # Errors
@@ -252,11 +293,16 @@ impl RedisServer {
     pub(super) fn launch(&self) -> Result<()> {
         self.kill();
         let log = File::options().create(true).append(true).open(self.log_path())?;
-        let mut command = Command::new("redis-server");
+        let mut command = if self.disk_to_fill {
+            ignoring_full_files("redis-server")
+        } else {
+            Command::new("redis-server")
+        };
         command.arg(self.lease.dir().join("redis.conf"));
         if self.sentinel {
             command.arg("--sentinel");
         }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let process = Process::spawn(command).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => anyhow!(

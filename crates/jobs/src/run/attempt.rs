@@ -16,6 +16,7 @@ use super::{
     registry::AnyJob,
     remote::Remotes,
     signs::told_to_end,
+    steps,
 };
 use crate::{
     Claimed, Finish, Finished, Flown, Held, Hold, Measured, Next, Outcome, QueueName, Record,
@@ -77,7 +78,7 @@ pub(super) async fn run(host: Host, job: Claimed, told: watch::Receiver<Told>) {
     let is_told = *told.borrow() != Told::Nothing;
     host.remotes.ended(hold, is_told).await;
     if let Some(finish) = finish {
-        host.holds.reports(hold.id);
+        host.holds.reports(hold);
         host.freed.notify_one();
         host.report(finish).await;
     }
@@ -91,7 +92,7 @@ struct Given<'a> {
 
 impl Drop for Given<'_> {
     fn drop(&mut self) {
-        self.holds.remove(self.hold.id);
+        self.holds.remove(self.hold);
     }
 }
 
@@ -103,12 +104,13 @@ impl Host {
             Ok(admitted) => admitted,
             Err(outcome) => return outcome.map(|outcome| Finish::new(hold, outcome)),
         };
+        steps::passed("admitted", hold);
         match self.begin(hold, told.clone()).await {
-            Held::Yes => {}
+            Held::Yes => steps::passed("started", hold),
             Held::Cancelled => return Some(Finish::new(hold, Outcome::Cancelled)),
             Held::Lost => return None,
         }
-        self.holds.runs_until(hold.id, self.common.clock.now() + job.policy.timeout);
+        self.holds.runs_until(hold, self.common.clock.now() + job.policy.timeout);
         let known = match self.common.registry.read(job.kind.as_str(), &job.payload) {
             Ok(known) => known,
             Err(reason) => return Some(Finish::new(hold, unusable(&job, reason))),
@@ -120,6 +122,7 @@ impl Host {
             Some(parts) => parts,
             None => {
                 let end = self.to_its_end(&job, &known, &cx, &admitted).await;
+                steps::passed("ran", hold);
                 self.outcome(&climber, &admitted, end).await?
             }
         };
@@ -275,6 +278,7 @@ impl Host {
         loop {
             match self.finishes.ask(finish.clone()).await {
                 Ok(finished) => {
+                    steps::reported(hold, &finished);
                     if finished == Finished::Zombie {
                         tracing::warn!(job = %hold.id, "another worker has this job by now");
                     }

@@ -11,16 +11,16 @@ use std::{
 use samovar_clock::{Clock, Instant};
 use tokio::sync::watch;
 
-use super::{context::Told, signs::Signs};
-use crate::{Held, Hold, JobId, QueueName, Store, limits, store::Renew};
+use super::{context::Told, signs::Signs, steps};
+use crate::{Held, Hold, QueueName, Store, limits, store::Renew};
 
-/// Everything that a worker holds.
+/// Everything that a worker holds. By token, too: who lost a job while running it may be the one who
+/// claims it next, and what ends then is one of the two.
 #[derive(Debug, Default)]
-pub(super) struct Holds(Mutex<HashMap<JobId, Holding>>);
+pub(super) struct Holds(Mutex<HashMap<Hold, Holding>>);
 
 #[derive(Debug)]
 struct Holding {
-    hold: Hold,
     queue: QueueName,
     /// After it the lease runs out by itself; none before the job runs.
     deadline: Option<Instant>,
@@ -32,25 +32,25 @@ struct Holding {
 impl Holds {
     pub(super) fn add(&self, hold: Hold, queue: QueueName) -> watch::Receiver<Told> {
         let (told, receiver) = watch::channel(Told::Nothing);
-        self.all().insert(hold.id, Holding { hold, queue, deadline: None, is_over: false, told });
+        self.all().insert(hold, Holding { queue, deadline: None, is_over: false, told });
         receiver
     }
 
-    pub(super) fn runs_until(&self, id: JobId, deadline: Instant) {
-        if let Some(holding) = self.all().get_mut(&id) {
+    pub(super) fn runs_until(&self, hold: Hold, deadline: Instant) {
+        if let Some(holding) = self.all().get_mut(&hold) {
             holding.deadline = Some(deadline);
         }
     }
 
     /// Its attempt is over, and its slot free; the lease goes on until the store knows.
-    pub(super) fn reports(&self, id: JobId) {
-        if let Some(holding) = self.all().get_mut(&id) {
+    pub(super) fn reports(&self, hold: Hold) {
+        if let Some(holding) = self.all().get_mut(&hold) {
             (holding.is_over, holding.deadline) = (true, None);
         }
     }
 
-    pub(super) fn remove(&self, id: JobId) {
-        self.all().remove(&id);
+    pub(super) fn remove(&self, hold: Hold) {
+        self.all().remove(&hold);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -75,24 +75,24 @@ impl Holds {
     }
 
     fn to_be_renewed(&self, now: Instant) -> Vec<Hold> {
-        let lives = |holding: &&Holding| holding.deadline.is_none_or(|deadline| now < deadline);
-        self.all().values().filter(lives).map(|holding| holding.hold).collect()
+        let lives = |holding: &Holding| holding.deadline.is_none_or(|deadline| now < deadline);
+        self.all().iter().filter(|(_, it)| lives(it)).map(|(hold, _)| *hold).collect()
     }
 
     fn hear(&self, holds: &[Hold], said: &[Held]) {
         let all = self.all();
         for (hold, held) in holds.iter().zip(said) {
-            // It may have been given back and claimed again meanwhile.
-            let Some(holding) = all.get(&hold.id).filter(|it| it.hold == *hold) else { continue };
+            // It may have ended meanwhile.
+            let Some(holding) = all.get(hold) else { continue };
             match held {
-                Held::Yes => {}
+                Held::Yes => steps::passed("renewed", *hold),
                 Held::Cancelled => holding.tell(Told::Cancelled),
                 Held::Lost => holding.tell(Told::Lost),
             }
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<JobId, Holding>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Hold, Holding>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -149,5 +149,33 @@ async fn present(store: &Store, signs: &Signs) {
         Ok(None) => {}
         Ok(Some(order)) => signs.end(order),
         Err(error) => tracing::debug!(%error, "nobody knows of this worker"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use samovar_clock::Random;
+
+    use super::*;
+    use crate::{JobId, name::Token};
+
+    /// The lease of a job ran out under a worker that ran it, and the same worker claimed it again.
+    /// The end of the first attempt took the second one's hold with it: it was told to stop at once, and
+    /// nobody renewed its lease.
+    #[test]
+    fn the_end_of_a_lost_attempt_leaves_the_next_one_of_the_same_worker_alone() {
+        let (id, holds) = (JobId::draw(&Random::seeded(1)), Holds::default());
+        let queue = QueueName::new("q").expect("a name");
+        let hold = |token| Hold { id, token: Token(token) };
+        let old = holds.add(hold(1), queue.clone());
+        let new = holds.add(hold(2), queue);
+        assert_eq!(holds.len(), 2);
+
+        let both = [hold(1), hold(2)];
+        holds.hear(&both, &[Held::Lost, Held::Yes]);
+        assert_eq!((*old.borrow(), *new.borrow()), (Told::Lost, Told::Nothing));
+        holds.remove(hold(1));
+        assert_eq!(holds.to_be_renewed(Clock::System.now()), [hold(2)]);
+        assert!(new.has_changed().is_ok(), "it can still be told something");
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Claimed, Held, Hold, JobId, NewJob, Progress, QueueName, Record, RemoteName, StoreError,
-    Tenant, limits,
+    Tenant, Token, limits,
 };
 
 /// What a running job is told from outside.
@@ -112,6 +112,11 @@ impl Context {
 
     pub fn id(&self) -> JobId {
         self.0.job.hold.id
+    }
+
+    /// Of this attempt: of two that hold the same job, the one with the larger token counts.
+    pub fn token(&self) -> Token {
+        self.0.job.hold.token
     }
 
     pub fn tenant(&self) -> &Tenant {

@@ -14,6 +14,7 @@
 //! - `served`: which queue is served next
 //! - `slots`: how many jobs run at a time
 //! - `signs`: what it shows of itself, and the end it is told to come to
+//! - `steps`: what an attempt has passed, told to whoever looks on
 
 mod attempt;
 mod beats;
@@ -29,6 +30,7 @@ mod remote;
 mod served;
 mod signs;
 mod slots;
+mod steps;
 mod wire;
 mod worker;
 
@@ -38,4 +40,5 @@ pub use kind::{Job, NoSuchName, Size, Stop, new_job};
 pub use registry::{Registry, UnfitKind};
 pub use served::Served;
 pub use slots::Slots;
+pub use steps::{STEP_NAMES, STEPS_TARGET};
 pub use worker::{Relief, Settings, Worker, WorkerError, WorkerState};

@@ -27,6 +27,7 @@ use super::{
     served::{Served, leftovers, shares},
     signs::{Signs, told_to_end},
     slots::{Look, Scale, Slots},
+    steps,
 };
 use crate::{
     Claimed, QueueName, Rule, Store, StoreError, WorkerName,
@@ -368,7 +369,9 @@ impl Loop {
             return Ok(false);
         }
         let tended = self.store.tend().await?;
+        steps::tended("promoted", tended.promoted);
         let reaped = self.store.reap(Reap::Lapsed).await?;
+        steps::tended("reaped", reaped.unstarted + reaped.suspects);
         let more = tended.more || reaped.more;
         let rest = tended.next_due.unwrap_or(Duration::MAX).min(self.settings.poll);
         self.tends_at = if more { now } else { now + rest };
@@ -426,6 +429,7 @@ impl Loop {
             rules: self.rules.clone(),
             suspects,
         };
+        steps::asked();
         let given = self.store.claim(claim).await?;
         self.host.remotes.hear(&queues, given.open);
         self.allowed_after = self.allowed_after.into_iter().chain(given.next_allowed).min();
@@ -471,6 +475,7 @@ impl Loop {
     }
 
     fn begin(&mut self, job: Claimed) {
+        steps::passed("claimed", job.hold);
         let told = self.host.holds.add(job.hold, job.queue.clone());
         let (host, woken) = (self.host.clone(), self.woken.clone());
         self.attempts.spawn(async move {

@@ -1,0 +1,32 @@
+//! The fault harness: real processes push and run jobs, faults come over them, and what became of
+//! every job is compared with what was promised.
+//!
+//! - `entry`: what is written down, by nodes and about faults
+//! - `recorder`: how it gets out of a process that may die at any moment
+//! - `deed`: the jobs, and what is expected of each
+//! - `produce`, `node`, `points`: the processes that the faults are for
+//! - `fault`: what is done to them
+//! - `place`, `fleet`: the store with its servers, and the nodes over it
+//! - `scene`: one run over one store
+//! - `history`, `check`: what happened, and whether it may have
+//! - `report`: what people read
+
+mod check;
+mod deed;
+mod entry;
+mod fault;
+mod fleet;
+mod history;
+mod node;
+mod place;
+mod points;
+mod produce;
+mod recorder;
+mod report;
+mod scene;
+
+pub use check::{Broken, Rule, Verdict};
+pub use node::{child, node};
+pub use place::Level;
+pub use report::{json, table};
+pub use scene::{Finding, Plan, run};
