@@ -57,6 +57,10 @@ impl Holds {
         self.all().len()
     }
 
+    pub(super) fn running(&self) -> usize {
+        self.all().values().filter(|it| !it.is_over).count()
+    }
+
     /// The slots that are taken, and how many outcomes the store does not know yet.
     pub(super) fn by_queue(&self) -> (HashMap<QueueName, usize>, usize) {
         let (mut counts, mut untold) = (HashMap::new(), 0);

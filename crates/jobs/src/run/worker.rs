@@ -284,6 +284,10 @@ async fn watching(host: Host, interval: Duration, relief: Option<Relief>) {
 const LEARNED_HOURS: u32 = 24;
 const LEARNED_RUNS: u64 = 32;
 
+/// How long free slots wait for others before they are filled, where more jobs wait than there are
+/// slots.
+const TOGETHER: Duration = Duration::from_millis(2);
+
 /// How often a worker looks for suspects: rare as they are, it stops all else for them.
 const LOOK_FOR_SUSPECTS: Duration = Duration::from_secs(1);
 
@@ -468,8 +472,8 @@ impl Loop {
         }
         let usage = self.host.budget.usage();
         let memory_is_tight = usage.waiting > 0 || self.host.budget.pressure() > Pressure::None;
-        let backlog = self.settings.queues.iter().any(|it| !self.dry.contains(&it.queue));
-        let look = Look { taken, admitted: usage.running, backlog, memory_is_tight };
+        let (admitted, backlog) = (usage.running, self.has_backlog());
+        let look = Look { taken, admitted, backlog, memory_is_tight };
         self.scale.look(look, now);
         self.signs.set_slots(self.scale.slots());
     }
@@ -495,7 +499,27 @@ impl Loop {
                 _ = told_to_end(self.signs.ending()) => {}
             }
         };
-        let _ = self.host.common.clock.timeout(rest, something).await;
+        let is_woken = self.host.common.clock.timeout(rest, something).await.is_ok();
+        if is_woken && self.has_backlog() {
+            self.until_many_are_free().await;
+        }
+    }
+
+    /// Whether some queue may hold more than there were slots for.
+    fn has_backlog(&self) -> bool {
+        self.settings.queues.iter().any(|it| !self.dry.contains(&it.queue))
+    }
+
+    /// A claim for many jobs costs little more than one for a few.
+    async fn until_many_are_free(&self) {
+        let clock = &self.host.common.clock;
+        let until = clock.now() + TOGETHER;
+        while self.host.holds.running() * 2 > self.scale.slots() && !self.signs.is_ending() {
+            let left = until.since(clock.now());
+            if clock.timeout(left, self.woken.notified()).await.is_err() {
+                return;
+            }
+        }
     }
 
     async fn drain(mut self) {
