@@ -4,20 +4,35 @@ use std::sync::LazyLock;
 
 use samovar_store::redis::Script;
 
+macro_rules! part {
+    ($part:literal) => {
+        concat!(include_str!(concat!("scripts/", $part, ".lua")), "\n")
+    };
+}
+
 macro_rules! script {
-    ($name:ident, $file:literal, [$($part:literal),*]) => {
+    ($name:ident, $file:literal, [$($part:tt),*]) => {
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new($file, concat!($(part!($part),)* part!($file)))
+        });
+    };
+    // Plain jobs first: the functions for all others are made when one of them is met.
+    ($name:ident, $file:literal, [$($part:tt),*], others [$($other:tt),*]) => {
         pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
             Script::new(
                 $file,
                 concat!(
-                    $(include_str!(concat!("scripts/", $part, ".lua")), "\n",)*
-                    include_str!(concat!("scripts/", $file, ".lua")),
+                    $(part!($part),)*
+                    "local function others()\n",
+                    $(part!($other),)*
+                    "end\n",
+                    part!($file),
                 ),
             )
         });
     };
     ($name:ident, $file:literal) => {
-        script!($name, $file, ["queue", "rows", "tallies", "batches", "insert"]);
+        script!($name, $file, ["queue", "moves", "tallies", "rows", "batches", "insert"]);
     };
 }
 
@@ -26,13 +41,19 @@ script!(CANCEL_BATCH, "cancel_batch");
 script!(
     CLAIM,
     "claim",
-    ["queue", "rows", "tallies", "batches", "insert", "plain", "rates", "breakers", "rules"]
+    ["queue", "moves", "tallies", "plain"],
+    others ["rows", "batches", "insert", "rates", "breakers", "rules", "claim_others"]
 );
 script!(DROP, "drop", ["queue"]);
-script!(FAILED, "failed", ["queue", "rows"]);
-script!(FIGURES, "figures", ["queue", "rows"]);
+script!(FAILED, "failed", ["queue", "moves", "rows"]);
+script!(FIGURES, "figures", ["queue", "moves", "rows"]);
 script!(FIND, "find", ["queue"]);
-script!(FINISH, "finish", ["queue", "rows", "tallies", "batches", "insert", "plain"]);
+script!(
+    FINISH,
+    "finish",
+    ["queue", "moves", "tallies", "plain", "outcomes"],
+    others ["rows", "batches", "insert", "finish_others"]
+);
 script!(FIRE, "fire");
 script!(FORGET, "forget");
 script!(KNOW, "know", []);
@@ -40,19 +61,24 @@ script!(MARKS, "marks", ["queue"]);
 script!(NOTE, "note");
 script!(ONCE, "once", ["queue"]);
 script!(OUT, "out", ["queue"]);
-script!(PRUNE, "prune", ["queue", "rows", "tallies", "batches", "insert", "rates"]);
+script!(PRUNE, "prune", ["queue", "moves", "tallies", "rows", "batches", "insert", "rates"]);
 script!(PUSH, "push");
 script!(PUSH_BATCH, "push_batch");
 script!(REAP, "reap");
-script!(RENEW, "renew", ["queue", "rows", "tallies", "batches"]);
+script!(RENEW, "renew", ["queue", "moves", "tallies", "rows", "batches"]);
 script!(REPORT, "report", ["queue", "breakers"]);
 script!(REVIVE, "revive");
 script!(SET, "set", ["queue"]);
-script!(SHOW, "show", ["queue", "rows"]);
+script!(SHOW, "show", ["queue", "moves", "rows"]);
 script!(SHOW_BATCH, "show_batch", ["queue"]);
 script!(SHOW_BREAKERS, "show_breakers", ["queue", "breakers"]);
-script!(SHOW_TALLIES, "show_tallies", ["queue", "rows", "tallies"]);
-script!(START, "start", ["queue", "rows", "tallies", "batches", "insert", "plain"]);
+script!(SHOW_TALLIES, "show_tallies", ["queue", "moves", "tallies"]);
+script!(
+    START,
+    "start",
+    ["queue", "moves", "tallies", "plain"],
+    others ["rows", "batches", "insert", "start_others"]
+);
 script!(TEND, "tend");
 script!(WORKERS, "workers", []);
 
@@ -64,6 +90,7 @@ mod tests {
 
     const QUEUE: &str = include_str!("scripts/queue.lua");
     const ROWS: &str = include_str!("scripts/rows.lua");
+    const MOVES: &str = include_str!("scripts/moves.lua");
     const INSERT: &str = include_str!("scripts/insert.lua");
     const TALLIES: &str = include_str!("scripts/tallies.lua");
     const BREAKERS: &str = include_str!("scripts/breakers.lua");
@@ -101,7 +128,7 @@ mod tests {
     #[test]
     fn the_scripts_know_the_same_limits() {
         for (script, line) in [
-            (ROWS, format!("local HISTORY = {}\n", limits::HISTORY)),
+            (MOVES, format!("local HISTORY = {}\n", limits::HISTORY)),
             (ROWS, format!("local LAPSES = {}\n", limits::LAPSES)),
             (INSERT, format!("local LANES = {}\n", limits::LANES_PER_QUEUE)),
             (INSERT, format!("tonumber(queue[8]) or {}\n", limits::QUEUE_JOBS)),

@@ -158,9 +158,8 @@ local function kill(row)
   return lose(row, 'kill', row.kills >= row.max_kills)
 end
 
--- Due jobs wait, at most so many.
-local function promote(most)
-  local due = call('ZRANGEBYSCORE', base .. 'due', '-inf', now_ms, 'LIMIT', 0, most)
+-- Due jobs wait.
+local function promote(due)
   for _, m in ipairs(due) do
     local row = get_unheld(string.sub(m, 7))
     if not row or not go(row, 'promote') then
@@ -168,5 +167,4 @@ local function promote(most)
       call('ZREM', base .. 'due', m)
     end
   end
-  return #due
 end

@@ -15,23 +15,32 @@
 --          checkpoint or "", version and kind, class if it is isolated or "", {remotes it tries}} ...}
 
 local most, version = tonumber(ARGV[2]), tonumber(ARGV[4])
+local lease_end, ALL, NOTHING = now_ms + tonumber(ARGV[3]), {probes = {}}, {}
 local except, rules_at = {}, 11 + tonumber(ARGV[10])
 for at = 11, rules_at - 1 do
   except[ARGV[at]] = true
 end
-for at = rules_at, #ARGV, 2 do
-  rules[ARGV[at]] = rules[ARGV[at]] or ARGV[at + 1]
-end
 leased(tonumber(ARGV[3]))
-if promote(tonumber(ARGV[7])) > 0 then
-  flush()
+local due, has_rules, some = due_now(tonumber(ARGV[7])), #ARGV >= rules_at, nil
+if #due > 0 or has_rules then
+  some = others()
+  some.begin(due, rules_at)
 end
-if ARGV[9] == '1' then
-  breakers = all_breakers()
+
+local function open_breakers()
+  return some and some.open_breakers() or NOTHING
 end
+
 if queue[9] == '1' or most == 0 then
-  commit()
+  commit_with(some)
   return {'ok', '', open_breakers()}
+end
+
+local function room_of(kind)
+  if has_rules then
+    return some.room_of(kind)
+  end
+  return ALL
 end
 
 -- Of each lane only what is not behind those found so far is looked at. What is held back behind a
@@ -67,8 +76,8 @@ local function next_of()
           return one.since < other.since or one.since == other.since and one.seq < other.seq
         end)
       end
-      if #ARGV >= rules_at then
-        found = keep_to_rules(found)
+      if has_rules then
+        found = some.keep_to_rules(found)
       end
       for index = #found, most + 1, -1 do
         found[index] = nil
@@ -78,23 +87,6 @@ local function next_of()
   return found
 end
 
--- What nobody can read fails, and holds up no other.
-local function unreadable(one, id)
-  local row = {
-    id = id, state = WAITING, lapses = 0, kills = 0, max_kills = 1, attempt = 0, exceptions = 0,
-    token = 0, seq = struct.unpack('>I6', one.m), since = one.since, at = one.since,
-    pushed = one.since, lane = one.lane, m = one.m, was = WAITING, was_lane = one.lane,
-  }
-  rows[id] = row
-  row.token = 1
-  go(row, 'claim')
-  row.worker = ARGV[1]
-  fail(row)
-  record(row, ARGV[1], 'fail', 'what is stored of it cannot be read')
-end
-
-local lease_end, NOTHING = now_ms + tonumber(ARGV[3]), {}
-
 local function hand_over(one, id, stored)
   if stored and not one.room.rate and #one.room.probes == 0 then
     local head = claim_plainly(id, one.m, stored, ARGV[1], lease_end)
@@ -103,24 +95,8 @@ local function hand_over(one, id, stored)
       return {id, head, stored, '', one.name, '', NOTHING}
     end
   end
-  local row = rows[id] or stored and read_head(id, stored)
-  if not row or row.state ~= WAITING then
-    return unreadable(one, id)
-  end
-  rows[id] = row
-  if is_cancelling(row) then
-    cancel(row)
-    return
-  end
-  go(row, 'claim')
-  row.token = row.token + 1
-  row.attempt = row.attempt + 1
-  row.at = lease_end
-  row.worker = ARGV[1]
-  tally_waited(row.lane, row.since)
-  local checkpoint = row.checkpoint and call('HGET', base .. 'x:' .. id, 'c') or ''
-  local class = row.isolated and call('HGET', base .. 'x:' .. id, 'i') or ''
-  return {id, head_of(row), stored, checkpoint, one.name, class, take(one.room, row)}
+  some = some or others()
+  return some.hand_over(one, id, stored, lease_end)
 end
 
 local found, claimed, bytes = next_of(), {'ok', '', ''}, 0
@@ -139,7 +115,6 @@ for first = 1, #found, 100 do
     break
   end
 end
-keep_rates()
-commit()
-claimed[2], claimed[3] = next_at and next_at - now_ms or '', open_breakers()
+commit_with(some)
+claimed[2], claimed[3] = some and some.next_after() or '', open_breakers()
 return claimed

@@ -1,7 +1,7 @@
 -- Plain jobs are claimed, started and finished without a row of their own: their head is patched where
--- it changes, and written with all others by `flush`. Plain is a job without flags, with which no
--- worker was lost; nothing but itself moves when it does. What is not plain has the steps of
--- `batches.lua`.
+-- it changes. Plain is a job without flags, with which no worker was lost; nothing but itself moves when
+-- it does. What is not plain needs the steps of `batches.lua`. Making the functions for those takes as
+-- long as moving a dozen jobs: they are made in `others`, when one is met.
 --
 -- In a head, from byte on: state 1, flags 2, lapses 3, attempt 6, token 14, seq 20, at 32, pushed 38,
 -- lane 44; behind it, in one that is held, the worker 56.
@@ -26,7 +26,7 @@ local function claim_plainly(id, m, stored, worker, lease_end)
   end
   local lane, attempt = lane_in(stored), struct.unpack('>I4', stored, 6)
   local token = struct.unpack('>I6', stored, 14) + 1
-  local head = string.char(STEPS.claim[WAITING]) .. string.sub(stored, 2, 5)
+  local head = string.char(CLAIMED) .. string.sub(stored, 2, 5)
     .. struct.pack('>I4', attempt + 1) .. string.sub(stored, 10, 13) .. struct.pack('>I6', token)
     .. string.sub(stored, 20, 31) .. struct.pack('>I6', lease_end)
     .. string.sub(stored, 38, HEAD_BYTES)
@@ -46,7 +46,7 @@ local function start_plainly(id, token)
   if rows[id] or not held or not is_plain(held, CLAIMED) or string.sub(held, 14, 19) ~= token then
     return false
   end
-  heads[id] = string.char(STEPS.start[CLAIMED]) .. string.sub(held, 2)
+  heads[id] = string.char(RUNNING) .. string.sub(held, 2)
   move(lane_in(held), CLAIMED, RUNNING)
   append(ready, 'held', id)
   append(ready, 'held', heads[id])
@@ -63,7 +63,7 @@ local function finish_plainly(id, token)
   end
   heads[id] = false
   local lane, m = lane_in(held), string.sub(held, 20, 25) .. id
-  move(lane, RUNNING, STEPS.finish[RUNNING])
+  move(lane, RUNNING, DONE)
   tally(lane, ENDS[DONE])
   append(ready, 'gone', id)
   append(ready.not_by, string.sub(held, HEAD_BYTES + 1), m)
@@ -74,4 +74,15 @@ local function finish_plainly(id, token)
   append(ready, 'heads', string.char(DONE) .. string.sub(held, 2, 31) .. now_in_head
     .. string.sub(held, 38, HEAD_BYTES))
   return lane
+end
+
+-- The end of a script; `some`: with others, if it met any.
+local function commit_with(some)
+  if some then
+    some.commit()
+    return
+  end
+  write()
+  keep_tallies()
+  keep_queue()
 end

@@ -59,7 +59,8 @@ local function tend_tallies(most)
 end
 
 local most = tonumber(ARGV[1])
-local promoted, cancelled = promote(most), 0
+local due, cancelled = due_now(most), 0
+promote(due)
 for _, id in ipairs(call('ZRANGE', base .. 'bs', 0, most - 1)) do
   if cancelled == most then
     break
@@ -75,8 +76,8 @@ end
 commit()
 local more_tallies = tend_tallies(tonumber(ARGV[2]))
 local first = call('ZRANGE', base .. 'due', 0, 0, 'WITHSCORES')
-local more = promoted == most or cancelled == most or more_tallies
+local more = #due == most or cancelled == most or more_tallies
 return {
-  'ok', promoted, cancelled, more and 1 or 0,
+  'ok', #due, cancelled, more and 1 or 0,
   first[2] and math.max(0, tonumber(first[2]) - now_ms) or -1, call('EXISTS', base .. 'out'),
 }

@@ -162,7 +162,7 @@ async fn the_scripts_know_the_buckets_of_histograms() {
     let server = server();
     let script = concat!(
         include_str!("../scripts/queue.lua"),
-        include_str!("../scripts/rows.lua"),
+        include_str!("../scripts/moves.lua"),
         include_str!("../scripts/tallies.lua"),
         "local found = {}
          for at, value in ipairs(ARGV) do
