@@ -482,8 +482,10 @@ impl Loop {
         steps::passed("claimed", job.hold);
         let told = self.host.holds.add(job.hold, job.queue.clone());
         let (host, woken) = (self.host.clone(), self.woken.clone());
+        // It is large, and would be copied again and again on its way into a task.
+        let attempt = Box::pin(attempt::run(host, job, told));
         self.attempts.spawn(async move {
-            attempt::run(host, job, told).await;
+            attempt.await;
             woken.notify_one();
         });
     }
