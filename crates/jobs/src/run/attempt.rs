@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::{
     beats::Holds,
     context::{Common, Context, Left, Told},
-    gather::Gather,
+    gather::Reports,
     isolated,
     kind::Stop,
     ladder::Climber,
@@ -25,15 +25,13 @@ use crate::{
 
 /// How long a job that is told to stop may take to do so by itself.
 const COURTESY: Duration = Duration::from_secs(5);
-/// Between two questions to a store that does not answer.
+/// The longest time between two questions to a store that does not answer.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// All that an attempt needs from its worker.
 #[derive(Clone, Debug)]
 pub(super) struct Host {
     pub(super) common: Common,
-    pub(super) starts: Gather<Hold, Held>,
-    pub(super) finishes: Gather<Finish, Finished>,
     pub(super) budget: Budget,
     pub(super) holds: Arc<Holds>,
     /// Told when a slot is free.
@@ -69,18 +67,18 @@ impl End {
 }
 
 /// Runs a claimed job to its end.
-pub(super) async fn run(host: Host, job: Claimed, told: watch::Receiver<Told>) {
+pub(super) async fn run(host: Host, reports: Reports, job: Claimed, told: watch::Receiver<Told>) {
     let hold = job.hold;
     let _end = Given { holds: &host.holds, hold };
     host.remotes.begins(&job);
-    let finish = host.attempt(job, told.clone()).await;
+    let finish = host.attempt(job, &reports, told.clone()).await;
     // Before the job may be claimed again.
     let is_told = *told.borrow() != Told::Nothing;
     host.remotes.ended(hold, is_told).await;
     if let Some(finish) = finish {
         host.holds.reports(hold);
         host.freed.notify_one();
-        host.report(finish).await;
+        host.report(finish, &reports).await;
     }
 }
 
@@ -98,14 +96,22 @@ impl Drop for Given<'_> {
 
 impl Host {
     /// Nothing to report when the job is somebody else's by now.
-    async fn attempt(&self, job: Claimed, told: watch::Receiver<Told>) -> Option<Finish> {
+    async fn attempt(
+        &self,
+        job: Claimed,
+        reports: &Reports,
+        told: watch::Receiver<Told>,
+    ) -> Option<Finish> {
         let hold = job.hold;
         let admitted = match self.admit(&job, told.clone()).await {
             Ok(admitted) => admitted,
             Err(outcome) => return outcome.map(|outcome| Finish::new(hold, outcome)),
         };
         steps::passed("admitted", hold);
-        match self.begin(hold, told.clone()).await {
+        if self.ending.borrow().is_some() {
+            return Some(Finish::new(hold, Outcome::Released));
+        }
+        match self.begin(hold, reports, told.clone()).await {
             Held::Yes => steps::passed("started", hold),
             Held::Cancelled => return Some(Finish::new(hold, Outcome::Cancelled)),
             Held::Lost => return None,
@@ -246,25 +252,31 @@ impl Host {
         let ending = told_to_end(self.ending.clone());
         tokio::select! {
             biased;
+            _ = ending => Err(Some(Outcome::Released)),
             admitted = self.budget.admit(work) => admitted
                 .map_err(|refused| Some(Outcome::Failed { reason: refused.to_string() })),
-            _ = ending => Err(Some(Outcome::Released)),
             told = told.wait_for(|told| *told != Told::Nothing) => {
                 Err(of_told(told.map_or(Told::Lost, |told| *told)))
             }
         }
     }
 
+    /// Not all at the same time.
+    fn ask_again(&self) -> Duration {
+        let half_ms = ASK_AGAIN.as_millis() as u64 / 2;
+        ASK_AGAIN / 2 + Duration::from_millis(self.common.random.below(half_ms + 1))
+    }
+
     /// Puts on record that the job runs, however long that takes.
-    async fn begin(&self, hold: Hold, mut told: watch::Receiver<Told>) -> Held {
+    async fn begin(&self, hold: Hold, reports: &Reports, mut told: watch::Receiver<Told>) -> Held {
         loop {
-            match self.starts.ask(hold).await {
+            match reports.starts.ask(hold).await {
                 Ok(held) => return held,
                 Err(StoreError::Refused(_)) => return Held::Lost,
                 Err(error) => tracing::warn!(job = %hold.id, %error, "a job cannot start yet"),
             }
             let stop = told.wait_for(|told| *told != Told::Nothing);
-            match self.common.clock.timeout(ASK_AGAIN, stop).await {
+            match self.common.clock.timeout(self.ask_again(), stop).await {
                 Err(_) => {}
                 Ok(Ok(told)) if *told == Told::Cancelled => return Held::Cancelled,
                 Ok(_) => return Held::Lost,
@@ -273,10 +285,10 @@ impl Host {
     }
 
     /// Says how it ended until the store knows, or knows better.
-    async fn report(&self, mut finish: Finish) {
+    async fn report(&self, mut finish: Finish, reports: &Reports) {
         let hold = finish.hold;
         loop {
-            match self.finishes.ask(finish.clone()).await {
+            match reports.finishes.ask(finish.clone()).await {
                 Ok(finished) => {
                     steps::reported(hold, &finished);
                     if finished == Finished::Zombie {
@@ -294,7 +306,7 @@ impl Host {
                 }
                 Err(error) => {
                     tracing::warn!(job = %hold.id, %error, "an outcome is not stored yet");
-                    self.common.clock.sleep(ASK_AGAIN).await;
+                    self.common.clock.sleep(self.ask_again()).await;
                 }
             }
         }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use samovar_clock::{Clock, Instant};
 use tokio::sync::watch;
 
@@ -78,9 +79,13 @@ impl Holds {
         self.all().values().for_each(|holding| holding.tell(what));
     }
 
-    fn to_be_renewed(&self, now: Instant) -> Vec<Hold> {
+    fn to_be_renewed(&self, now: Instant) -> HashMap<QueueName, Vec<Hold>> {
         let lives = |holding: &Holding| holding.deadline.is_none_or(|deadline| now < deadline);
-        self.all().iter().filter(|(_, it)| lives(it)).map(|(hold, _)| *hold).collect()
+        let mut all: HashMap<QueueName, Vec<Hold>> = HashMap::new();
+        for (hold, holding) in self.all().iter().filter(|(_, it)| lives(it)) {
+            all.entry(holding.queue.clone()).or_default().push(*hold);
+        }
+        all
     }
 
     fn hear(&self, holds: &[Hold], said: &[Held]) {
@@ -122,30 +127,62 @@ pub(super) fn start(
     (beat, lease): (Duration, Duration),
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let beat = async move {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let beats = async move {
+        let between = beat.min(lease / 3);
+        let mut own = None;
         loop {
-            present(&store, &signs).await;
-            let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
-            if clock.timeout(beat.min(lease / 3), stopped).await.is_ok() {
-                break;
+            if own.is_none() {
+                own = own_store(&store, &clock, between).await;
             }
-            let all = signs.holds.to_be_renewed(clock.now());
-            for some in all.chunks(limits::JOBS_PER_CALL) {
-                match store.renew(Renew { holds: some.to_vec(), lease }).await {
-                    Ok(said) => signs.holds.hear(some, &said),
-                    // The next beat may still come in time; jobs keep running.
-                    Err(error) => tracing::warn!(%error, "leases could not be renewed"),
-                }
+            let own = own.as_ref().unwrap_or(&store);
+            // Who cannot be heard of renews all the same.
+            let presence = clock.timeout(between, present(own, &signs));
+            let _ = tokio::join!(renew_all(own, &signs.holds, &clock, lease), presence);
+            let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+            if clock.timeout(between, stopped).await.is_ok() {
+                break;
             }
         }
         if let Err(error) = store.leave(signs.presence().worker).await {
             tracing::debug!(%error, "an ended worker stays among those that are known for a while");
         }
+        if let Some(own) = own.filter(|own| !Arc::ptr_eq(own, &store)) {
+            own.close().await;
+        }
     };
     std::thread::Builder::new()
         .name("samovar-beats".to_owned())
-        .spawn(move || runtime.block_on(beat))
+        .spawn(move || runtime.block_on(beats))
+}
+
+/// On connections of this thread, which jobs cannot keep from being served (law 10); nothing as long
+/// as there are none.
+async fn own_store(store: &Arc<Store>, clock: &Clock, within: Duration) -> Option<Arc<Store>> {
+    match clock.timeout(within, store.on_this_runtime()).await {
+        Ok(Ok(None)) => Some(store.clone()),
+        Ok(Ok(Some(own))) => Some(Arc::new(own)),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "heartbeats have no connection of their own yet");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Each queue by itself: one whose master is away keeps no lease of others from being renewed.
+async fn renew_all(store: &Store, holds: &Holds, clock: &Clock, lease: Duration) {
+    let renewals = holds.to_be_renewed(clock.now()).into_iter().map(|(queue, all)| async move {
+        for some in all.chunks(limits::JOBS_PER_CALL) {
+            let renew = Renew { queue: Some(queue.clone()), holds: some.to_vec(), lease };
+            match store.renew(renew).await {
+                Ok(said) => holds.hear(some, &said),
+                // The next beat may still come in time; jobs keep running.
+                Err(error) => tracing::warn!(%queue, %error, "leases could not be renewed"),
+            }
+        }
+    });
+    join_all(renewals).await;
 }
 
 async fn present(store: &Store, signs: &Signs) {
@@ -179,7 +216,8 @@ mod tests {
         holds.hear(&both, &[Held::Lost, Held::Yes]);
         assert_eq!((*old.borrow(), *new.borrow()), (Told::Lost, Told::Nothing));
         holds.remove(hold(1));
-        assert_eq!(holds.to_be_renewed(Clock::System.now()), [hold(2)]);
+        let renewed = holds.to_be_renewed(Clock::System.now());
+        assert_eq!(renewed.into_values().collect::<Vec<_>>(), [[hold(2)]]);
         assert!(new.has_changed().is_ok(), "it can still be told something");
     }
 }

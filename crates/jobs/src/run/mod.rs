@@ -4,7 +4,8 @@
 //! - `registry`: which kinds a worker knows, and what they may use
 //! - `context`: what a running job can do
 //! - `remote`: its calls of what may be down
-//! - `worker`: the loop that claims
+//! - `worker`: a worker from outside
+//! - `rounds`: its loop, which claims
 //! - `attempt`: one attempt, from admission to its outcome
 //! - `gather`: questions of many attempts in one call
 //! - `ladder`: what becomes of one that is too big
@@ -27,6 +28,7 @@ mod ladder;
 mod reach;
 mod registry;
 mod remote;
+mod rounds;
 mod served;
 mod signs;
 mod slots;

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use samovar_clock::{Clock, Instant};
+use samovar_clock::{Clock, Instant, Random};
 use samovar_memory::Budget;
 use tokio::sync::watch;
 
@@ -24,6 +24,7 @@ pub(super) struct Signs {
     end: watch::Sender<Option<Order>>,
     clock: Clock,
     began: Instant,
+    start: u64,
 }
 
 impl Signs {
@@ -32,10 +33,12 @@ impl Signs {
         definitions: u32,
         budget: Budget,
         clock: Clock,
+        random: &Random,
     ) -> Self {
         let (slots, began) = (Arc::new(settings.slots.min.into()), clock.now());
         let (holds, end) = (Arc::default(), watch::Sender::new(None));
-        Self { settings, definitions, holds, budget, slots, end, clock, began }
+        let start = random.id();
+        Self { settings, definitions, holds, budget, slots, end, clock, began, start }
     }
 
     pub(super) fn slots(&self) -> usize {
@@ -50,6 +53,7 @@ impl Signs {
         let settings = &self.settings;
         Presence {
             worker: settings.name.clone(),
+            start: self.start,
             pid: std::process::id(),
             binary: settings.binary.clone(),
             definitions: self.definitions,

@@ -31,6 +31,8 @@ pub(super) struct Scale {
     /// Over this window, the most slots that were taken.
     window_ends: Instant,
     most_taken: usize,
+    /// What jobs claimed a moment ago ask for is not there yet: only a second look in a row counts.
+    was_tight: bool,
 }
 
 /// What a look shows.
@@ -47,7 +49,8 @@ pub(super) struct Look {
 
 impl Scale {
     pub(super) fn new(slots: Slots, now: Instant) -> Self {
-        Self { slots, now: slots.min, looks_at: now, window_ends: now + SPARE, most_taken: 0 }
+        let (window_ends, now_open) = (now + SPARE, slots.min);
+        Self { slots, now: now_open, looks_at: now, window_ends, most_taken: 0, was_tight: false }
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
@@ -62,10 +65,11 @@ impl Scale {
         let Slots { min, max } = self.slots;
         self.looks_at = now + LOOK;
         self.most_taken = self.most_taken.max(look.taken);
-        if look.memory_is_tight {
+        let was_tight = std::mem::replace(&mut self.was_tight, look.memory_is_tight);
+        if look.memory_is_tight && was_tight {
             // What waits for memory here could run elsewhere.
             self.now = self.now.min(look.admitted);
-        } else if look.backlog {
+        } else if look.backlog && !look.memory_is_tight {
             self.now = self.now.saturating_mul(2);
         } else if now >= self.window_ends {
             self.now = self.now.min(self.most_taken);
@@ -126,6 +130,7 @@ mod tests {
             bench.look(taken, true);
         }
         let tight = Look { taken: 16, admitted: 5, backlog: true, memory_is_tight: true };
+        assert_eq!(bench.see(tight), 16, "a moment may pass");
         assert_eq!(bench.see(tight), 5);
         assert_eq!(bench.see(Look { admitted: 0, ..tight }), 2, "never less than the least");
         assert_eq!(bench.look(2, true), 4, "until there is memory again");

@@ -380,6 +380,15 @@ impl Store {
         on!(self, store => store.prune(older_than))
     }
 
+    /// This store over connections of the runtime in which this is called; nothing where there are
+    /// none.
+    pub(crate) async fn on_this_runtime(&self) -> Result<Option<Store>, RedisOpenError> {
+        match self {
+            Store::Embedded(_) => Ok(None),
+            Store::Redis(store) => store.again().await.map(|again| Some(Store::Redis(again))),
+        }
+    }
+
     pub async fn close(&self) {
         on!(self, store => store.close());
     }

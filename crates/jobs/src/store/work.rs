@@ -68,6 +68,8 @@ impl Suspects {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renew {
+    /// Where all of them are, if that is known.
+    pub queue: Option<QueueName>,
     pub holds: Vec<Hold>,
     pub lease: Duration,
 }

@@ -14,6 +14,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
     pub worker: WorkerName,
+    /// Another one for each start: an order is for one of them.
+    pub start: u64,
     pub pid: u32,
     /// Of its binary.
     pub binary: String,

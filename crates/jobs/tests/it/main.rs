@@ -2,6 +2,7 @@
 
 mod away;
 mod bench;
+mod busy;
 mod http;
 mod isolated;
 mod killer;

@@ -3,6 +3,7 @@
 mod line;
 mod pressure;
 mod room;
+mod rss;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,35 +24,18 @@ use crate::{
     alerts::{Alert, Alerts},
     history::History,
     limit::megabytes,
-    system::ProcessMemory,
 };
 use line::{Fit, Line, Wish};
 use room::{Load, Piece, Room, Shares};
+use rss::Sampled;
 
 pub use pressure::Pressure;
+pub use rss::Rss;
 
 /// How long what waits goes without asking again by itself: pages go back without anybody telling.
 const RECHECK: Duration = Duration::from_millis(100);
 /// Fewer free pages are not worth to be asked back.
 const WORTH_A_PURGE_BYTES: u64 = 8 * MB;
-
-/// Where the process's RSS comes from.
-#[derive(Debug, Clone, Default)]
-pub enum Rss {
-    #[default]
-    System,
-    /// What a test says.
-    Told(Arc<AtomicU64>),
-}
-
-impl Rss {
-    fn read(&self) -> u64 {
-        match self {
-            Rss::System => ProcessMemory::own().map_or(0, |memory| memory.rss_bytes),
-            Rss::Told(bytes) => bytes.load(Ordering::Relaxed),
-        }
-    }
-}
 
 /// Work that asks to be admitted.
 #[derive(Debug, Clone, Copy)]
@@ -99,25 +83,13 @@ pub struct Budget(Arc<Inner>);
 struct Inner {
     total_bytes: u64,
     clock: Clock,
-    rss: Rss,
+    rss: Sampled,
     idle_rss_bytes: AtomicU64,
     state: Mutex<State>,
     history: Mutex<History>,
     alerts: Alerts,
     pressure: watch::Sender<Pressure>,
-    sampled: Mutex<Option<Sample>>,
 }
-
-/// The process's RSS, as it was read.
-#[derive(Clone, Copy)]
-struct Sample {
-    at: Instant,
-    bytes: u64,
-}
-
-/// How long a sample stands for what admission asks: reading it costs more than a small job does.
-/// What jobs took meanwhile is in their accounts.
-const SAMPLE: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 struct State {
@@ -233,13 +205,12 @@ impl Budget {
             Self(Arc::new(Inner {
                 total_bytes,
                 clock,
-                rss,
+                rss: Sampled::new(rss),
                 idle_rss_bytes,
                 state: Mutex::default(),
                 history: Mutex::default(),
                 alerts: Alerts::default(),
                 pressure: watch::Sender::new(Pressure::None),
-                sampled: Mutex::default(),
             }))
         })
     }
@@ -320,7 +291,7 @@ impl Budget {
             let mut room = self.admit_what_fits(false);
             if room == Room::TooManyPages && has_free_pages() {
                 crate::purge();
-                self.read_rss_again();
+                self.0.rss.forget();
                 room = self.admit_what_fits(false);
             }
             if room == Room::TooManyPages {
@@ -367,25 +338,7 @@ impl Budget {
         let exempt: u64 = exempt.map(|usage| usage.current_bytes).sum();
         let idle = self.0.idle_rss_bytes.load(Ordering::Relaxed) + exempt;
         let pieces = state.running.values().map(Running::piece);
-        Load::of(pieces, self.rss_bytes().saturating_sub(idle) + children)
-    }
-
-    fn rss_bytes(&self) -> u64 {
-        if let Rss::Told(_) = self.0.rss {
-            return self.0.rss.read();
-        }
-        let now = self.0.clock.now();
-        let mut sampled = self.0.sampled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sample) = sampled.filter(|it| now.since(it.at) < SAMPLE) {
-            return sample.bytes;
-        }
-        let bytes = self.0.rss.read();
-        *sampled = Some(Sample { at: now, bytes });
-        bytes
-    }
-
-    fn read_rss_again(&self) {
-        *self.0.sampled.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Load::of(pieces, self.0.rss.bytes(&self.0.clock).saturating_sub(idle) + children)
     }
 
     fn signal(&self, load: &Load) {
@@ -466,6 +419,10 @@ impl Drop for Place {
             state.line.leave(self.ticket);
             state.waiters.remove(&self.ticket);
             state.running.remove(&self.ticket);
+            if state.line.len() > 0 {
+                // Its pages may be what others wait for.
+                self.budget.0.rss.forget();
+            }
         }
         self.budget.pump();
     }

@@ -156,7 +156,7 @@ impl Harness {
     }
 
     pub(super) async fn renew(&self, hold: Hold) -> Held {
-        let renew = Renew { holds: vec![hold], lease: LEASE };
+        let renew = Renew { queue: None, holds: vec![hold], lease: LEASE };
         self.store.renew(renew).await.expect("answers")[0]
     }
 

@@ -16,6 +16,7 @@ fn presence(h: &Harness) -> Presence {
         BudgetUsage { total_bytes: 512, promised_bytes: 7, rss_bytes: 8, running: 1, waiting: 2 };
     Presence {
         worker: h.worker(),
+        start: u64::MAX,
         pid: 17,
         binary: "1.2.3 \"odd\" {}".to_owned(),
         definitions: 4,
@@ -64,6 +65,9 @@ pub(super) async fn an_order_is_told_with_every_beat_from_then_on(h: &Harness) {
         }
     }
     assert_eq!(h.store.present(other).await, Ok(None));
+    // Whoever comes after it under its name was told nothing.
+    let next = Presence { start: 1, ..said };
+    assert_eq!(h.store.present(next).await, Ok(None));
 }
 
 pub(super) async fn a_silent_worker_is_lost_and_then_forgotten(h: &Harness) {

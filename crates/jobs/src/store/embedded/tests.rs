@@ -131,7 +131,7 @@ async fn after_an_outage_nothing_is_taken_back_for_one_lease() {
     assert!(store.reap(Reap::Lapsed).await.expect("answers").held_back);
     store.push(vec![job(2)]).await.expect("it is back");
     assert!(store.reap(Reap::Lapsed).await.expect("answers").held_back);
-    let renew = Renew { holds: vec![hold], lease: Duration::from_secs(30) };
+    let renew = Renew { queue: None, holds: vec![hold], lease: Duration::from_secs(30) };
     assert_eq!(store.renew(renew).await, Ok(vec![Held::Yes]));
     home.clock.advance(Duration::from_secs(29));
     assert!(store.reap(Reap::Lapsed).await.expect("answers").held_back);

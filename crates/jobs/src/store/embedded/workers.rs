@@ -34,11 +34,13 @@ impl Workers {
     pub(super) fn present(&self, presence: Presence) -> Result<Option<Order>, Refusal> {
         let seen = self.clock.now();
         self.with(|all| {
-            if let Some(known) = all.get_mut(&presence.worker) {
+            let is_same = |known: &&mut Known| known.presence.start == presence.start;
+            if let Some(known) = all.get_mut(&presence.worker).filter(is_same) {
                 (known.presence, known.seen) = (presence, seen);
                 return Ok(known.order);
             }
-            if all.len() >= limits::WORKERS {
+            let is_known = all.contains_key(&presence.worker);
+            if !is_known && all.len() >= limits::WORKERS {
                 return Err(Refusal::TooManyWorkers { limit: limits::WORKERS });
             }
             all.insert(presence.worker.clone(), Known { presence, seen, order: None });

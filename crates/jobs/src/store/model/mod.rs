@@ -247,7 +247,7 @@ impl World {
 
     async fn renew(&mut self) {
         let hold = self.some_hold(&[State::Claimed, State::Running]);
-        let told = self.store.renew(Renew { holds: vec![hold], lease: LEASE }).await;
+        let told = self.store.renew(Renew { queue: None, holds: vec![hold], lease: LEASE }).await;
         assert_eq!(told, Ok(vec![self.plain.renew(hold, LEASE.as_millis() as u64)]));
     }
 

@@ -51,6 +51,10 @@ struct Waits {
 type Round = OnceLock<Result<(), StoreError>>;
 
 impl Gate {
+    pub(super) fn durability(&self) -> Durability {
+        self.durability
+    }
+
     pub(super) fn new(durability: Durability) -> Self {
         Self { durability, passed: Mutex::default() }
     }

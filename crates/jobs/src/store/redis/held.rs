@@ -6,7 +6,9 @@ use samovar_store::redis::Call;
 use super::{
     RedisStore,
     claim::millis,
-    id_bytes, pack, reply,
+    id_bytes, pack,
+    queues::Places,
+    reply,
     scripts::{NOTE, ONCE, RENEW, START},
 };
 use crate::{
@@ -18,23 +20,28 @@ use crate::{
 
 impl RedisStore {
     pub(crate) async fn start(&self, holds: Vec<Hold>) -> Result<Vec<Held>, StoreError> {
-        self.tell(&holds, |queue| self.call(&START, queue)).await
+        let places = self.places(&ids(&holds)).await?;
+        self.tell(&holds, places, |queue| self.call(&START, queue)).await
     }
 
     pub(crate) async fn renew(&self, renew: Renew) -> Result<Vec<Held>, StoreError> {
         self.outage.leased(renew.lease);
         let lease_ms = millis(renew.lease);
-        self.tell(&renew.holds, |queue| self.call(&RENEW, queue).arg(lease_ms)).await
+        let holds = &renew.holds;
+        let places = match renew.queue {
+            Some(queue) => vec![(queue, (0..holds.len()).collect())],
+            None => self.places(&ids(holds)).await?,
+        };
+        self.tell(holds, places, |queue| self.call(&RENEW, queue).arg(lease_ms)).await
     }
 
     /// Asks each queue about its jobs; nobody holds what is nowhere.
     async fn tell<'s>(
         &self,
         holds: &[Hold],
+        places: Places,
         begin: impl Fn(&QueueName) -> Call<'s>,
     ) -> Result<Vec<Held>, StoreError> {
-        let ids: Vec<JobId> = holds.iter().map(|hold| hold.id).collect();
-        let places = self.places(&ids).await?;
         let ask = |(queue, at): &(QueueName, Vec<usize>)| {
             let packed = at.iter().map(|index| pack::hold(holds[*index]));
             (queue.clone(), packed.fold(begin(queue), Call::arg))
@@ -100,6 +107,10 @@ impl RedisStore {
         let call = self.call(&ONCE, queue).arg(&id_bytes(id)[..]).arg(key);
         self.ask(queue, &call).await?.map(|mut answer| answer.bytes()).transpose()
     }
+}
+
+fn ids(holds: &[Hold]) -> Vec<JobId> {
+    holds.iter().map(|hold| hold.id).collect()
 }
 
 fn held(told: i64) -> Held {

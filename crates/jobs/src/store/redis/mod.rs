@@ -27,8 +27,8 @@ mod workers;
 
 use std::sync::Arc;
 
-use samovar_clock::{Clock, Instant};
-use samovar_store::redis::{Call, Link, Lost, QueryError, Redis, Repeat, Script, Value};
+use samovar_clock::{Clock, Instant, Random};
+use samovar_store::redis::{Call, Link, Lost, Options, QueryError, Redis, Repeat, Script, Value};
 
 use self::{durability::Gate, keys::Names, queues::Queues, reply::Answer};
 use super::{StoreError, embedded::outage::Outage};
@@ -51,6 +51,8 @@ pub struct RedisStore {
     outage: Outage,
     clock: Clock,
     began: Instant,
+    random: Random,
+    options: Options,
 }
 
 impl RedisStore {

@@ -43,10 +43,10 @@ impl RedisStore {
             trust_bound: Duration::from_secs(2),
             ..options
         };
-        let names = Names::new(&options.prefix);
+        let (names, again) = (Names::new(&options.prefix), options.clone());
         let deaf = Arc::new(|_: &[u8]| {});
         let spawner = Spawner::current();
-        let redis = Redis::connect(options, clock.clone(), random, spawner, deaf).await?;
+        let redis = Redis::connect(options, clock.clone(), random.clone(), spawner, deaf).await?;
         let gate = Gate::new(durability);
         for link in redis.links() {
             if let Err(error) = gate.check(&link).await {
@@ -55,6 +55,12 @@ impl RedisStore {
             }
         }
         let (queues, outage, began) = (Queues::default(), Outage::default(), clock.now());
-        Ok(Self { redis, names, gate, queues, outage, clock, began })
+        Ok(Self { redis, names, gate, queues, outage, clock, began, random, options: again })
+    }
+
+    /// The same once more, over connections of the runtime in which this is called.
+    pub(crate) async fn again(&self) -> Result<Self, RedisOpenError> {
+        let (options, durability) = (self.options.clone(), self.gate.durability());
+        Self::connect_with(options, durability, self.clock.clone(), self.random.clone()).await
     }
 }

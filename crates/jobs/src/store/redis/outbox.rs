@@ -3,7 +3,7 @@
 //! They are pushed before they are removed, so a crash in between pushes them again, which changes
 //! nothing: their ids are known there.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     RedisStore, pack, reply,
@@ -15,6 +15,8 @@ use crate::{name::QueueName, store::StoreError};
 const CHUNK: usize = 100;
 /// Chunks that one call delivers at most. The rest: the next [`RedisStore::tend`].
 const CHUNKS: usize = 20;
+/// How long who ends jobs waits for what they leave to be delivered; the next tending goes on.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A job on its way to another queue.
 struct Leaving {
@@ -26,8 +28,15 @@ struct Leaving {
 impl RedisStore {
     /// What cannot be delivered now stays where it is, and [`RedisStore::tend`] tries again.
     pub(super) async fn deliver_or_say(&self, queue: &QueueName) {
-        if let Err(error) = self.deliver(queue).await {
-            tracing::warn!(%queue, %error, "jobs for other queues wait for the next tending");
+        let deliver = self.deliver(queue);
+        match self.clock.timeout(PATIENCE, deliver).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%queue, %error, "jobs for other queues wait for the next tending");
+            }
+            Err(_) => {
+                tracing::warn!(%queue, "jobs for other queues take long and are left to tending")
+            }
         }
     }
 

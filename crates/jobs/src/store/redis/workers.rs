@@ -16,7 +16,7 @@ impl RedisStore {
         let said = serde_json::to_string(&presence)
             .map_err(|error| reply::damaged("what a worker says", error))?;
         let call = self.workers_call("present").arg(presence.worker.as_str());
-        let call = call.arg(said).arg(limits::WORKERS);
+        let call = call.arg(said).arg(limits::WORKERS).arg(format!("{:x}", presence.start));
         let mut answer = reply::list(self.execute(&call, true).await?)?;
         if answer.text()? == "full" {
             return Err(Refusal::TooManyWorkers { limit: limits::WORKERS }.into());
