@@ -52,7 +52,7 @@ pub struct RedisStore {
     clock: Clock,
     began: Instant,
     random: Random,
-    options: Options,
+    options: Box<Options>,
 }
 
 impl RedisStore {

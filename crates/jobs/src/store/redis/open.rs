@@ -43,7 +43,7 @@ impl RedisStore {
             trust_bound: Duration::from_secs(2),
             ..options
         };
-        let (names, again) = (Names::new(&options.prefix), options.clone());
+        let (names, again) = (Names::new(&options.prefix), Box::new(options.clone()));
         let deaf = Arc::new(|_: &[u8]| {});
         let spawner = Spawner::current();
         let redis = Redis::connect(options, clock.clone(), random.clone(), spawner, deaf).await?;
@@ -60,7 +60,7 @@ impl RedisStore {
 
     /// The same once more, over connections of the runtime in which this is called.
     pub(crate) async fn again(&self) -> Result<Self, RedisOpenError> {
-        let (options, durability) = (self.options.clone(), self.gate.durability());
+        let (options, durability) = ((*self.options).clone(), self.gate.durability());
         Self::connect_with(options, durability, self.clock.clone(), self.random.clone()).await
     }
 }

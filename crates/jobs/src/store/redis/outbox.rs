@@ -35,7 +35,7 @@ impl RedisStore {
                 tracing::warn!(%queue, %error, "jobs for other queues wait for the next tending");
             }
             Err(_) => {
-                tracing::warn!(%queue, "jobs for other queues take long and are left to tending")
+                tracing::warn!(%queue, "jobs for other queues take long and are left to tending");
             }
         }
     }
