@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use samovar_cache::{Bucket, Definition, Freshness, KeyTemplate, Tenant};
 use samovar_clock::Clock;
 use samovar_widgets::{
-    BucketDefinition, Definitions, ParamDefinition, Problem, Source, TenantDefinition,
+    BucketDefinition, Definitions, ParamDefinition, Problem, Range, Source, TenantDefinition,
     WidgetDefinition, nearest,
 };
 use xxhash_rust::xxh3::xxh3_64;
@@ -19,6 +19,7 @@ use crate::tags::TagTemplate;
 pub struct Catalogue {
     pub(crate) tenants: BTreeMap<String, Member>,
     pub(crate) widgets: Vec<Entry>,
+    pub(crate) clock: Clock,
 }
 
 /// A tenant whose readings are served.
@@ -37,6 +38,7 @@ pub(crate) struct Entry {
     pub(crate) source: Source,
     pub(crate) query: Arc<str>,
     pub(crate) params: Vec<ParamDefinition>,
+    pub(crate) ranges: Vec<Range>,
     pub(crate) tags: Vec<TagTemplate>,
 }
 
@@ -72,7 +74,8 @@ impl Catalogue {
             widgets.extend(check_widget(widget, source, &mut problems));
         }
         problems.sort_by_key(|problem| problem.line);
-        if problems.is_empty() { Ok(Self { tenants, widgets }) } else { Err(problems) }
+        let clock = clock.clone();
+        if problems.is_empty() { Ok(Self { tenants, widgets, clock }) } else { Err(problems) }
     }
 }
 
@@ -111,6 +114,7 @@ fn check_widget(
         source: source.clone(),
         query: Arc::from(widget.query.value.as_str()),
         params: widget.params.clone(),
+        ranges: widget.ranges.clone(),
         tags,
     })
 }
@@ -156,6 +160,6 @@ fn define(widget: &WidgetDefinition, freshness: Freshness, source: &Source) -> D
 /// Changes with whatever gives a reading another value, so that a value of an earlier definition
 /// is never found.
 fn version_of(widget: &WidgetDefinition, source: &Source) -> String {
-    let defines = format!("{}\n{}", source.path_as_written().display(), widget.query.value);
+    let defines = format!("{}\n{}", source.identity(), widget.query.value);
     format!("{:x}", xxh3_64(defines.as_bytes()))
 }

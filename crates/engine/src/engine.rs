@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use samovar_cache::{Cache, DefinitionError, Settings, Widget};
+use samovar_clock::Clock;
 use serde::Serialize;
 
 use crate::{
@@ -22,6 +23,7 @@ pub(crate) struct Inner {
     pub(crate) widgets: BTreeMap<String, Arc<Served>>,
     /// Bytes of one value, so that a compute ends before it has made more.
     pub(crate) value_limit: u64,
+    pub(crate) clock: Clock,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct WidgetShown {
     pub freshness: String,
     /// Parameters and their defaults; null where the reader has to give the value.
     pub params: BTreeMap<String, Option<String>>,
+    /// The first is the default; a reader may name others. None: it is not cut by time.
+    pub ranges: Vec<String>,
 }
 
 impl Engine {
@@ -55,9 +59,9 @@ impl Engine {
             let widget = cache.declare(entry.definition.clone()).map_err(refused)?;
             widgets.insert(entry.name.clone(), Arc::new(Served { entry, widget }));
         }
-        let tenants = catalogue.tenants;
+        let (tenants, clock) = (catalogue.tenants, catalogue.clock);
         let value_limit = settings.value_limit;
-        Ok(Self(Arc::new(Inner { cache, tenants, widgets, value_limit })))
+        Ok(Self(Arc::new(Inner { cache, tenants, widgets, value_limit, clock })))
     }
 
     /// By name.
@@ -69,6 +73,7 @@ impl Engine {
                 name: entry.name.clone(),
                 freshness: entry.class.clone(),
                 params: params.map(|it| (it.name.value.clone(), it.default.clone())).collect(),
+                ranges: entry.ranges.iter().map(ToString::to_string).collect(),
             }
         };
         self.0.widgets.values().map(shown).collect()

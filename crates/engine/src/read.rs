@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
 use samovar_cache::{Answer, ReadError, Tag, TagError};
-use samovar_widgets::{SourceError, nearest};
+use samovar_widgets::{Bound, Dates, InvalidRange, Range, SourceError, nearest};
 use serde::Serialize;
 
-use crate::engine::{Engine, Served};
+use crate::{
+    Member,
+    engine::{Engine, Served},
+};
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -22,6 +26,8 @@ pub enum ReadFailure {
     #[error("the parameter `{name}` is missing and has no default")]
     MissingParam { name: String },
     #[error(transparent)]
+    Range(#[from] InvalidRange),
+    #[error(transparent)]
     Read(#[from] ReadError),
 }
 
@@ -31,6 +37,8 @@ struct Compute {
     served: Arc<Served>,
     tenant: String,
     params: BTreeMap<String, String>,
+    /// Of the range, for queries that are cut by it.
+    cuts: Vec<(String, Bound)>,
     value_limit: u64,
 }
 
@@ -40,7 +48,7 @@ impl Engine {
         &self,
         widget: &str,
         tenant: &str,
-        given: Vec<(String, String)>,
+        mut given: Vec<(String, String)>,
     ) -> Result<Answer, ReadFailure> {
         let served = self.0.widgets.get(widget).ok_or_else(|| {
             let known = self.0.widgets.keys().map(String::as_str);
@@ -49,7 +57,11 @@ impl Engine {
         })?;
         let member = self.0.tenants.get(tenant);
         let member = member.ok_or_else(|| ReadFailure::UnknownTenant { id: tenant.to_owned() })?;
-        let params = bind(served, given)?;
+        let dates = self.dates(served, member, &mut given)?;
+        let mut params = bind(served, given)?;
+        if let Some(dates) = dates {
+            params.insert(RANGE.to_owned(), dates.to_string());
+        }
         let pairs: Vec<_> = params.iter().map(|(name, value)| (&**name, &**value)).collect();
         let tags = || fill_tags(served, &params);
         let reading = served
@@ -62,10 +74,44 @@ impl Engine {
             served: served.clone(),
             tenant: tenant.to_owned(),
             params: params.clone(),
+            cuts: dates.map_or_else(Vec::new, |dates| cuts(dates, member)),
             value_limit: self.0.value_limit,
         };
         Ok(self.0.cache.get_or_compute(&reading, || compute.run()).await?)
     }
+
+    /// Takes the range out of what was given.
+    fn dates(
+        &self,
+        served: &Served,
+        member: &Member,
+        given: &mut Vec<(String, String)>,
+    ) -> Result<Option<Dates>, ReadFailure> {
+        let Some(default) = served.entry.ranges.first() else { return Ok(None) };
+        let named = given.iter().position(|(name, _)| name == RANGE);
+        let range = match named {
+            Some(index) => given.remove(index).1.parse::<Range>()?,
+            None => *default,
+        };
+        let now = Timestamp::from_millisecond(self.0.clock.wall().as_millis());
+        Ok(Some(range.dates(now.unwrap_or(Timestamp::UNIX_EPOCH), &member.zone)))
+    }
+}
+
+/// The parameter of widgets that are cut by time; its value becomes dates before anything is made of it,
+/// so that `7d` of today and the same seven days are one reading.
+const RANGE: &str = "range";
+
+fn cuts(dates: Dates, member: &Member) -> Vec<(String, Bound)> {
+    let (from, to) = dates.instants(&member.zone);
+    let day = |date: jiff::civil::Date| Bound::Text(date.to_string());
+    let cuts = [
+        ("from", Bound::Time(from)),
+        ("to", Bound::Time(to)),
+        ("first_day", day(dates.first())),
+        ("last_day", day(dates.last())),
+    ];
+    cuts.map(|(name, bound)| (name.to_owned(), bound)).to_vec()
 }
 
 /// Every parameter of the widget with its value.
@@ -73,14 +119,19 @@ fn bind(
     served: &Served,
     given: Vec<(String, String)>,
 ) -> Result<BTreeMap<String, String>, ReadFailure> {
-    let known = || served.entry.params.iter().map(|param| param.name.value.as_str());
+    let range = (!served.entry.ranges.is_empty()).then_some(RANGE);
+    let known = || {
+        let params = served.entry.params.iter().map(|param| param.name.value.as_str());
+        params.chain(range)
+    };
     let mut bound = BTreeMap::new();
     for (name, value) in given {
         if known().all(|known| known != name) {
             let nearest = nearest(&name, known().chain(["tenant"])).map(str::to_owned);
             return Err(ReadFailure::UnknownParam { name, nearest });
         }
-        if bound.contains_key(&name) {
+        // The first one is taken already.
+        if name == RANGE || bound.contains_key(&name) {
             return Err(ReadFailure::RepeatedParam { name });
         }
         bound.insert(name, value);
@@ -111,14 +162,15 @@ impl Compute {
             tenant: &'a str,
             params: &'a BTreeMap<String, String>,
         }
-        let Compute { served, tenant, params, value_limit } = self;
+        let Compute { served, tenant, params, cuts, value_limit } = self;
         let entry = &served.entry;
         let head = Head { widget: &entry.name, tenant: &tenant, params: &params };
         let mut body = serde_json::to_vec(&head).expect("texts always encode");
         body.pop();
         body.extend(b",\"data\":");
-        let mut bindings: Vec<_> = params.into_iter().collect();
-        bindings.push(("tenant".to_owned(), tenant));
+        let mut bindings = cuts;
+        let texts = params.into_iter().chain([("tenant".to_owned(), tenant)]);
+        bindings.extend(texts.map(|(name, text)| (name, Bound::Text(text))));
         let query = entry.query.clone();
         let mut body = entry.source.append_rows(query, bindings, body, value_limit).await?;
         body.push(b'}');

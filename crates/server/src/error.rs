@@ -94,6 +94,7 @@ impl From<ReadFailure> for ApiError {
             ReadFailure::MissingParam { name } => {
                 Self::new(BAD, "missing_param", message).field(&name)
             }
+            ReadFailure::Range(_) => Self::new(BAD, "invalid_range", message).field("range"),
             ReadFailure::Read(error) => error.into(),
         }
     }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use jiff::tz::TimeZone;
 
-use crate::{Located, Problem, Section, nearest};
+use crate::{Located, Problem, Range, Section, nearest};
 
 /// The sections `[tenants]`, `[source.*]` and `[widget.*]` of a file.
 #[derive(Clone, Debug)]
@@ -35,6 +35,20 @@ pub struct SourceDefinition {
     pub timeout: Duration,
     /// Rows of one answer; a query that has more fails.
     pub row_limit: usize,
+    pub times: TimeForm,
+}
+
+/// How a database without a type for times keeps them, always in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeForm {
+    /// `2026-11-21 09:30:00`, as SQLite's own functions give it.
+    #[default]
+    Text,
+    /// `2026-11-21T09:30:00Z`
+    Iso,
+    /// Since 1970.
+    Seconds,
+    Milliseconds,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +58,8 @@ pub struct WidgetDefinition {
     pub query: Located<String>,
     /// By name.
     pub params: Vec<ParamDefinition>,
+    /// Without any it is not cut by time. The first one is what a reader gets who names none.
+    pub ranges: Vec<Range>,
     pub freshness: Option<Located<String>>,
     /// With placeholders; `None` means the name of the source.
     pub tags: Option<Vec<Located<String>>>,
@@ -131,6 +147,12 @@ fn read_tenant(mut section: Section<'_>) -> Option<TenantDefinition> {
 }
 
 fn read_source(name: &Located<String>, mut section: Section<'_>) -> Option<SourceDefinition> {
+    const TIMES: [(&str, TimeForm); 4] = [
+        ("text", TimeForm::Text),
+        ("iso", TimeForm::Iso),
+        ("seconds", TimeForm::Seconds),
+        ("milliseconds", TimeForm::Milliseconds),
+    ];
     check_name(name, &section);
     let url = section.required_text("url");
     let path = url.and_then(|url| match url.value.strip_prefix("sqlite://") {
@@ -147,6 +169,7 @@ fn read_source(name: &Located<String>, mut section: Section<'_>) -> Option<Sourc
     let connections = section.count("connections", 1..65);
     let timeout = section.duration("timeout");
     let row_limit = section.count("row_limit", 1..1_000_001);
+    let times = section.choice("times", &TIMES);
     section.finish();
     Some(SourceDefinition {
         name: name.value.clone(),
@@ -154,6 +177,7 @@ fn read_source(name: &Located<String>, mut section: Section<'_>) -> Option<Sourc
         connections: connections.map_or(4, |it| it.value),
         timeout: timeout.map_or(Duration::from_secs(30), |it| it.value),
         row_limit: row_limit.map_or(10_000, |it| it.value),
+        times: times.map_or(TimeForm::default(), |it| it.value),
     })
 }
 
@@ -178,6 +202,7 @@ fn read_widget(
     }
     let query = section.required_text("query");
     let params = read_params(&mut section);
+    let ranges = read_ranges(&mut section);
     let freshness = section.text("freshness");
     let tags = section.texts("tags");
     let key = section.text("key");
@@ -194,6 +219,7 @@ fn read_widget(
         source: source?.value,
         query: query?,
         params,
+        ranges,
         freshness,
         tags,
         key,
@@ -204,9 +230,24 @@ fn read_widget(
     })
 }
 
+fn read_ranges(widget: &mut Section<'_>) -> Vec<Range> {
+    let mut ranges: Vec<Range> = Vec::new();
+    for Located { value, line } in widget.texts("ranges").unwrap_or_default() {
+        match value.parse() {
+            Err(error) => widget.note(Problem::new(line, error)),
+            Ok(range) if ranges.contains(&range) => {
+                widget.note(Problem::new(line, format!("the range `{value}` is listed twice")));
+            }
+            Ok(range) => ranges.push(range),
+        }
+    }
+    ranges
+}
+
 fn read_params(widget: &mut Section<'_>) -> Vec<ParamDefinition> {
     /// What a query or a key calls these things already.
-    const TAKEN: [&str; 4] = ["tenant", "widget", "bucket", "range"];
+    const TAKEN: [&str; 8] =
+        ["tenant", "widget", "bucket", "range", "from", "to", "first_day", "last_day"];
     let mut params = Vec::new();
     for (name, mut section) in widget.sections("params") {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -11,11 +11,11 @@ mod source;
 mod units;
 
 pub use definitions::{
-    BucketDefinition, Definitions, ParamDefinition, SourceDefinition, TenantDefinition,
+    BucketDefinition, Definitions, ParamDefinition, SourceDefinition, TenantDefinition, TimeForm,
     WidgetDefinition,
 };
 pub use document::{Document, Section};
 pub use problem::{Located, Problem, nearest};
 pub use range::{Dates, InvalidRange, Range};
-pub use source::{Source, SourceError};
+pub use source::{Bound, Source, SourceError};
 pub use units::{parse_bytes, parse_duration};

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, Row, Statement,
     hooks::{AuthAction, AuthContext, Authorization},
@@ -14,10 +15,18 @@ use rusqlite::{
 use samovar_clock::{Clock, Instant};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{Problem, SourceDefinition, WidgetDefinition, nearest};
+use crate::{Problem, SourceDefinition, TimeForm, WidgetDefinition, nearest};
 
 /// Between two looks at the clock, SQLite executes this many of its instructions: about 20 µs.
 const INSTRUCTIONS: i32 = 1000;
+
+/// The value of a parameter of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    Text(String),
+    /// Bound in the form in which the source keeps times.
+    Time(Timestamp),
+}
 
 /// A database that widgets read from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -54,9 +63,10 @@ impl Source {
         Ok(source)
     }
 
-    /// The same on every machine that was given the same definitions.
-    pub fn path_as_written(&self) -> &Path {
-        &self.0.definition.path.value
+    /// Which data it reads and how: the same on every machine that was given the same definitions.
+    pub fn identity(&self) -> String {
+        let SourceDefinition { path, times, .. } = &self.0.definition;
+        format!("{} {times:?}", path.value.display())
     }
 
     /// Prepares a widget's query: it is one SELECT over tables that exist, and uses the parameters
@@ -80,7 +90,7 @@ impl Source {
     pub async fn append_rows(
         &self,
         query: Arc<str>,
-        bindings: Vec<(String, String)>,
+        bindings: Vec<(String, Bound)>,
         body: Vec<u8>,
         byte_limit: u64,
     ) -> Result<Vec<u8>, SourceError> {
@@ -142,7 +152,7 @@ impl Inner {
         &self,
         connection: &Connection,
         query: &str,
-        bindings: &[(String, String)],
+        bindings: &[(String, Bound)],
         mut body: Vec<u8>,
         byte_limit: u64,
     ) -> Result<Vec<u8>, SourceError> {
@@ -150,7 +160,11 @@ impl Inner {
         let mut statement = connection.prepare_cached(query).map_err(failed)?;
         for (name, value) in bindings {
             if let Some(index) = statement.parameter_index(&format!(":{name}")).map_err(failed)? {
-                statement.raw_bind_parameter(index, value).map_err(failed)?;
+                let bound = match value {
+                    Bound::Text(text) => statement.raw_bind_parameter(index, text),
+                    Bound::Time(at) => self.bind_time(&mut statement, index, *at),
+                };
+                bound.map_err(failed)?;
             }
         }
         let columns: Vec<String> = statement.column_names().into_iter().map(quoted).collect();
@@ -174,6 +188,23 @@ impl Inner {
         Ok(body)
     }
 
+    fn bind_time(
+        &self,
+        statement: &mut Statement<'_>,
+        index: usize,
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let utc = || TimeZone::UTC.to_datetime(at);
+        match self.definition.times {
+            TimeForm::Text => {
+                statement.raw_bind_parameter(index, utc().strftime("%F %T").to_string())
+            }
+            TimeForm::Iso => statement.raw_bind_parameter(index, at.to_string()),
+            TimeForm::Seconds => statement.raw_bind_parameter(index, at.as_second()),
+            TimeForm::Milliseconds => statement.raw_bind_parameter(index, at.as_millisecond()),
+        }
+    }
+
     fn failure(&self, error: &rusqlite::Error) -> SourceError {
         match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => {
@@ -183,6 +214,10 @@ impl Inner {
         }
     }
 }
+
+/// What a widget with ranges can cut its rows by: instants, the second one outside; or days of the
+/// tenant, both inside.
+const CUTS: [&str; 4] = ["from", "to", "first_day", "last_day"];
 
 /// The last of three bolts: the file is opened read-only, and the connection only queries.
 fn only_reads(context: AuthContext<'_>) -> Authorization {
@@ -208,7 +243,13 @@ fn check_statement(statement: &Statement<'_>, widget: &WidgetDefinition) -> Vec<
             continue;
         };
         used.push(name);
-        if name != "tenant" && declared().all(|declared| declared != name) {
+        if CUTS.contains(&name) {
+            if widget.ranges.is_empty() {
+                let reason = format!("the query uses `:{name}`, and the widget has no ranges");
+                let problem = Problem::new(line, reason);
+                problems.push(problem.hint("list them: ranges = [\"7d\", \"30d\"]"));
+            }
+        } else if name != "tenant" && declared().all(|declared| declared != name) {
             let problem = Problem::new(line, format!("the query uses `:{name}`, not a parameter"));
             let meant = nearest(name, declared().chain(["tenant"]));
             problems.push(match meant {
@@ -223,6 +264,12 @@ fn check_statement(statement: &Statement<'_>, widget: &WidgetDefinition) -> Vec<
             let problem = Problem::new(param.name.line, reason);
             problems.push(problem.hint("each of its values would be computed and kept apart"));
         }
+    }
+    let is_cut = |pair: [&str; 2]| pair.iter().all(|name| used.contains(name));
+    if !widget.ranges.is_empty() && !is_cut(["from", "to"]) && !is_cut(["first_day", "last_day"]) {
+        let reason = "the widget has ranges, and its query is not cut by them";
+        let hint = "use at >= :from and at < :to, or day between :first_day and :last_day";
+        problems.push(Problem::new(line, reason).hint(hint));
     }
     let mut columns = statement.column_names();
     columns.sort_unstable();

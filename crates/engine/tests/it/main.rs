@@ -1,10 +1,10 @@
 //! Readings over a real table and a real embedded store.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use rusqlite::Connection;
 use samovar_cache::{Cache, Settings};
-use samovar_clock::Clock;
+use samovar_clock::{Clock, ManualClock, WallTime};
 use samovar_engine::{Answer, Catalogue, Change, ChangeFailure, Engine, ReadFailure, Tier};
 use samovar_widgets::{Definitions, Document, Problem};
 use tempfile::TempDir;
@@ -176,4 +176,79 @@ fn what_the_cache_or_the_database_refuses_is_a_problem_with_its_line() {
     assert!(found("shop.db", "shoop.db").starts_with("6: cannot read"));
     let long = "x".repeat(200);
     assert!(found("\"south\"", &format!("{long:?}")).starts_with("3: a tenant id"));
+}
+
+const RANGED: &str = r#"
+[tenants]
+list = [{ id = "oslo", time_zone = "Europe/Oslo" }, { id = "lima", time_zone = "America/Lima" }]
+
+[source.shop]
+url = "sqlite://shop.db"
+
+[widget.sold]
+source = "shop"
+query = """
+select count(*) as sold, min(at) as first from sales
+where :tenant <> '' and at >= :from and at < :to and day between :first_day and :last_day"""
+ranges = ["7d", "yesterday"]
+tags = ["sales"]
+"#;
+
+/// A clock that says this, in Oslo an hour later.
+fn evening() -> Arc<ManualClock> {
+    let at: jiff::Timestamp = "2026-11-20T22:30:00Z".parse().expect("a time");
+    Arc::new(ManualClock::new(WallTime::from_millis(at.as_millisecond())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_is_cut_by_the_tenants_calendar_and_moves_on_with_it() {
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), evening());
+    let database = Connection::open(folder.path().join("shop.db")).expect("a database");
+    let sales = "create table sales (at text, day text);
+        insert into sales values ('2026-11-13 22:59:59', '2026-11-14'), ('2026-11-13 23:00:00', '2026-11-14'),
+            ('2026-11-19 23:00:00', '2026-11-20'), ('2026-11-20 23:10:00', '2026-11-21')";
+    database.execute_batch(sales).expect("a table");
+    let document = Document::parse(RANGED).expect("it is TOML");
+    let definitions = Definitions::read(&mut document.root());
+    let catalogue = Catalogue::check(&definitions, folder.path(), &Clock::Manual(clock.clone()));
+    let settings = Settings::default();
+    let cache = Cache::builder().settings(settings.clone());
+    let cache = cache.open(&folder.path().join("store")).await.expect("a store");
+    let engine = Engine::start(cache, &settings, catalogue.expect("sound")).expect("it starts");
+    let read = async |tenant: &str, range: &str| {
+        let given = (!range.is_empty()).then(|| ("range".to_owned(), range.to_owned()));
+        let answer = engine.read("sold", tenant, given.into_iter().collect()).await;
+        show(&answer.expect("an answer"))
+    };
+    let expected = |dates: &str, sold: u32, first: &str| {
+        format!(
+            r#"{{"widget":"sold","tenant":"oslo","params":{{"range":"{dates}"}},"data":{{"rows":[{{"sold":{sold},"first":{first}}}]}}}}"#
+        )
+    };
+    let week = expected("2026-11-14..2026-11-20", 2, r#""2026-11-13 23:00:00""#);
+    assert_eq!(read("oslo", "").await, (week.clone(), Tier::Computed));
+    // Whatever it is called, it is one reading.
+    assert_eq!(read("oslo", "7d").await, (week.clone(), Tier::Local));
+    assert_eq!(read("oslo", "2026-11-14..2026-11-20").await, (week, Tier::Local));
+    let yesterday = expected("2026-11-19..2026-11-19", 0, "null");
+    assert_eq!(read("oslo", "yesterday").await, (yesterday, Tier::Computed));
+    // Another day begins in Oslo, and not in Lima.
+    clock.advance(std::time::Duration::from_secs(3600));
+    let moved = expected("2026-11-15..2026-11-21", 2, r#""2026-11-19 23:00:00""#);
+    assert_eq!(read("oslo", "").await, (moved, Tier::Computed));
+    assert!(read("lima", "today").await.0.contains("2026-11-20..2026-11-20"));
+    let shown = engine.widgets().remove(0);
+    assert_eq!(shown.ranges, ["7d", "yesterday"]);
+    let failure = async |given: &[(&str, &str)]| {
+        let given = given.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        engine.read("sold", "oslo", given.collect()).await.expect_err("a failure")
+    };
+    assert!(matches!(failure(&[("range", "soon")]).await, ReadFailure::Range(_)));
+    let twice = failure(&[("range", "7d"), ("range", "1d")]).await;
+    assert_eq!(twice, ReadFailure::RepeatedParam { name: "range".into() });
+    let nearest = Some("range".to_owned());
+    assert_eq!(
+        failure(&[("rage", "7d")]).await,
+        ReadFailure::UnknownParam { name: "rage".into(), nearest }
+    );
 }

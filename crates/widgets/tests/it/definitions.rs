@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use samovar_widgets::{BucketDefinition, Definitions, Document};
+use samovar_widgets::{BucketDefinition, Definitions, Document, TimeForm};
 
 const GOOD: &str = r#"
 [tenants]
@@ -17,6 +17,7 @@ source = "shop"
 query = "select 1 where :tenant = :channel"
 params.channel = { default = "all" }
 bucket = "hour"
+ranges = ["7d", "yesterday"]
 patience = "500ms"
 "#;
 
@@ -53,6 +54,11 @@ fn what_is_written_is_read_and_the_rest_has_defaults() {
     assert_eq!((widget.name.value.as_str(), widget.name.line), ("sales", 9));
     assert_eq!(widget.params[0].default.as_deref(), Some("all"));
     assert_eq!(widget.bucket, Some(BucketDefinition::Hour));
+    let ranges: Vec<_> = widget.ranges.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (&ranges[..], source.times),
+        (&["7d", "yesterday"].map(String::from)[..], TimeForm::Text)
+    );
     assert_eq!((widget.strict, widget.tags.is_none()), (false, true));
 }
 
@@ -84,7 +90,7 @@ fn each_mistake_is_found_at_its_line() {
         (
             "\"500ms\"",
             "\"soon\"",
-            "14: `patience` in [widget.sales]: `soon` is no duration: write it like 500ms, 30s, 10m, 2h or 1d",
+            "15: `patience` in [widget.sales]: `soon` is no duration: write it like 500ms, 30s, 10m, 2h or 1d",
         ),
         (
             "params.channel",
@@ -118,8 +124,25 @@ fn each_mistake_is_found_at_its_line() {
             "[colours]\n[tenants]",
             "2: unknown key `colours` in the top level (known here: tenants, source, widget)",
         ),
-        ("patience", "tags = [1]\npatience", "14: `tags` is a list of texts"),
-        ("patience", "deadline = \"0s\"\npatience", "14: `deadline` must be longer than nothing"),
+        ("patience", "tags = [1]\npatience", "15: `tags` is a list of texts"),
+        ("patience", "deadline = \"0s\"\npatience", "15: `deadline` must be longer than nothing"),
+        (
+            "\"yesterday\"",
+            "\"lately\"",
+            "14: `lately` is no range: write today, yesterday, this_week, this_month, a number of days \
+             like 7d, or dates like 2026-11-01..2026-11-15",
+        ),
+        ("\"yesterday\"", "\"7d\"", "14: the range `7d` is listed twice"),
+        (
+            "params.channel",
+            "params.from",
+            "12: a parameter cannot be called `from` (it means something already)",
+        ),
+        (
+            "timeout",
+            "times = \"epoch\"\ntimeout",
+            "7: `times` in [source.shop]: `epoch` is none of: text, iso, seconds, milliseconds",
+        ),
     ];
     for (written, instead, expected) in cases {
         let text = GOOD.replacen(written, instead, 1);

@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use rusqlite::Connection;
 use samovar_clock::Clock;
-use samovar_widgets::{Definitions, Document, Problem, Source, SourceError, WidgetDefinition};
+use samovar_widgets::{
+    Bound, Definitions, Document, Problem, Source, SourceError, WidgetDefinition,
+};
 use tempfile::TempDir;
 
 fn definitions(query: &str, source: &str) -> Definitions {
@@ -40,7 +42,8 @@ fn widget(query: &str) -> WidgetDefinition {
 
 async fn rows(source: &Source, query: &str, bytes: u64) -> Result<String, SourceError> {
     let bindings = [("tenant", "north"), ("channel", "web' or '1'='1")];
-    let bindings = bindings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let text = |(name, value): (&str, &str)| (name.to_owned(), Bound::Text(value.to_owned()));
+    let bindings = bindings.map(text).to_vec();
     let body = source.append_rows(Arc::from(query), bindings, Vec::new(), bytes).await?;
     Ok(String::from_utf8(body).expect("JSON is UTF-8"))
 }
@@ -80,6 +83,63 @@ fn a_query_is_one_select_that_uses_the_declared_parameters() {
         check("select 1 as a, :channel as a"),
         ["two columns are called `a` (name them apart with `as`)"]
     );
+}
+
+#[test]
+fn a_query_is_cut_by_ranges_where_its_widget_has_some() {
+    let folder = shop();
+    let source = open(folder.path(), "");
+    let check = |query: &str, ranges: &str| {
+        let query = format!("{query} and :tenant <> :channel");
+        let mut widget = widget(&query);
+        widget.ranges = ranges.split_whitespace().map(|it| it.parse().expect("sound")).collect();
+        let shown = |it: Problem| format!("{} ({})", it.reason, it.hint.unwrap_or_default());
+        source.check(&widget).into_iter().map(shown).collect::<Vec<_>>()
+    };
+    let (instants, days) = (
+        "select 1 where 1 >= :from and 1 < :to",
+        "select 1 where 1 between :first_day and :last_day",
+    );
+    for query in [instants, days] {
+        assert_eq!(check(query, "7d 30d"), [""; 0]);
+        assert_eq!(check(query, "").len(), 2);
+    }
+    assert_eq!(
+        check("select 1 where 1 < :to", ""),
+        [
+            "the query uses `:to`, and the widget has no ranges (list them: ranges = [\"7d\", \"30d\"])"
+        ]
+    );
+    for query in
+        ["select 1 where 1", "select 1 where 1 >= :from", "select 1 where :from = :last_day"]
+    {
+        let found = check(query, "today");
+        assert_eq!(found.len(), 1, "{query}");
+        assert!(
+            found[0].starts_with("the widget has ranges, and its query is not cut"),
+            "{found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn times_are_bound_as_the_source_keeps_them() {
+    let folder = shop();
+    for (times, expected) in [
+        ("", "\"2026-11-20 23:05:07\""),
+        ("times = \"text\"", "\"2026-11-20 23:05:07\""),
+        ("times = \"iso\"", "\"2026-11-20T23:05:07Z\""),
+        ("times = \"seconds\"", "1795215907"),
+        ("times = \"milliseconds\"", "1795215907000"),
+    ] {
+        let source = open(folder.path(), times);
+        let at = Bound::Time("2026-11-20T23:05:07Z".parse().expect("a time"));
+        let bindings = vec![("from".to_owned(), at)];
+        let query = Arc::from("select :from as at");
+        let body = source.append_rows(query, bindings, Vec::new(), 1000).await.expect("a row");
+        let expected = format!("{{\"rows\":[{{\"at\":{expected}}}]}}");
+        assert_eq!(String::from_utf8(body).expect("JSON is UTF-8"), expected, "{times}");
+    }
 }
 
 #[tokio::test]
