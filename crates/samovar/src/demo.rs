@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
 use samovar_cache::{How, Subject};
-use samovar_clock::Random;
+use samovar_clock::{Clock, Random};
 
 use crate::{
     commands::DemoArguments,
@@ -21,7 +21,7 @@ use crate::{
 const CONFIG: &str = include_str!("demo.toml");
 const SCHEMA: &str = include_str!("demo.sql");
 /// Raised when the same number of orders gives other orders than before.
-const GENERATION: u32 = 1;
+const GENERATION: u32 = 2;
 
 const TENANTS: [&str; 3] = ["north", "south", "harbour"];
 const CHANNELS: [&str; 4] = ["web", "till", "app", "phone"];
@@ -41,8 +41,9 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     // Owned before the database is replaced: nobody else serves from it.
     let cache = config.open_cache().await?;
     let database = folder.join("shop.db");
-    if !is_generated(&database, arguments.orders).map_err(prepared)? {
-        generate(&database, arguments.orders).map_err(prepared)?;
+    let today = today().map_err(prepared)?;
+    if !is_generated(&database, arguments.orders, &today).map_err(prepared)? {
+        generate(&database, arguments.orders, &today).map_err(prepared)?;
         let how = How { cause: "the demo's orders were generated".to_owned(), ..How::default() };
         let cleared = cache.clear(&Subject::Everything, None, &how).await;
         cleared.map_err(|error| Failure::failed("clearing the cache", error))?;
@@ -59,8 +60,9 @@ fn invitation(address: SocketAddr) -> String {
         "listening on http://{address}\n\n\
          Computed once, from memory the second time:\n\
          \x20 curl -i 'http://{address}/v1/widgets/sales_by_channel?tenant=north'\n\
-         With a parameter:\n\
+         With a parameter, and for a range of days:\n\
          \x20 curl -i 'http://{address}/v1/widgets/top_products?tenant=north&channel=web'\n\
+         \x20 curl -i 'http://{address}/v1/widgets/sales_by_day?tenant=north&range=7d'\n\
          Orders have changed: what depends on them is computed anew when it is read.\n\
          \x20 curl --json '{tags}' http://{address}/v1/invalidate\n"
     )
@@ -87,21 +89,31 @@ fn write_config(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-/// Whether the database is there, with as many orders. One that is not the demo's is left alone.
-fn is_generated(database: &Path, orders: u32) -> anyhow::Result<bool> {
+fn today() -> anyhow::Result<String> {
+    let seconds = Clock::System.wall().as_millis() / 1000;
+    let connection = Connection::open_in_memory()?;
+    Ok(connection.query_row("select date(?1, 'unixepoch')", [seconds], |row| row.get(0))?)
+}
+
+/// Whether the database is there, with as many orders until this day. One that is not the demo's is
+/// left alone.
+fn is_generated(database: &Path, orders: u32, until: &str) -> anyhow::Result<bool> {
     if !database.exists() {
         return Ok(false);
     }
     let connection = Connection::open(database)?;
-    let query = "select orders, generation from generated";
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?));
+    let query = "select * from generated";
+    // The first generation had no day.
+    let day = |row: &rusqlite::Row<'_>| row.get::<_, String>(2).unwrap_or_default();
+    let read =
+        |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, day(row)));
     let foreign = || format!("{} is not the demo's: choose another folder", database.display());
     let found = connection.query_row(query, [], read).with_context(foreign)?;
-    Ok(found == (orders, GENERATION))
+    Ok(found == (orders, GENERATION, until.to_owned()))
 }
 
 /// Written beside and renamed, so that what is interrupted is not taken for whole.
-fn generate(database: &Path, orders: u32) -> anyhow::Result<()> {
+fn generate(database: &Path, orders: u32, until: &str) -> anyhow::Result<()> {
     let draft = database.with_extension("draft");
     if draft.exists() {
         fs::remove_file(&draft)?;
@@ -109,28 +121,30 @@ fn generate(database: &Path, orders: u32) -> anyhow::Result<()> {
     let mut connection = Connection::open(&draft)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
-    insert_orders(&transaction, orders)?;
-    transaction.execute("insert into generated values (?1, ?2)", [orders, GENERATION])?;
+    insert_orders(&transaction, orders, until)?;
+    let insert = "insert into generated values (?1, ?2, ?3)";
+    transaction.execute(insert, params![orders, GENERATION, until])?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)?;
     Ok(fs::rename(draft, database)?)
 }
 
-fn insert_orders(connection: &Connection, orders: u32) -> rusqlite::Result<()> {
+fn insert_orders(connection: &Connection, orders: u32, until: &str) -> rusqlite::Result<()> {
     let random = Random::seeded(u64::from(GENERATION));
     let pick = |count: usize| random.below(count as u64) as usize;
     let mut insert =
-        connection.prepare("insert into orders values (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        connection.prepare("insert into orders values (?1, ?2, date(?3, ?4), ?5, ?6, ?7, ?8)")?;
     for id in 1..=orders {
         // The first of each is the busiest.
         let tenant = TENANTS[pick(TENANTS.len()).min(pick(TENANTS.len()))];
         let channel = CHANNELS[pick(CHANNELS.len()).min(pick(CHANNELS.len()))];
         let (product, price_cents) = PRODUCTS[pick(PRODUCTS.len())];
         let quantity = 1 + pick(4) as u32;
-        let (month, day) = (1 + pick(6), 1 + pick(28));
-        let day = format!("2026-{month:02}-{day:02}");
+        // Of the last half year, none on the last two days of each thirty.
+        let before = format!("-{} days", 30 * pick(6) + pick(28));
         let total_cents = quantity * price_cents;
-        insert.execute(params![id, tenant, day, channel, product, quantity, total_cents])?;
+        let order = params![id, tenant, until, before, channel, product, quantity, total_cents];
+        insert.execute(order)?;
     }
     Ok(())
 }
@@ -149,15 +163,17 @@ mod tests {
     fn the_same_number_gives_the_same_orders_and_is_not_generated_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let (first, second) = (folder.path().join("a.db"), folder.path().join("b.db"));
-        let is_generated = |path, orders| is_generated(path, orders).expect("it is the demo's");
-        assert!(!is_generated(&first, 100));
-        generate(&first, 100).expect("generated");
-        generate(&second, 100).expect("generated");
+        let today = today().expect("a day");
+        let is_generated = |path, orders, day| is_generated(path, orders, day).expect("the demo's");
+        assert!(!is_generated(&first, 100, &today));
+        generate(&first, 100, &today).expect("generated");
+        generate(&second, 100, &today).expect("generated");
         assert_eq!(revenue(&first), revenue(&second));
-        assert!(is_generated(&first, 100));
-        assert!(!is_generated(&first, 200));
-        generate(&first, 200).expect("replaced");
-        assert!(is_generated(&first, 200) && revenue(&first) > revenue(&second));
+        assert!(is_generated(&first, 100, &today));
+        assert!(!is_generated(&first, 200, &today), "others are asked for");
+        assert!(!is_generated(&first, 100, "2999-01-01"), "they are of days gone by");
+        generate(&first, 200, &today).expect("replaced");
+        assert!(is_generated(&first, 200, &today) && revenue(&first) > revenue(&second));
     }
 
     #[test]
@@ -166,7 +182,7 @@ mod tests {
         let database = folder.path().join("shop.db");
         let connection = Connection::open(&database).expect("it opens");
         connection.execute("create table mine (x)", []).expect("a table");
-        assert!(is_generated(&database, 100).is_err());
+        assert!(is_generated(&database, 100, "2026-01-01").is_err());
         fs::write(folder.path().join("samovar.toml"), "[server]\n").expect("written");
         assert!(write_config(folder.path()).is_err());
     }

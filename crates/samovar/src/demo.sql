@@ -9,4 +9,4 @@ create table orders (
     total_cents integer not null
 );
 create index orders_by_tenant on orders (tenant, channel);
-create table generated (orders integer not null, generation integer not null);
+create table generated (orders integer not null, generation integer not null, until text not null);

@@ -6,7 +6,7 @@ use crate::shop::Shop;
 fn a_good_configuration_passes() {
     let shop = Shop::new();
     let (code, said) = shop.ending(&["check"]);
-    assert_eq!((code, said.as_str()), (Some(0), "samovar.toml: nothing wrong with 3 widgets\n"));
+    assert_eq!((code, said.as_str()), (Some(0), "samovar.toml: nothing wrong with 4 widgets\n"));
     assert!(!shop.path("samovar-data").exists(), "a check opens no store");
 }
 

@@ -14,7 +14,7 @@ fn demo(shop: &Shop, orders: &str) -> Served {
 }
 
 fn orders(demo: &Served) -> u64 {
-    let answer = get(&demo.address, "/v1/widgets/sales_by_day?tenant=north", &[]);
+    let answer = get(&demo.address, "/v1/widgets/sales_by_day?tenant=north&range=180d", &[]);
     let rows = answer.json()["data"]["rows"].as_array().cloned().expect("rows");
     rows.iter().filter_map(|row| row["orders"].as_u64()).sum()
 }
@@ -23,14 +23,14 @@ fn orders(demo: &Served) -> u64 {
 fn the_calls_that_the_demo_prints_work_as_printed() {
     let shop = Shop::new();
     let demo = demo(&shop, "500");
-    for _ in 0..3 {
-        demo.process.hear("  curl ", LIMIT).expect("three calls are printed");
+    for _ in 0..4 {
+        demo.process.hear("  curl ", LIMIT).expect("four calls are printed");
     }
     let said = demo.process.stdout();
     let gets = said.lines().filter_map(|line| line.split_once('\'')?.1.strip_suffix('\''));
     let prefix = format!("http://{}", demo.address);
     let gets: Vec<_> = gets.filter_map(|url| url.strip_prefix(&prefix)).collect();
-    assert_eq!(gets.len(), 2, "{said}");
+    assert_eq!(gets.len(), 3, "{said}");
     for tier in ["computed", "local"] {
         for path in &gets {
             let answer = get(&demo.address, path, &[]);

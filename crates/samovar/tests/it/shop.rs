@@ -36,6 +36,11 @@ tags = ["orders"]
 source = "shop"
 query = "select total, note from orders where tenant = :tenant order by rowid"
 
+[widget.ranged]
+source = "shop"
+query = "select count(*) as orders from orders where tenant = :tenant and :from < :to"
+ranges = ["7d"]
+
 [widget.broken]
 source = "shop"
 query = "select json_extract(note, '$.x') as x from orders where :tenant <> ''"
