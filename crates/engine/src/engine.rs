@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use samovar_cache::{Cache, DefinitionError, Settings, Widget};
 use samovar_clock::Clock;
+use samovar_widgets::ParamDefinition;
 use serde::Serialize;
 
 use crate::{
@@ -39,6 +40,8 @@ pub struct WidgetShown {
     pub freshness: String,
     /// Parameters and their defaults; null where the reader has to give the value.
     pub params: BTreeMap<String, Option<String>>,
+    /// Of the parameters that take no others.
+    pub values: BTreeMap<String, Vec<String>>,
     /// The first is the default; a reader may name others. None: it is not cut by time.
     pub ranges: Vec<String>,
 }
@@ -69,10 +72,12 @@ impl Engine {
         let shown = |served: &Arc<Served>| {
             let entry = &served.entry;
             let params = entry.params.iter();
+            let values = |it: &ParamDefinition| Some((it.name.value.clone(), it.values.clone()?));
             WidgetShown {
                 name: entry.name.clone(),
                 freshness: entry.class.clone(),
                 params: params.map(|it| (it.name.value.clone(), it.default.clone())).collect(),
+                values: entry.params.iter().filter_map(values).collect(),
                 ranges: entry.ranges.iter().map(ToString::to_string).collect(),
             }
         };

@@ -25,6 +25,8 @@ pub enum ReadFailure {
     RepeatedParam { name: String },
     #[error("the parameter `{name}` is missing and has no default")]
     MissingParam { name: String },
+    #[error("`{value}` is none of the values of the parameter `{name}`")]
+    UnknownValue { name: String, value: String, nearest: Option<String> },
     #[error(transparent)]
     Range(#[from] InvalidRange),
     #[error(transparent)]
@@ -134,6 +136,7 @@ fn bind(
         if name == RANGE || bound.contains_key(&name) {
             return Err(ReadFailure::RepeatedParam { name });
         }
+        check_value(served, &name, &value)?;
         bound.insert(name, value);
     }
     for param in &served.entry.params {
@@ -145,6 +148,18 @@ fn bind(
         }
     }
     Ok(bound)
+}
+
+fn check_value(served: &Served, name: &str, value: &str) -> Result<(), ReadFailure> {
+    let param = served.entry.params.iter().find(|param| param.name.value == name);
+    let Some(values) = param.and_then(|param| param.values.as_ref()) else { return Ok(()) };
+    if values.iter().any(|known| known == value) {
+        return Ok(());
+    }
+    let nearest = nearest(value, values.iter().map(String::as_str)).map(str::to_owned);
+    // It may be as long as a request.
+    let value = value.chars().take(80).collect();
+    Err(ReadFailure::UnknownValue { name: name.to_owned(), value, nearest })
 }
 
 fn fill_tags(served: &Served, params: &BTreeMap<String, String>) -> Result<Vec<Tag>, TagError> {

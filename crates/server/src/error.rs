@@ -94,6 +94,9 @@ impl From<ReadFailure> for ApiError {
             ReadFailure::MissingParam { name } => {
                 Self::new(BAD, "missing_param", message).field(&name)
             }
+            ReadFailure::UnknownValue { name, nearest, .. } => {
+                Self::new(BAD, "unknown_value", message).field(&name).meant(nearest)
+            }
             ReadFailure::Range(_) => Self::new(BAD, "invalid_range", message).field("range"),
             ReadFailure::Read(error) => error.into(),
         }

@@ -75,7 +75,12 @@ pub struct ParamDefinition {
     pub name: Located<String>,
     /// Without one the reader has to give the value.
     pub default: Option<String>,
+    /// All that there are, where they are known; else any is taken.
+    pub values: Option<Vec<String>>,
 }
+
+/// Values of one parameter. More: refused.
+const MOST_VALUES: usize = 1000;
 
 /// A widget that rolls over on the wall clock of its tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,11 +264,35 @@ fn read_params(widget: &mut Section<'_>) -> Vec<ParamDefinition> {
             let reason = format!("a parameter cannot be called `{}`", name.value);
             section.note(Problem::new(name.line, reason).hint("it means something already"));
         }
-        let default = section.text("default").map(|default| default.value);
+        let (default, values) = (section.text("default"), read_values(&mut section, &name));
+        if let (Some(default), Some(values)) = (&default, &values)
+            && !values.contains(&default.value)
+        {
+            let reason = format!("the default `{}` is none of the values", default.value);
+            section.note(Problem::new(default.line, reason).hint("list it, or choose another"));
+        }
         section.finish();
-        params.push(ParamDefinition { name, default });
+        params.push(ParamDefinition { name, default: default.map(|it| it.value), values });
     }
     params
+}
+
+fn read_values(param: &mut Section<'_>, name: &Located<String>) -> Option<Vec<String>> {
+    let listed = param.texts("values")?;
+    if listed.is_empty() || listed.len() > MOST_VALUES {
+        let reason = format!("`{}` has {} values", name.value, listed.len());
+        let hint = format!("list 1 to {MOST_VALUES}, or leave `values` out: any is taken then");
+        param.note(Problem::new(name.line, reason).hint(hint));
+    }
+    let mut values: Vec<String> = Vec::new();
+    for Located { value, line } in listed {
+        if values.contains(&value) {
+            param.note(Problem::new(line, format!("the value `{value}` is listed twice")));
+        } else {
+            values.push(value);
+        }
+    }
+    Some(values)
 }
 
 fn check_name(name: &Located<String>, section: &Section<'_>) {

@@ -25,7 +25,7 @@ tags = ["orders/{channel}"]
 [widget.total]
 source = "shop"
 query = "select sum(total) as total from orders where tenant = :tenant and total >= :least"
-params.least = { default = "0" }
+params.least = { default = "0", values = ["0", "1", "6"] }
 freshness = "statistics"
 "#;
 
@@ -134,6 +134,9 @@ async fn what_is_unknown_is_named() {
     assert_eq!(unknown, ReadFailure::UnknownParam { name, nearest: nearest("least") });
     let repeated = shop.failure("total", "north", &[("least", "1"), ("least", "1")]).await;
     assert_eq!(repeated, ReadFailure::RepeatedParam { name: "least".to_owned() });
+    let unknown = shop.failure("total", "north", &[("least", "seven")]).await;
+    let (name, value) = ("least".to_owned(), "seven".to_owned());
+    assert_eq!(unknown, ReadFailure::UnknownValue { name, value, nearest: None });
     let missing = shop.failure("orders", "north", &[]).await;
     assert_eq!(missing, ReadFailure::MissingParam { name: "channel".to_owned() });
     let no_tag = shop.failure("orders", "north", &[("channel", "a b")]).await;

@@ -100,11 +100,19 @@ fn a_wrong_request_is_told_what_is_wrong() {
     );
     let odd = refused("/v1/widgets/ranged?tenant=north&range=soon", 400);
     assert_eq!((&odd["code"], &odd["field"]), (&json!("invalid_range"), &json!("range")));
+    let other = refused("/v1/widgets/ranged?tenant=north&size=larger", 400);
+    assert_eq!(
+        (&other["code"], &other["hint"]),
+        (&json!("unknown_value"), &json!("did you mean `large`?"))
+    );
     let unranged = refused("/v1/widgets/sales?tenant=north&range=7d", 400);
     assert_eq!(unranged["code"], "unknown_param");
     let ranged =
         get(&served.address, "/v1/widgets/ranged?tenant=north&range=2026-11-01..2026-11-02", &[]);
-    assert_eq!(ranged.json()["params"], json!({ "range": "2026-11-01..2026-11-02" }));
+    assert_eq!(
+        ranged.json()["params"],
+        json!({ "range": "2026-11-01..2026-11-02", "size": "any" })
+    );
     assert_eq!(refused("/v1/widgets/%ff?tenant=north", 400)["code"], "invalid_path");
     let long = "x".repeat(2000);
     let too_long = refused(&format!("/v1/widgets/sales?tenant=north&channel={long}"), 422);
@@ -150,9 +158,15 @@ fn a_new_reader_sees_what_can_be_read_and_for_whom() {
     let shop = Shop::new();
     let served = shop.serve();
     let list = get(&served.address, "/v1/widgets", &[]).json();
-    let widget = |name: &str, params: serde_json::Value, ranges: serde_json::Value| json!({ "name": name, "freshness": "medium", "params": params, "ranges": ranges });
-    assert_eq!(list["widgets"][2], widget("ranged", json!({}), json!(["7d"])));
-    assert_eq!(list["widgets"][3], widget("sales", json!({ "channel": "all" }), json!([])));
+    let ranged = json!({
+        "name": "ranged", "freshness": "medium", "params": { "size": "any" },
+        "values": { "size": ["any", "large"] }, "ranges": ["7d"],
+    });
+    let sales = json!({
+        "name": "sales", "freshness": "medium", "params": { "channel": "all" }, "values": {},
+        "ranges": [],
+    });
+    assert_eq!((&list["widgets"][2], &list["widgets"][3]), (&ranged, &sales));
     assert_eq!(list["tenants"][0], json!({ "id": "north", "name": "north" }));
     assert_eq!(get(&served.address, "/healthz", &[]).body, b"ok\n");
     assert_eq!(get(&served.address, "/readyz", &[]).body, b"ready\n");

@@ -38,7 +38,8 @@ query = "select total, note from orders where tenant = :tenant order by rowid"
 
 [widget.ranged]
 source = "shop"
-query = "select count(*) as orders from orders where tenant = :tenant and :from < :to"
+query = "select count(*) as orders from orders where tenant = :tenant and :from < :to and :size <> ''"
+params.size = { default = "any", values = ["any", "large"] }
 ranges = ["7d"]
 
 [widget.broken]

@@ -134,6 +134,21 @@ fn each_mistake_is_found_at_its_line() {
         ),
         ("\"yesterday\"", "\"7d\"", "14: the range `7d` is listed twice"),
         (
+            "{ default = \"all\" }",
+            "{ default = \"al\", values = [\"all\", \"web\"] }",
+            "12: the default `al` is none of the values (list it, or choose another)",
+        ),
+        (
+            "{ default = \"all\" }",
+            "{ values = [] }",
+            "12: `channel` has 0 values (list 1 to 1000, or leave `values` out: any is taken then)",
+        ),
+        (
+            "{ default = \"all\" }",
+            "{ values = [\"web\", \"web\"] }",
+            "12: the value `web` is listed twice",
+        ),
+        (
             "params.channel",
             "params.from",
             "12: a parameter cannot be called `from` (it means something already)",
