@@ -82,13 +82,12 @@ impl RedisStore {
             by_queue.entry(queue).or_default().push((job, body));
         }
         for (queue, jobs) in by_queue {
-            self.know(&queue).await?;
             // Not refused for want of room.
             let mut call = self.call(&PUSH, &queue).arg(0);
             for (job, body) in jobs {
                 call = call.arg(job).arg(body);
             }
-            self.write(&queue, &call, true).await?;
+            self.bring(&queue, &call).await?;
         }
         Ok(())
     }

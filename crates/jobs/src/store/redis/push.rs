@@ -16,19 +16,17 @@ use crate::{
 impl RedisStore {
     pub(crate) async fn push(&self, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, StoreError> {
         let Some(queue) = jobs.first().map(|job| job.queue.clone()) else { return Ok(Vec::new()) };
-        self.know(&queue).await?;
         let mut call = self.call(&PUSH, &queue).arg(1);
         for job in &jobs {
             call = call.arg(pack::job(job)).arg(pack::body(job));
         }
-        match self.write(&queue, &call, true).await {
+        match self.bring(&queue, &call).await {
             Ok(answer) => pushed(&jobs, answer.ok_or_else(reply::unexpected)?),
             Err(error) => Err(self.elsewhere(error, &queue).await?),
         }
     }
 
     pub(crate) async fn push_batch(&self, batch: NewBatch) -> Result<Vec<Pushed>, StoreError> {
-        self.know(&batch.queue).await?;
         let whole = |job: &Option<NewJob>| job.as_ref().map(pack::whole).unwrap_or_default();
         let mut call = self
             .call(&PUSH_BATCH, &batch.queue)
@@ -41,7 +39,7 @@ impl RedisStore {
         for job in &batch.jobs {
             call = call.arg(pack::job(job)).arg(pack::body(job));
         }
-        match self.write(&batch.queue, &call, true).await? {
+        match self.bring(&batch.queue, &call).await? {
             Some(answer) => pushed(&batch.jobs, answer),
             None => Ok(batch.jobs.iter().map(|job| Pushed::AlreadyThere(job.id)).collect()),
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
-use samovar_store::redis::{Repeat, Value, pipe};
+use samovar_store::redis::{Call, Repeat, Value, pipe};
 
 use super::{
     RedisStore, reply,
@@ -85,6 +85,20 @@ impl RedisStore {
             known.names.insert(queue.clone());
         }
         Ok(())
+    }
+
+    /// A change that may bring the first job of a queue. Its name is known before, and still is when
+    /// that is acknowledged: a Redis that took the place of another one in between may have forgotten
+    /// it, and nobody would find the jobs.
+    pub(super) async fn bring(
+        &self,
+        queue: &QueueName,
+        call: &Call<'_>,
+    ) -> Result<Option<reply::Answer>, StoreError> {
+        self.know(queue).await?;
+        let answer = self.write(queue, call, true).await?;
+        self.know(queue).await?;
+        Ok(answer)
     }
 
     /// All that are known, by name.

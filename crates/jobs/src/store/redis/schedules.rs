@@ -11,7 +11,6 @@ use crate::{
 
 impl RedisStore {
     pub(crate) async fn fire(&self, fire: Fire) -> Result<Fired, StoreError> {
-        self.know(&fire.queue).await?;
         let expected = fire.expected_ms.map(|mark_ms| mark_ms.to_string()).unwrap_or_default();
         let mut call = self
             .call(&FIRE, &fire.queue)
@@ -21,7 +20,7 @@ impl RedisStore {
         for job in &fire.jobs {
             call = call.arg(pack::job(job)).arg(pack::body(job));
         }
-        let mut answer = match self.write(&fire.queue, &call, true).await {
+        let mut answer = match self.bring(&fire.queue, &call).await {
             Ok(answer) => answer.ok_or_else(reply::unexpected)?,
             Err(error) => return Err(self.elsewhere(error, &fire.queue).await?),
         };

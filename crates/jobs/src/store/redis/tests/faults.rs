@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use samovar_testkit::{RedisSentinel, RedisServer, wait};
+use samovar_testkit::{Direction, Proxy, RedisSentinel, RedisServer, wait};
 
 use super::*;
 use crate::state::State;
@@ -174,4 +174,32 @@ async fn a_redis_that_is_stopped_keeps_nobody_waiting_for_ever() {
     push_in_the_end(&store, &after).await;
     assert!(!details(&store, before.id).await.job.state.has_ended());
     assert_eq!(details(&store, after.id).await.job.state, State::Waiting);
+}
+
+/// A push was on its way when its Redis was lost with all that it held, and arrived at the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_of_which_a_push_is_acknowledged_is_known() {
+    let server = RedisServer::builder().config("save \"\"").start().expect("starts");
+    let proxy = Proxy::start(server.address()).expect("starts");
+    let store = connect(&proxy.redis_url(), Durability::None).await.expect("connects");
+    let store = Arc::new(store);
+    store.push(vec![job("a")]).await.expect("pushed");
+    proxy.black_hole_lane(Direction::Down);
+    let pushing = tokio::spawn({
+        let store = store.clone();
+        async move { push_in_the_end(&store, &job("a")).await }
+    });
+    let arrived = || async {
+        let mut connection = server.connect().ok()?;
+        let pushed = connection.command(&["HGET", "samovar:{q:a}:queue", "seq"]).ok()?;
+        (pushed.text() == "2").then_some(())
+    };
+    wait::until_async(LIMIT, "the push to arrive", arrived).await.expect("it does");
+    server.kill();
+    server.restart().expect("starts empty");
+    proxy.heal().expect("listens");
+    proxy.reset_connections();
+    assert!(matches!(pushing.await.expect("runs"), Pushed::New(_)));
+    let figures = store.figures().await.expect("answers");
+    assert_eq!(figures.iter().map(|it| it.waiting).collect::<Vec<_>>(), [1]);
 }
