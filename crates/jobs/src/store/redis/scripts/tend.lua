@@ -24,6 +24,13 @@ local function sums_of(minutes)
   return sums
 end
 
+local function drop_tallies(list, entries)
+  for _, entry in ipairs(entries) do
+    call('UNLINK', base .. list .. ':' .. entry)
+  end
+  in_parts('ZREM', base .. list, entries)
+end
+
 -- Old minutes become hours.
 local function fold_minutes(most)
   -- The hour of the oldest minutes must be over, so that it is folded as a whole.
@@ -35,20 +42,14 @@ local function fold_minutes(most)
       call('HSET', base .. 'tallied', sum.kind, now_ms)
     end
   end
-  for _, entry in ipairs(old) do
-    call('UNLINK', base .. 'tm:' .. entry)
-  end
-  in_parts('ZREM', base .. 'tm', old)
+  drop_tallies('tm', old)
   return #old == most
 end
 
 local function forget_hours(most)
   local before = math.ceil((now_ms - HOURS_KEPT_MS) / HOUR_MS)
   local old = call('ZRANGEBYSCORE', base .. 'th', '-inf', '(' .. before, 'LIMIT', 0, most)
-  for _, entry in ipairs(old) do
-    call('UNLINK', base .. 'th:' .. entry)
-  end
-  in_parts('ZREM', base .. 'th', old)
+  drop_tallies('th', old)
   return #old == most
 end
 
