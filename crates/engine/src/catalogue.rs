@@ -64,7 +64,7 @@ impl Catalogue {
         for source in &definitions.sources {
             match Source::open(source, folder, clock.clone()) {
                 Ok(opened) => drop(sources.insert(source.name.as_str(), opened)),
-                Err(error) => problems.push(Problem::new(source.path.line, error)),
+                Err(error) => problems.push(Problem::new(source.url.line, error)),
             }
         }
         let mut widgets = Vec::new();

@@ -1,11 +1,11 @@
 //! What a team declares: tenants, sources and widgets, as checked as they can be without a
 //! database.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::{Located, Problem, Range, Section, nearest};
+use crate::{Located, Problem, Range, Section, SourceUrl, nearest};
 
 /// The sections `[tenants]`, `[source.*]` and `[widget.*]` of a file.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub struct TenantDefinition {
 #[derive(Clone, Debug)]
 pub struct SourceDefinition {
     pub name: String,
-    /// As written: relative to the folder of the file.
-    pub path: Located<PathBuf>,
+    /// A path in it is relative to the folder of the file.
+    pub url: Located<SourceUrl>,
     /// Queries that run at the same time; more wait.
     pub connections: usize,
     /// How long a query may take, its wait for a connection included.
@@ -160,14 +160,12 @@ fn read_source(name: &Located<String>, mut section: Section<'_>) -> Option<Sourc
     ];
     check_name(name, &section);
     let url = section.required_text("url");
-    let path = url.and_then(|url| match url.value.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() => {
-            Some(Located { value: PathBuf::from(path), line: url.line })
-        }
-        _ => {
-            let reason = format!("`{}` is no source that can be read", url.value);
-            let hint = "only SQLite yet: sqlite://shop.db, or sqlite:///var/lib/shop.db";
-            section.note(Problem::new(url.line, reason).hint(hint));
+    let url = url.and_then(|url| match url.value.parse::<SourceUrl>() {
+        Ok(value) => Some(Located { value, line: url.line }),
+        Err(error) => {
+            let hint = "write it like sqlite://shop.db, postgres://user@host/shop or \
+                        mysql://user@host/shop";
+            section.note(Problem::new(url.line, error).hint(hint));
             None
         }
     });
@@ -178,7 +176,7 @@ fn read_source(name: &Located<String>, mut section: Section<'_>) -> Option<Sourc
     section.finish();
     Some(SourceDefinition {
         name: name.value.clone(),
-        path: path?,
+        url: url?,
         connections: connections.map_or(4, |it| it.value),
         timeout: timeout.map_or(Duration::from_secs(30), |it| it.value),
         row_limit: row_limit.map_or(10_000, |it| it.value),

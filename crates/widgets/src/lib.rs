@@ -9,6 +9,7 @@ mod problem;
 mod range;
 mod source;
 mod units;
+mod url;
 
 pub use definitions::{
     BucketDefinition, Definitions, ParamDefinition, SourceDefinition, TenantDefinition, TimeForm,
@@ -19,3 +20,4 @@ pub use problem::{Located, Problem, nearest};
 pub use range::{Dates, InvalidRange, Range};
 pub use source::{Bound, Source, SourceError};
 pub use units::{parse_bytes, parse_duration};
+pub use url::{InvalidUrl, SourceKind, SourceUrl};

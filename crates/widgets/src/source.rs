@@ -52,7 +52,7 @@ impl Source {
         clock: Clock,
     ) -> Result<Self, SourceError> {
         let source = Self(Arc::new(Inner {
-            path: folder.join(&definition.path.value),
+            path: folder.join(definition.url.value.path()),
             definition: definition.clone(),
             clock,
             permits: Arc::new(Semaphore::new(definition.connections)),
@@ -65,8 +65,8 @@ impl Source {
 
     /// Which data it reads and how: the same on every machine that was given the same definitions.
     pub fn identity(&self) -> String {
-        let SourceDefinition { path, times, .. } = &self.0.definition;
-        format!("{} {times:?}", path.value.display())
+        let SourceDefinition { url, times, .. } = &self.0.definition;
+        format!("{} {times:?}", url.value)
     }
 
     /// Prepares a widget's query: it is one SELECT over tables that exist, and uses the parameters

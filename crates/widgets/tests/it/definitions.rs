@@ -106,7 +106,7 @@ fn each_mistake_is_found_at_its_line() {
         (
             "sqlite://",
             "postgres://",
-            "6: `postgres://shop.db` is no source that can be read (only SQLite yet: sqlite://shop.db, or sqlite:///var/lib/shop.db)",
+            "6: `mssql` names no database that can be a source (write it like sqlite://shop.db, postgres://user@host/shop or mysql://user@host/shop)",
         ),
         (
             "Europe/Oslo",
