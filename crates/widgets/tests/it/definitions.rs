@@ -105,7 +105,7 @@ fn each_mistake_is_found_at_its_line() {
         ),
         (
             "sqlite://",
-            "postgres://",
+            "mssql://",
             "6: `mssql` names no database that can be a source (write it like sqlite://shop.db, postgres://user@host/shop or mysql://user@host/shop)",
         ),
         (
