@@ -6,10 +6,13 @@
 mod definitions;
 mod document;
 mod problem;
+mod query;
 mod range;
+mod rows;
 mod source;
 mod units;
 mod url;
+mod value;
 
 pub use definitions::{
     BucketDefinition, Definitions, ParamDefinition, SourceDefinition, TenantDefinition, TimeForm,
@@ -17,7 +20,10 @@ pub use definitions::{
 };
 pub use document::{Document, Section};
 pub use problem::{Located, Problem, nearest};
+pub use query::{Mistake, Query};
 pub use range::{Dates, InvalidRange, Range};
-pub use source::{Bound, Source, SourceError};
+pub use rows::{Row, Rows};
+pub use source::{Column, Prepared, Scan, Snapshot, Source, SourceError};
 pub use units::{parse_bytes, parse_duration};
 pub use url::{InvalidUrl, SourceKind, SourceUrl};
+pub use value::{Bound, Value};

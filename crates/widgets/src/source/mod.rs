@@ -1,0 +1,186 @@
+//! The databases that widgets read from: read only, bounded in time, rows and bytes, whatever the
+//! kind.
+
+mod mysql;
+mod pool;
+mod postgres;
+mod sqlite;
+
+use std::{fmt, path::Path};
+
+use samovar_clock::Clock;
+
+use self::{mysql::MySql, postgres::Postgres, sqlite::Sqlite};
+use crate::{Bound, Query, Rows, SourceDefinition, SourceKind};
+
+/// A database that widgets read from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Source {
+    kind: SourceKind,
+    identity: String,
+    row_limit: usize,
+    database: Database,
+}
+
+#[derive(Clone, Debug)]
+enum Database {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+    MySql(MySql),
+}
+
+/// One state of the database, seen through one connection. Dropped, it ends what still runs for it
+/// and gives the connection back.
+#[derive(Debug)]
+pub struct Snapshot {
+    view: View,
+    queries: u32,
+}
+
+#[derive(Debug)]
+enum View {
+    Sqlite(sqlite::View),
+    Postgres(postgres::View),
+    MySql(mysql::View),
+}
+
+/// What the database says of a query without running it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    pub columns: Vec<Column>,
+    /// Of tables that are not small.
+    pub scans: Vec<Scan>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    /// The source's name of its type, where values of it have no form here.
+    pub unreadable: Option<String>,
+}
+
+/// A query that reads a whole table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan {
+    pub table: String,
+    /// In the words of the database.
+    pub plan: String,
+}
+
+/// Tables of fewer rows may be scanned: the database itself prefers it.
+pub(crate) const SMALL_TABLE: u64 = 1000;
+
+impl Source {
+    /// Nothing is connected before it is used. `folder` is where relative paths begin.
+    ///
+    /// # Errors
+    /// What is wrong with its url.
+    pub fn open(
+        definition: &SourceDefinition,
+        folder: &Path,
+        clock: Clock,
+    ) -> Result<Self, SourceError> {
+        let kind = definition.url.value.kind();
+        let database = match kind {
+            SourceKind::Sqlite => Database::Sqlite(Sqlite::open(definition, folder, clock)),
+            SourceKind::Postgres => Database::Postgres(Postgres::open(definition, clock)?),
+            SourceKind::MySql => Database::MySql(MySql::open(definition, clock)?),
+        };
+        let identity = format!("{} {:?}", definition.url.value, definition.times);
+        Ok(Self { kind, identity, row_limit: definition.row_limit, database })
+    }
+
+    pub fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
+    /// Which data it reads and how: the same on every machine that was given the same definitions.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Rows of one answer, where its widget does not say otherwise.
+    pub fn row_limit(&self) -> usize {
+        self.row_limit
+    }
+
+    /// Asks the database about a query, whose plan is made for the values of `sample`.
+    pub async fn prepare(
+        &self,
+        query: &Query,
+        sample: &[(String, Bound)],
+    ) -> Result<Prepared, SourceError> {
+        match &self.database {
+            Database::Sqlite(database) => database.prepare(query, sample).await,
+            Database::Postgres(database) => database.prepare(query, sample).await,
+            Database::MySql(database) => database.prepare(query, sample).await,
+        }
+    }
+
+    /// Waits for a connection. What is read through it is of one moment, from now on.
+    pub async fn snapshot(&self) -> Result<Snapshot, SourceError> {
+        let view = match &self.database {
+            Database::Sqlite(database) => View::Sqlite(database.view().await?),
+            Database::Postgres(database) => View::Postgres(database.view().await?),
+            Database::MySql(database) => View::MySql(database.view().await?),
+        };
+        Ok(Snapshot { view, queries: 0 })
+    }
+}
+
+impl Snapshot {
+    /// Runs a query, its parameters bound by name, and gives `rows` back when all have gone through
+    /// it. After an error nothing more is read through this snapshot.
+    pub async fn read<R: Rows>(
+        &mut self,
+        query: &Query,
+        bindings: &[(String, Bound)],
+        rows: R,
+    ) -> Result<R, SourceError> {
+        self.queries += 1;
+        match &mut self.view {
+            View::Sqlite(view) => view.read(query, bindings, rows).await,
+            View::Postgres(view) => view.read(query, bindings, rows).await,
+            View::MySql(view) => view.read(query, bindings, rows).await,
+        }
+    }
+
+    /// How many queries were run through it.
+    pub fn queries(&self) -> u32 {
+        self.queries
+    }
+}
+
+/// Why a source has no answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SourceError {
+    /// `place` shows no secret.
+    #[error("cannot read {place}: {reason}")]
+    Unreachable { place: String, reason: String },
+    #[error("all connections of the source stayed busy")]
+    Busy,
+    #[error("the query took longer than {seconds} s")]
+    Timeout { seconds: f64 },
+    #[error("the query has more than {limit} rows: narrow it, or raise the source's row_limit")]
+    TooManyRows { limit: usize },
+    #[error("the answer has more than {limit} bytes: narrow the query, or raise value_limit")]
+    TooManyBytes { limit: u64 },
+    #[error("more than {limit} rows have related rows: narrow the query")]
+    TooManyParents { limit: usize },
+    #[error("column `{column}` holds {found}: convert it in the query")]
+    Type { column: String, found: String },
+    #[error("the query has no column `{column}`")]
+    NoColumn { column: String },
+    #[error("the query failed: {reason}")]
+    Query { reason: String },
+    #[error("the connection was lost: {reason}")]
+    Lost { reason: String },
+    #[error("reading the rows panicked")]
+    Panicked,
+}
+
+impl SourceError {
+    pub(crate) fn query(reason: impl fmt::Display) -> Self {
+        SourceError::Query { reason: reason.to_string() }
+    }
+}

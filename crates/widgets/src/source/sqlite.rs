@@ -1,0 +1,337 @@
+//! SQLite: files, read away from the async threads.
+
+use std::{
+    ops::{Deref, DerefMut},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::{Timestamp, tz::TimeZone};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, Statement,
+    hooks::{AuthAction, AuthContext, Authorization, TransactionOperation},
+    types::ValueRef,
+};
+use samovar_clock::{Clock, Instant};
+use tokio::task::spawn_blocking;
+
+use super::{
+    Column, Prepared, SMALL_TABLE, Scan, SourceError,
+    pool::{Place, Pool},
+};
+use crate::{
+    Bound, Query, Row, Rows, SourceDefinition, TimeForm, Value,
+    query::{Places, Rendered},
+    rows::Cells,
+};
+
+/// Between two looks at the clock, SQLite executes this many of its instructions: about 20 µs.
+const INSTRUCTIONS: i32 = 1000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Sqlite(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    times: TimeForm,
+    timeout: Duration,
+    clock: Clock,
+    pool: Arc<Pool<Connection>>,
+}
+
+impl Sqlite {
+    pub(crate) fn open(definition: &SourceDefinition, folder: &Path, clock: Clock) -> Self {
+        let timeout = definition.timeout;
+        Self(Arc::new(Inner {
+            path: folder.join(definition.url.value.path()),
+            times: definition.times,
+            timeout,
+            pool: Pool::new(definition.connections, timeout, clock.clone()),
+            clock,
+        }))
+    }
+
+    pub(crate) async fn prepare(
+        &self,
+        query: &Query,
+        sample: &[(String, Bound)],
+    ) -> Result<Prepared, SourceError> {
+        let (lent, inner) = (self.0.lend().await?, self.0.clone());
+        let (query, sample) = (query.clone(), sample.to_vec());
+        let run = move || {
+            lent.limit_time(&inner, Arc::default())?;
+            inner.prepare(&lent, &query.render(Places::Question, &sample))
+        };
+        spawn_blocking(run).await.unwrap_or(Err(SourceError::Panicked))
+    }
+
+    pub(crate) async fn view(&self) -> Result<View, SourceError> {
+        let lent = self.0.lend().await?;
+        // The snapshot itself is taken by the first statement that reads.
+        lent.execute_batch("begin").map_err(|error| self.0.failure(&error))?;
+        Ok(View { inner: self.0.clone(), lent: Some(lent) })
+    }
+}
+
+/// A transaction that reads.
+#[derive(Debug)]
+pub(crate) struct View {
+    inner: Arc<Inner>,
+    /// Away while a query runs.
+    lent: Option<Lent>,
+}
+
+impl View {
+    pub(crate) async fn read<R: Rows>(
+        &mut self,
+        query: &Query,
+        bindings: &[(String, Bound)],
+        mut rows: R,
+    ) -> Result<R, SourceError> {
+        let gone = || SourceError::query("an earlier query of this snapshot did not end");
+        let (lent, inner) = (self.lent.take().ok_or_else(gone)?, self.inner.clone());
+        let (query, bindings) = (query.clone(), bindings.to_vec());
+        let over = Arc::<AtomicBool>::default();
+        let given_up = OnDrop(over.clone());
+        // It gives the connection back itself, also when nobody waits for it any more.
+        let run = move || {
+            let run = lent.limit_time(&inner, over).and_then(|()| {
+                inner.run(&lent, &query.render(Places::Question, &bindings), &mut rows)
+            });
+            run.map(|()| (lent, rows))
+        };
+        let (lent, rows) = spawn_blocking(run).await.unwrap_or(Err(SourceError::Panicked))?;
+        drop(given_up);
+        self.lent = Some(lent);
+        Ok(rows)
+    }
+}
+
+/// Interrupts a query that nobody waits for.
+struct OnDrop(Arc<AtomicBool>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A connection of the pool, to which it goes back as it came.
+#[derive(Debug)]
+struct Lent {
+    connection: Option<Connection>,
+    place: Place<Connection>,
+}
+
+impl Deref for Lent {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("there until it is dropped")
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("there until it is dropped")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        // Without the limits of the query before: ending a transaction takes no time.
+        let cleared = connection.progress_handler(0, None::<fn() -> bool>);
+        let ended = cleared.and_then(|()| match connection.is_autocommit() {
+            true => Ok(()),
+            false => connection.execute_batch("rollback"),
+        });
+        if ended.is_ok() {
+            self.place.keep(connection);
+        }
+    }
+}
+
+impl Lent {
+    /// From now on a query ends at the timeout, or when it is `over`.
+    fn limit_time(&self, inner: &Inner, over: Arc<AtomicBool>) -> Result<(), SourceError> {
+        let clock = inner.clock.clone();
+        let deadline: Instant = clock.now() + inner.timeout;
+        let is_over = move || over.load(Ordering::Relaxed) || clock.now() > deadline;
+        self.busy_timeout(inner.timeout)
+            .and_then(|()| self.progress_handler(INSTRUCTIONS, Some(is_over)))
+            .map_err(|error| inner.failure(&error))
+    }
+}
+
+impl Inner {
+    async fn lend(self: &Arc<Self>) -> Result<Lent, SourceError> {
+        let place = self.pool.place().await?;
+        if let Some(connection) = place.idle() {
+            return Ok(Lent { connection: Some(connection), place });
+        }
+        let inner = self.clone();
+        let connect = move || inner.connect();
+        let connection = spawn_blocking(connect).await.unwrap_or(Err(SourceError::Panicked))?;
+        Ok(Lent { connection: Some(connection), place })
+    }
+
+    fn connect(&self) -> Result<Connection, SourceError> {
+        let open = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            connection.pragma_update(None, "query_only", true)?;
+            // Opening is lazy: this is where a file that is no database is noticed.
+            connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))?;
+            connection.authorizer(Some(only_reads))?;
+            Ok(connection)
+        };
+        open().map_err(|error: rusqlite::Error| SourceError::Unreachable {
+            place: self.path.display().to_string(),
+            reason: reason(&error),
+        })
+    }
+
+    fn prepare(
+        &self,
+        connection: &Connection,
+        query: &Rendered<'_>,
+    ) -> Result<Prepared, SourceError> {
+        let failed = |error: rusqlite::Error| self.failure(&error);
+        let statement = connection.prepare(&query.text).map_err(failed)?;
+        let column = |name: &str| Column { name: name.to_owned(), unreadable: None };
+        let columns = statement.column_names().into_iter().map(column).collect();
+        let explain = format!("explain query plan {}", query.text);
+        let mut explain = connection.prepare(&explain).map_err(failed)?;
+        self.bind(&mut explain, query)?;
+        let mut rows = explain.raw_query();
+        let mut scans = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let plan: String = row.get("detail").map_err(failed)?;
+            if let Some(table) = scanned(&plan)
+                && self.is_large(connection, table)
+            {
+                scans.push(Scan { table: table.to_owned(), plan: plan.clone() });
+            }
+        }
+        Ok(Prepared { columns, scans })
+    }
+
+    /// Looks no further than it must. What is no table, like a part of the query itself, is small.
+    fn is_large(&self, connection: &Connection, table: &str) -> bool {
+        let quoted = table.replace('"', "\"\"");
+        let query = format!("select 1 from \"{quoted}\" limit 1 offset {SMALL_TABLE}");
+        let found = connection.query_row(&query, [], |_| Ok(()));
+        found.is_ok()
+    }
+
+    fn run<R: Rows>(
+        &self,
+        connection: &Connection,
+        query: &Rendered<'_>,
+        into: &mut R,
+    ) -> Result<(), SourceError> {
+        let failed = |error| self.failure(&error);
+        let mut statement = connection.prepare_cached(&query.text).map_err(failed)?;
+        self.bind(&mut statement, query)?;
+        let columns: Vec<String> =
+            statement.column_names().into_iter().map(str::to_owned).collect();
+        into.columns(&columns)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(failed)? {
+            into.row(&Row::new(&columns, row))?;
+        }
+        Ok(())
+    }
+
+    fn bind(&self, statement: &mut Statement<'_>, query: &Rendered<'_>) -> Result<(), SourceError> {
+        for (index, value) in query.values.iter().enumerate() {
+            let index = index + 1;
+            let bound = match value {
+                Bound::Text(text) => statement.raw_bind_parameter(index, text),
+                Bound::Integer(number) => statement.raw_bind_parameter(index, number),
+                Bound::Number(number) => statement.raw_bind_parameter(index, number),
+                Bound::Boolean(truth) => statement.raw_bind_parameter(index, truth),
+                Bound::Time(at) => self.bind_time(statement, index, *at),
+                Bound::List(_) => unreachable!("a list is rendered as its elements"),
+            };
+            bound.map_err(|error| self.failure(&error))?;
+        }
+        Ok(())
+    }
+
+    fn bind_time(
+        &self,
+        statement: &mut Statement<'_>,
+        index: usize,
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let utc = || TimeZone::UTC.to_datetime(at);
+        match self.times {
+            TimeForm::Text => {
+                statement.raw_bind_parameter(index, utc().strftime("%F %T").to_string())
+            }
+            TimeForm::Iso => statement.raw_bind_parameter(index, at.to_string()),
+            TimeForm::Seconds => statement.raw_bind_parameter(index, at.as_second()),
+            TimeForm::Milliseconds => statement.raw_bind_parameter(index, at.as_millisecond()),
+        }
+    }
+
+    fn failure(&self, error: &rusqlite::Error) -> SourceError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => {
+                SourceError::Timeout { seconds: self.timeout.as_secs_f64() }
+            }
+            _ => SourceError::query(reason(error)),
+        }
+    }
+}
+
+/// The table of a step like `SCAN orders` or `SCAN o USING COVERING INDEX by_day`.
+fn scanned(plan: &str) -> Option<&str> {
+    let rest = plan.strip_prefix("SCAN ")?;
+    Some(rest.split(" USING ").next().unwrap_or(rest).trim())
+}
+
+/// The last of three bolts: the file is opened read-only, and the connection only queries.
+fn only_reads(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Select
+        | AuthAction::Read { .. }
+        | AuthAction::Function { .. }
+        | AuthAction::Recursive
+        | AuthAction::Transaction {
+            operation: TransactionOperation::Begin | TransactionOperation::Rollback,
+        } => Authorization::Allow,
+        _ => Authorization::Deny,
+    }
+}
+
+/// SQLite's own words, without the query they were about.
+fn reason(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        error => error.to_string(),
+    }
+}
+
+impl Cells for rusqlite::Row<'_> {
+    fn cell(&self, index: usize) -> Result<Value<'_>, String> {
+        Ok(match self.get_ref(index).map_err(|error| reason(&error))? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => Value::Integer(number),
+            ValueRef::Real(number) => Value::Float(number),
+            ValueRef::Text(text) => {
+                let text = std::str::from_utf8(text).map_err(|_| "text that is not UTF-8")?;
+                Value::Text(text.into())
+            }
+            ValueRef::Blob(bytes) => Value::Bytes(bytes.into()),
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! Values on their way into a database and out of it, and how they become JSON.
+
+use std::{borrow::Cow, io::Write};
+
+use jiff::Timestamp;
+
+/// The value of a parameter of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bound {
+    Text(String),
+    Integer(i64),
+    Number(f64),
+    Boolean(bool),
+    /// Bound in the form in which the source keeps times.
+    Time(Timestamp),
+    /// Of `in (:ids)`: one placeholder for each.
+    List(Vec<Bound>),
+}
+
+/// A value of a row, as its source gave it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'r> {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Unsigned(u64),
+    Float(f64),
+    /// All of its digits: `-12.50`, without an exponent.
+    Decimal(Cow<'r, str>),
+    /// Also whatever has no other form: times, durations, identifiers.
+    Text(Cow<'r, str>),
+    /// A document that the source vouches for.
+    Json(Cow<'r, str>),
+    Bytes(Cow<'r, [u8]>),
+}
+
+/// A double holds every whole number up to here.
+const WHOLE: u64 = (1 << 53) - 1;
+/// A double gives back every decimal of so many digits.
+const DIGITS: usize = 15;
+
+impl Value<'_> {
+    /// Appends it as JSON, without loss also for readers whose numbers are doubles: a number is a
+    /// JSON number where such a reader gets exactly its value, and else a text with all its digits.
+    pub fn write_json(&self, json: &mut Vec<u8>) {
+        match self {
+            Value::Null => json.extend(b"null"),
+            Value::Boolean(true) => json.extend(b"true"),
+            Value::Boolean(false) => json.extend(b"false"),
+            Value::Integer(number) if number.unsigned_abs() <= WHOLE => print(json, number),
+            Value::Integer(number) => print(json, format_args!("\"{number}\"")),
+            Value::Unsigned(number) if *number <= WHOLE => print(json, number),
+            Value::Unsigned(number) => print(json, format_args!("\"{number}\"")),
+            Value::Float(number) if number.is_finite() => {
+                serde_json::to_writer(json, number).expect("memory takes everything");
+            }
+            Value::Float(number) if number.is_nan() => json.extend(b"\"NaN\""),
+            Value::Float(number) if *number > 0.0 => json.extend(b"\"Infinity\""),
+            Value::Float(_) => json.extend(b"\"-Infinity\""),
+            Value::Decimal(text) if fits_a_double(text) => json.extend(text.as_bytes()),
+            Value::Decimal(text) | Value::Text(text) => write_text(text, json),
+            Value::Json(text) => json.extend(text.as_bytes()),
+            Value::Bytes(bytes) => {
+                json.push(b'"');
+                write_base64(bytes, json);
+                json.push(b'"');
+            }
+        }
+    }
+
+    /// As the parameter of another query; `None` for what identifies no row.
+    pub fn to_bound(&self) -> Option<Bound> {
+        match self {
+            Value::Integer(number) => Some(Bound::Integer(*number)),
+            Value::Unsigned(number) => Some(match i64::try_from(*number) {
+                Ok(number) => Bound::Integer(number),
+                Err(_) => Bound::Text(number.to_string()),
+            }),
+            Value::Decimal(text) | Value::Text(text) => Some(Bound::Text(text.to_string())),
+            Value::Boolean(_)
+            | Value::Null
+            | Value::Float(_)
+            | Value::Json(_)
+            | Value::Bytes(_) => None,
+        }
+    }
+}
+
+pub(crate) fn write_text(text: &str, json: &mut Vec<u8>) {
+    serde_json::to_writer(json, text).expect("memory takes everything");
+}
+
+fn print(json: &mut Vec<u8>, what: impl std::fmt::Display) {
+    write!(json, "{what}").expect("memory takes everything");
+}
+
+/// Decimals are plain, so their digits are all there is to them; more zeros than these in front or
+/// behind do not occur with so few digits.
+fn fits_a_double(decimal: &str) -> bool {
+    let digits = decimal.trim_start_matches('-');
+    let is_plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let significant = digits.trim_start_matches(['0', '.']).bytes().filter(u8::is_ascii_digit);
+    is_plain && significant.count() <= DIGITS && digits.len() <= 100
+}
+
+/// RFC 4648, with padding.
+fn write_base64(bytes: &[u8], text: &mut Vec<u8>) {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for chunk in bytes.chunks(3) {
+        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for place in 0..4 {
+            let letter = ALPHABET[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= chunk.len() { letter } else { b'=' });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(value: &Value<'_>) -> String {
+        let mut json = Vec::new();
+        value.write_json(&mut json);
+        String::from_utf8(json).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn numbers_are_numbers_where_a_double_holds_them() {
+        for (value, expected) in [
+            (Value::Integer(9_007_199_254_740_991), "9007199254740991"),
+            (Value::Integer(-9_007_199_254_740_991), "-9007199254740991"),
+            (Value::Integer(9_007_199_254_740_992), "\"9007199254740992\""),
+            (Value::Integer(i64::MIN), "\"-9223372036854775808\""),
+            (Value::Unsigned(7), "7"),
+            (Value::Unsigned(u64::MAX), "\"18446744073709551615\""),
+            (Value::Float(0.1), "0.1"),
+            (Value::Float(-2.5), "-2.5"),
+            (Value::Float(f64::NAN), "\"NaN\""),
+            (Value::Float(f64::INFINITY), "\"Infinity\""),
+            (Value::Float(f64::NEG_INFINITY), "\"-Infinity\""),
+            (Value::Decimal("-12.50".into()), "-12.50"),
+            (Value::Decimal("0.00".into()), "0.00"),
+            (Value::Decimal("0.000000000000001234".into()), "0.000000000000001234"),
+            (Value::Decimal("123456789012.345".into()), "123456789012.345"),
+            (Value::Decimal("1234567890123.456".into()), "\"1234567890123.456\""),
+            (Value::Decimal("NaN".into()), "\"NaN\""),
+        ] {
+            assert_eq!(json(&value), expected);
+        }
+    }
+
+    #[test]
+    fn bytes_are_base64() {
+        for (bytes, expected) in [
+            (&b""[..], "\"\""),
+            (b"f", "\"Zg==\""),
+            (b"fo", "\"Zm8=\""),
+            (b"foo", "\"Zm9v\""),
+            (b"\xff\xfe\xfd\xfc", "\"//79/A==\""),
+        ] {
+            assert_eq!(json(&Value::Bytes(bytes.into())), expected);
+        }
+    }
+
+    #[test]
+    fn a_decimal_that_is_written_as_a_number_survives_a_double() {
+        for text in ["0.1", "999999999999999", "0.30", "-1.00000000000001", "100000000000000000.00"] {
+            let number: f64 = text.parse().expect("a number");
+            let exact = fits_a_double(text);
+            let back = format!("{number}");
+            let plain = |text: &str| match text.split_once('.') {
+                Some(_) => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+                None => text.to_owned(),
+            };
+            assert!(!exact || plain(&back) == plain(text), "{text}: {back}");
+        }
+    }
+}
