@@ -1,14 +1,14 @@
 //! Definitions in which nothing is wrong any more: checked against the cache's rules and against
 //! the databases.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path};
 
 use jiff::tz::TimeZone;
 use samovar_cache::{Bucket, Definition, Freshness, KeyTemplate, Tenant};
 use samovar_clock::Clock;
 use samovar_widgets::{
-    BucketDefinition, Definitions, ParamDefinition, Problem, Range, Source, TenantDefinition,
-    WidgetDefinition, nearest,
+    Bound, BucketDefinition, Definitions, Names, ParamDefinition, Problem, Query, Range, Selection,
+    Source, TenantDefinition, WidgetDefinition, check_prepared, check_text, is_cut, nearest,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -36,7 +36,7 @@ pub(crate) struct Entry {
     pub(crate) definition: Definition,
     pub(crate) class: String,
     pub(crate) source: Source,
-    pub(crate) query: Arc<str>,
+    pub(crate) selection: Selection,
     pub(crate) params: Vec<ParamDefinition>,
     pub(crate) ranges: Vec<Range>,
     pub(crate) tags: Vec<TagTemplate>,
@@ -47,7 +47,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// Everything that is wrong, in the order of the file.
-    pub fn check(
+    pub async fn check(
         definitions: &Definitions,
         folder: &Path,
         clock: &Clock,
@@ -63,15 +63,17 @@ impl Catalogue {
         let mut sources = BTreeMap::new();
         for source in &definitions.sources {
             match Source::open(source, folder, clock.clone()) {
-                Ok(opened) => drop(sources.insert(source.name.as_str(), opened)),
+                Ok(opened) => {
+                    sources.insert(source.name.as_str(), (opened, source.url.line));
+                }
                 Err(error) => problems.push(Problem::new(source.url.line, error)),
             }
         }
         let mut widgets = Vec::new();
         for widget in &definitions.widgets {
             // A source that is missing here is a problem already.
-            let Some(source) = sources.get(widget.source.as_str()) else { continue };
-            widgets.extend(check_widget(widget, source, &mut problems));
+            let Some((source, line)) = sources.get(widget.source.as_str()) else { continue };
+            widgets.extend(check_widget(widget, source, *line, &mut problems).await);
         }
         problems.sort_by_key(|problem| problem.line);
         let clock = clock.clone();
@@ -84,13 +86,25 @@ fn check_tenant(tenant: &TenantDefinition) -> Result<Member, Problem> {
     Ok(Member { tenant: id, zone: tenant.time_zone.clone(), name: tenant.name.clone() })
 }
 
-fn check_widget(
+async fn check_widget(
     widget: &WidgetDefinition,
     source: &Source,
+    source_line: usize,
     problems: &mut Vec<Problem>,
 ) -> Option<Entry> {
     let before = problems.len();
-    problems.extend(source.check(widget));
+    let query = match check_query(widget, source, source_line).await {
+        Ok(query) => Some(query),
+        Err(found) => {
+            // A source that is away is told once, not for each of its widgets.
+            for problem in found {
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+            None
+        }
+    };
     let freshness = check_freshness(widget).map_err(|problem| problems.push(problem)).ok();
     let params: Vec<&str> = widget.params.iter().map(|param| param.name.value.as_str()).collect();
     let mut tags = Vec::new();
@@ -106,17 +120,50 @@ fn check_widget(
     {
         problems.push(Problem::new(key.line, error));
     }
-    let freshness = freshness.filter(|_| problems.len() == before)?;
+    let (freshness, query) = (freshness.filter(|_| problems.len() == before)?, query?);
+    let selection = Selection { query, json: Vec::new(), one: false, related: Vec::new() };
     Some(Entry {
         name: widget.name.value.clone(),
         class: freshness.class().to_owned(),
         definition: define(widget, freshness, source),
         source: source.clone(),
-        query: Arc::from(widget.query.value.as_str()),
+        selection,
         params: widget.params.clone(),
         ranges: widget.ranges.clone(),
         tags,
     })
+}
+
+async fn check_query(
+    widget: &WidgetDefinition,
+    source: &Source,
+    source_line: usize,
+) -> Result<Query, Vec<Problem>> {
+    let line = widget.query.line;
+    let params: Vec<&str> = widget.params.iter().map(|param| param.name.value.as_str()).collect();
+    let ranges = !widget.ranges.is_empty();
+    let names = Names { params: &params, ranges, ..Names::default() };
+    let query = check_text(source, &widget.query, names)?;
+    let mut problems = Vec::new();
+    for param in &widget.params {
+        if query.params().all(|(name, _)| name != param.name.value) {
+            let reason = format!("the query does not use the parameter `{}`", param.name.value);
+            let problem = Problem::new(param.name.line, reason);
+            problems.push(problem.hint("each of its values would be computed and kept apart"));
+        }
+    }
+    if ranges && !is_cut(std::iter::once(&query)) {
+        let reason = "the widget has ranges, and its query is not cut by them";
+        let hint = "use at >= :from and at < :to, or day between :first_day and :last_day";
+        problems.push(Problem::new(line, reason).hint(hint));
+    }
+    let sample: Vec<(String, Bound)> = Vec::new();
+    match check_prepared(source, &query, line, &sample).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(found)) => problems.extend(found),
+        Err(error) => problems.push(Problem::new(source_line, error)),
+    }
+    if problems.is_empty() { Ok(query) } else { Err(problems) }
 }
 
 fn check_freshness(widget: &WidgetDefinition) -> Result<Freshness, Problem> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use samovar_cache::{Answer, ReadError, Tag, TagError};
-use samovar_widgets::{Bound, Dates, InvalidRange, Range, SourceError, nearest};
+use samovar_widgets::{Bound, Dates, InvalidRange, Limits, Range, SourceError, nearest};
 use serde::Serialize;
 
 use crate::{
@@ -186,8 +186,9 @@ impl Compute {
         let mut bindings = cuts;
         let texts = params.into_iter().chain([("tenant".to_owned(), tenant)]);
         bindings.extend(texts.map(|(name, text)| (name, Bound::Text(text))));
-        let query = entry.query.clone();
-        let mut body = entry.source.append_rows(query, bindings, body, value_limit).await?;
+        let limits = Limits { rows: entry.source.row_limit(), bytes: value_limit };
+        let mut snapshot = entry.source.snapshot().await?;
+        let mut body = entry.selection.append(&mut snapshot, &bindings, limits, body).await?;
         body.push(b'}');
         Ok(body)
     }

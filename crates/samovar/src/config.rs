@@ -60,9 +60,10 @@ impl Config {
     }
 
     /// Opens the sources and prepares the queries.
-    pub(crate) fn catalogue(&self) -> Result<Catalogue, Failure> {
+    pub(crate) async fn catalogue(&self) -> Result<Catalogue, Failure> {
         let folder = folder_of(&self.file);
         Catalogue::check(&self.definitions, folder, &Clock::System)
+            .await
             .map_err(|problems| Failure::problems(&self.file, problems))
     }
 

@@ -48,7 +48,7 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
         let cleared = cache.clear(&Subject::Everything, None, &how).await;
         cleared.map_err(|error| Failure::failed("clearing the cache", error))?;
     }
-    let catalogue = config.catalogue()?;
+    let catalogue = config.catalogue().await?;
     let (orders, tenants) = (arguments.orders, TENANTS.len());
     print(&format!("{orders} orders of {tenants} tenants in {}", database.display()))?;
     run(&config, catalogue, cache, arguments.listen, invitation).await

@@ -56,7 +56,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         match arguments.command {
             Command::Serve(arguments) => serve::serve(arguments).await,
             Command::Demo(arguments) => demo::demo(arguments).await,
-            Command::Check(arguments) => serve::check(&arguments),
+            Command::Check(arguments) => serve::check(&arguments).await,
         }
     });
     runtime.shutdown_timeout(THREADS_LEAVE_WITHIN);

@@ -23,15 +23,15 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 pub(crate) async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
-    let catalogue = config.catalogue()?;
+    let catalogue = config.catalogue().await?;
     let cache = config.open_cache().await?;
     let listen = arguments.listen.unwrap_or(config.listen);
     run(&config, catalogue, cache, listen, |address| format!("listening on http://{address}")).await
 }
 
-pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
+pub(crate) async fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
-    config.catalogue()?;
+    config.catalogue().await?;
     let (file, count) = (config.file.display(), config.definitions.widgets.len());
     let plural = if count == 1 { "" } else { "s" };
     print(&format!("{file}: nothing wrong with {count} widget{plural}"))

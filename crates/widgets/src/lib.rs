@@ -3,17 +3,20 @@
 //! A definition goes from TOML ([`Document`]) to [`Definitions`]; every mistake on the way is a
 //! [`Problem`] with its line. A [`Source`] prepares the queries and runs them.
 
+mod check;
 mod definitions;
 mod document;
 mod problem;
 mod query;
 mod range;
 mod rows;
+mod selection;
 mod source;
 mod units;
 mod url;
 mod value;
 
+pub use check::{CUTS, Names, check_prepared, check_text, is_cut};
 pub use definitions::{
     BucketDefinition, Definitions, ParamDefinition, SourceDefinition, TenantDefinition, TimeForm,
     WidgetDefinition,
@@ -23,6 +26,7 @@ pub use problem::{Located, Problem, nearest};
 pub use query::{Mistake, Query};
 pub use range::{Dates, InvalidRange, Range};
 pub use rows::{Row, Rows};
+pub use selection::{Limits, MOST_KEYS, Related, Selection};
 pub use source::{Column, Prepared, Scan, Snapshot, Source, SourceError};
 pub use units::{parse_bytes, parse_duration};
 pub use url::{InvalidUrl, SourceKind, SourceUrl};

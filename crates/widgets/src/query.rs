@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, ops::Range, sync::Arc};
 
 use sqlparser::{
-    ast::{self, Expr, SetExpr, Statement, Visit, Visitor},
+    ast::{self, Expr, SetExpr, Statement, TableFactor, Visit, Visitor},
     dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
     parser::Parser,
     tokenizer::{Location, Token, TokenWithSpan, Tokenizer},
@@ -20,6 +20,8 @@ struct Parsed {
     text: String,
     /// Where each parameter is named, and by which name, in the order of the text.
     named: Vec<(Range<usize>, String)>,
+    /// Tables that go by another name in it: that name, and theirs.
+    aliases: Vec<(String, String)>,
 }
 
 /// What a query cannot be, and the line of its text, counted from 0.
@@ -86,9 +88,9 @@ impl Query {
         })?;
         let mut mistakes = Vec::new();
         let named = parameters(text, &tokens, &mut mistakes);
-        only_reads(dialect, &tokens, &mut mistakes);
+        let aliases = only_reads(dialect, &tokens, &mut mistakes);
         mistakes.sort_by_key(|mistake| mistake.line);
-        let parsed = Parsed { text: text.to_owned(), named };
+        let parsed = Parsed { text: text.to_owned(), named, aliases };
         if mistakes.is_empty() { Ok(Self(Arc::new(parsed))) } else { Err(mistakes) }
     }
 
@@ -103,8 +105,18 @@ impl Query {
         self.0.named.iter().map(move |(range, name)| (name.as_str(), line(range.start)))
     }
 
+    /// The table that goes by this name in the query.
+    pub(crate) fn table_called<'n>(&'n self, name: &'n str) -> &'n str {
+        let alias = self.0.aliases.iter().find(|(alias, _)| alias == name);
+        alias.map_or(name, |(_, table)| table)
+    }
+
     /// With places for the values of `bindings`; what is not bound is null.
-    pub(crate) fn render<'b>(&self, places: Places, bindings: &'b [(String, Bound)]) -> Rendered<'b> {
+    pub(crate) fn render<'b>(
+        &self,
+        places: Places,
+        bindings: &'b [(String, Bound)],
+    ) -> Rendered<'b> {
         let mut text = String::with_capacity(self.0.text.len() + 16);
         let mut values: Vec<&Bound> = Vec::new();
         let mut end = 0;
@@ -198,7 +210,13 @@ impl<'t> Offsets<'t> {
 
 /// What the parser does not understand, the database may: it is the last to judge, and lets nothing
 /// write either. Then only the first word is looked at here.
-fn only_reads(dialect: &dyn Dialect, tokens: &[TokenWithSpan], mistakes: &mut Vec<Mistake>) {
+///
+/// Gives the aliases of tables.
+fn only_reads(
+    dialect: &dyn Dialect,
+    tokens: &[TokenWithSpan],
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<(String, String)> {
     let mut add = |line, reason: &str| {
         mistakes.push(Mistake { line, reason: reason.to_owned(), hint: ONE_SELECT });
     };
@@ -214,20 +232,23 @@ fn only_reads(dialect: &dyn Dialect, tokens: &[TokenWithSpan], mistakes: &mut Ve
         if !reads {
             add(first.map_or(0, line_of), "the query does not begin with select");
         }
-        return;
+        return Vec::new();
     };
+    let mut aliases = Vec::new();
     match statements.as_slice() {
         [] => add(0, "the query is empty"),
         [Statement::Query(query)] => {
-            let _ = query.visit(&mut Reads { found: &mut add });
+            let _ = query.visit(&mut Reads { found: &mut add, aliases: &mut aliases });
         }
         [_] => add(0, "the query is no select"),
         [_, _, ..] => add(0, "the query is more than one statement"),
     }
+    aliases
 }
 
 struct Reads<'f, F> {
     found: &'f mut F,
+    aliases: &'f mut Vec<(String, String)>,
 }
 
 impl<F: FnMut(usize, &str)> Visitor for Reads<'_, F> {
@@ -250,6 +271,16 @@ impl<F: FnMut(usize, &str)> Visitor for Reads<'_, F> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias: Some(alias), .. } = factor
+            && let Some(table) = name.0.last()
+        {
+            let bare = |text: String| text.trim_matches(['"', '`']).to_owned();
+            self.aliases.push((alias.name.value.clone(), bare(table.to_string())));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr
             && let Some(part) = function.name.0.last()
@@ -266,10 +297,7 @@ impl<F: FnMut(usize, &str)> Visitor for Reads<'_, F> {
 }
 
 fn writes(body: &SetExpr) -> bool {
-    matches!(
-        body,
-        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
-    )
+    matches!(body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_))
 }
 
 #[cfg(test)]
@@ -302,19 +330,20 @@ mod tests {
 
     #[test]
     fn values_get_their_places() {
-        let query = parse(SourceKind::MySql, "select 1 from t where a = :a and b in (:ids) or a=:a");
+        let query =
+            parse(SourceKind::MySql, "select 1 from t where a = :a and b in (:ids) or a=:a");
         let bindings = [
             ("ids".to_owned(), Bound::List(vec![Bound::Integer(3), Bound::Integer(4)])),
             ("a".to_owned(), Bound::Text("x".to_owned())),
         ];
         let rendered = query.render(Places::Question, &bindings);
         assert_eq!(rendered.text, "select 1 from t where a = ? and b in (?, ?) or a=?");
-        let (x, three, four) =
-            (Bound::Text("x".to_owned()), Bound::Integer(3), Bound::Integer(4));
+        let (x, three, four) = (Bound::Text("x".to_owned()), Bound::Integer(3), Bound::Integer(4));
         assert_eq!(rendered.values, [&x, &three, &four, &x]);
         let rendered = query.render(Places::Dollar, &bindings);
         assert_eq!(rendered.text, "select 1 from t where a = $1 and b in ($2, $3) or a=$4");
-        let rendered = query.render(Places::Dollar, &[("ids".to_owned(), Bound::List(vec![]))]);
+        let nobody = [("ids".to_owned(), Bound::List(vec![]))];
+        let rendered = query.render(Places::Dollar, &nobody);
         assert_eq!(rendered.text, "select 1 from t where a = null and b in (null) or a=null");
         assert_eq!(rendered.values, Vec::<&Bound>::new());
     }
@@ -361,13 +390,13 @@ mod tests {
         }
         for (text, reason) in [
             ("select * into copy from t", "0: the query writes its rows somewhere"),
-            (
-                "with gone as (delete from t returning *) select * from gone",
-                "0: the query writes",
-            ),
+            ("with gone as (delete from t returning *) select * from gone", "0: the query writes"),
             ("with a as (insert into t values (1) returning x) table a", "0: the query writes"),
             ("select pg_terminate_backend(1)", "0: `pg_terminate_backend` does more than read"),
-            ("select pg_catalog.\"set_config\"('a', 'b', true)", "0: `set_config` does more than read"),
+            (
+                "select pg_catalog.\"set_config\"('a', 'b', true)",
+                "0: `set_config` does more than read",
+            ),
             ("select pg_advisory_lock(1)", "0: `pg_advisory_lock` does more than read"),
             ("select $1", "0: `$1` cannot be bound"),
         ] {

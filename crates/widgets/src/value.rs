@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_decimal_that_is_written_as_a_number_survives_a_double() {
-        for text in ["0.1", "999999999999999", "0.30", "-1.00000000000001", "100000000000000000.00"] {
+        for text in ["0.1", "999999999999999", "0.30", "-1.00000000000001", "100000000000000000.00"]
+        {
             let number: f64 = text.parse().expect("a number");
             let exact = fits_a_double(text);
             let back = format!("{number}");

@@ -34,10 +34,10 @@ struct Shop {
     engine: Engine,
 }
 
-fn check(text: &str, folder: &Path) -> Result<Catalogue, Vec<Problem>> {
+async fn check(text: &str, folder: &Path) -> Result<Catalogue, Vec<Problem>> {
     let document = Document::parse(text)?;
     let definitions = Definitions::read(&mut document.root());
-    Catalogue::check(&definitions, folder, &Clock::System)
+    Catalogue::check(&definitions, folder, &Clock::System).await
 }
 
 fn database(folder: &Path) -> Connection {
@@ -56,7 +56,7 @@ impl Shop {
         let settings = Settings::default();
         let cache = Cache::builder().settings(settings.clone());
         let cache = cache.open(&folder.path().join("store")).await.expect("a store");
-        let catalogue = check(DEFINITIONS, folder.path()).expect("nothing is wrong");
+        let catalogue = check(DEFINITIONS, folder.path()).await.expect("nothing is wrong");
         let engine = Engine::start(cache, &settings, catalogue).expect("it starts");
         Self { folder, engine }
     }
@@ -152,33 +152,36 @@ async fn what_is_unknown_is_named() {
     assert!(matches!(shop.engine.invalidate(&homeless).await, Err(ChangeFailure::Change(_))));
 }
 
-#[test]
-fn what_the_cache_or_the_database_refuses_is_a_problem_with_its_line() {
+#[tokio::test]
+async fn what_the_cache_or_the_database_refuses_is_a_problem_with_its_line() {
     let folder = tempfile::tempdir().expect("a folder");
     database(folder.path());
-    let found = |written: &str, instead: &str| {
+    let found = async |written: &str, instead: &str| {
         let text = DEFINITIONS.replacen(written, instead, 1);
         assert_ne!(text, DEFINITIONS, "{written}");
-        let problems = check(&text, folder.path()).expect_err("a problem");
+        let problems = check(&text, folder.path()).await.expect_err("a problem");
         let shown = problems.iter().map(|it| format!("{}: {}", it.line, it.reason));
         shown.collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(found("statistics", "statistic"), "18: there is no freshness class `statistic`");
     assert_eq!(
-        found("orders/{channel}", "orders/{chanel}"),
+        found("statistics", "statistic").await,
+        "18: there is no freshness class `statistic`"
+    );
+    assert_eq!(
+        found("orders/{channel}", "orders/{chanel}").await,
         "12: `{chanel}` is not a parameter of this widget"
     );
     assert_eq!(
-        found("freshness", "key = \"total {tenant}\"\nfreshness").split(':').next(),
+        found("freshness", "key = \"total {tenant}\"\nfreshness").await.split(':').next(),
         Some("18")
     );
     assert_eq!(
-        found("from orders", "from ordres"),
+        found("from orders", "from ordres").await,
         "10: the query cannot be prepared: no such table: ordres"
     );
-    assert!(found("shop.db", "shoop.db").starts_with("6: cannot read"));
+    assert!(found("shop.db", "shoop.db").await.starts_with("6: cannot read"));
     let long = "x".repeat(200);
-    assert!(found("\"south\"", &format!("{long:?}")).starts_with("3: a tenant id"));
+    assert!(found("\"south\"", &format!("{long:?}")).await.starts_with("3: a tenant id"));
 }
 
 const RANGED: &str = r#"
@@ -213,7 +216,8 @@ async fn a_range_is_cut_by_the_tenants_calendar_and_moves_on_with_it() {
     database.execute_batch(sales).expect("a table");
     let document = Document::parse(RANGED).expect("it is TOML");
     let definitions = Definitions::read(&mut document.root());
-    let catalogue = Catalogue::check(&definitions, folder.path(), &Clock::Manual(clock.clone()));
+    let catalogue =
+        Catalogue::check(&definitions, folder.path(), &Clock::Manual(clock.clone())).await;
     let settings = Settings::default();
     let cache = Cache::builder().settings(settings.clone());
     let cache = cache.open(&folder.path().join("store")).await.expect("a store");

@@ -65,7 +65,7 @@ impl Sqlite {
         let (query, sample) = (query.clone(), sample.to_vec());
         let run = move || {
             lent.limit_time(&inner, Arc::default())?;
-            inner.prepare(&lent, &query.render(Places::Question, &sample))
+            inner.prepare(&lent, &query, &sample)
         };
         spawn_blocking(run).await.unwrap_or(Err(SourceError::Panicked))
     }
@@ -200,34 +200,27 @@ impl Inner {
     fn prepare(
         &self,
         connection: &Connection,
-        query: &Rendered<'_>,
+        query: &Query,
+        sample: &[(String, Bound)],
     ) -> Result<Prepared, SourceError> {
         let failed = |error: rusqlite::Error| self.failure(&error);
-        let statement = connection.prepare(&query.text).map_err(failed)?;
+        let rendered = query.render(Places::Question, sample);
+        let statement = connection.prepare(&rendered.text).map_err(failed)?;
         let column = |name: &str| Column { name: name.to_owned(), unreadable: None };
         let columns = statement.column_names().into_iter().map(column).collect();
-        let explain = format!("explain query plan {}", query.text);
+        let explain = format!("explain query plan {}", rendered.text);
         let mut explain = connection.prepare(&explain).map_err(failed)?;
-        self.bind(&mut explain, query)?;
+        self.bind(&mut explain, &rendered)?;
         let mut rows = explain.raw_query();
         let mut scans = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             let plan: String = row.get("detail").map_err(failed)?;
-            if let Some(table) = scanned(&plan)
-                && self.is_large(connection, table)
-            {
-                scans.push(Scan { table: table.to_owned(), plan: plan.clone() });
+            let table = scanned(&plan).map(|name| query.table_called(name).to_owned());
+            if let Some(table) = table.filter(|table| is_large(connection, table)) {
+                scans.push(Scan { table, plan });
             }
         }
         Ok(Prepared { columns, scans })
-    }
-
-    /// Looks no further than it must. What is no table, like a part of the query itself, is small.
-    fn is_large(&self, connection: &Connection, table: &str) -> bool {
-        let quoted = table.replace('"', "\"\"");
-        let query = format!("select 1 from \"{quoted}\" limit 1 offset {SMALL_TABLE}");
-        let found = connection.query_row(&query, [], |_| Ok(()));
-        found.is_ok()
     }
 
     fn run<R: Rows>(
@@ -296,6 +289,13 @@ impl Inner {
 fn scanned(plan: &str) -> Option<&str> {
     let rest = plan.strip_prefix("SCAN ")?;
     Some(rest.split(" USING ").next().unwrap_or(rest).trim())
+}
+
+/// Looks no further than it must. What is no table, like a part of the query itself, is small.
+fn is_large(connection: &Connection, table: &str) -> bool {
+    let quoted = table.replace('"', "\"\"");
+    let query = format!("select 1 from \"{quoted}\" limit 1 offset {SMALL_TABLE}");
+    connection.query_row(&query, [], |_| Ok(())).is_ok()
 }
 
 /// The last of three bolts: the file is opened read-only, and the connection only queries.

@@ -1,4 +1,4 @@
 //! Definitions with every kind of mistake, and queries against a real file.
 
 mod definitions;
-mod source;
+mod sqlite;

@@ -1,0 +1,110 @@
+//! What is wrong with a query, told before anything is served: its text, the names it uses, and what
+//! the database says of it.
+
+use crate::{
+    Bound, Located, Prepared, Problem, Query, Source, SourceError, nearest, selection::IDS,
+};
+
+/// What a query can refer to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Names<'n> {
+    /// The parameters of its widget, besides the tenant.
+    pub params: &'n [&'n str],
+    /// Whether there are ranges to cut by.
+    pub ranges: bool,
+    /// Whether it is given the keys of other rows.
+    pub ids: bool,
+    /// What a query of all tenants cannot do.
+    pub no_tenant: bool,
+}
+
+/// What a widget with ranges can cut its rows by: instants, the second one outside; or days of the
+/// tenant, both inside.
+pub const CUTS: [&str; 4] = ["from", "to", "first_day", "last_day"];
+
+/// Reads the text of a query, and compares the names in it with those it can use.
+///
+/// # Errors
+/// All that is wrong.
+pub fn check_text(
+    source: &Source,
+    text: &Located<String>,
+    names: Names<'_>,
+) -> Result<Query, Vec<Problem>> {
+    let query = Query::parse(source.kind(), &text.value).map_err(|mistakes| {
+        let told = |it: crate::Mistake| Problem::new(text.line + it.line, it.reason).hint(it.hint);
+        mistakes.into_iter().map(told).collect::<Vec<_>>()
+    })?;
+    let problems: Vec<Problem> = query
+        .params()
+        .filter_map(|(name, line)| check_name(name, names).map(|told| told(text.line + line)))
+        .collect();
+    if problems.is_empty() { Ok(query) } else { Err(problems) }
+}
+
+fn check_name(name: &str, names: Names<'_>) -> Option<impl FnOnce(usize) -> Problem> {
+    let known = || {
+        let cuts = CUTS.into_iter().filter(|_| names.ranges);
+        let ids = names.ids.then_some(IDS);
+        let tenant = (!names.no_tenant).then_some("tenant");
+        names.params.iter().copied().chain(cuts).chain(ids).chain(tenant)
+    };
+    if known().any(|known| known == name) {
+        return None;
+    }
+    let (reason, hint) = if CUTS.contains(&name) {
+        (
+            format!("the query uses `:{name}`, and the widget has no ranges"),
+            "list them: ranges = [\"7d\", \"30d\"]".to_owned(),
+        )
+    } else {
+        let hint = match nearest(name, known()) {
+            Some(meant) => format!("did you mean `:{meant}`?"),
+            None => format!("declare it: params.{name} = {{ default = \"\" }}"),
+        };
+        (format!("the query uses `:{name}`, not a parameter"), hint)
+    };
+    Some(move |line| Problem::new(line, reason).hint(hint))
+}
+
+/// Asks the database about a query.
+///
+/// # Errors
+/// That nothing can be asked of it, which is no fault of the query.
+pub async fn check_prepared(
+    source: &Source,
+    query: &Query,
+    line: usize,
+    sample: &[(String, Bound)],
+) -> Result<Result<Prepared, Vec<Problem>>, SourceError> {
+    let prepared = match source.prepare(query, sample).await {
+        Ok(prepared) => prepared,
+        Err(SourceError::Query { reason }) => {
+            let reason = format!("the query cannot be prepared: {reason}");
+            let hint = "run it in a client of the database, with values for its parameters";
+            return Ok(Err(vec![Problem::new(line, reason).hint(hint)]));
+        }
+        Err(away) => return Err(away),
+    };
+    let mut problems = Vec::new();
+    let mut names: Vec<&str> = prepared.columns.iter().map(|it| it.name.as_str()).collect();
+    names.sort_unstable();
+    for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
+        let reason = format!("two columns are called `{}`", pair[0]);
+        problems.push(Problem::new(line, reason).hint("name them apart with `as`"));
+    }
+    for column in &prepared.columns {
+        if let Some(type_name) = &column.unreadable {
+            let reason = format!("column `{}` has the type {type_name}", column.name);
+            let hint = "it has no form in JSON: convert it in the query, to text for example";
+            problems.push(Problem::new(line, reason).hint(hint));
+        }
+    }
+    Ok(if problems.is_empty() { Ok(prepared) } else { Err(problems) })
+}
+
+/// Whether rows are cut by both ends of a range.
+pub fn is_cut<'q>(queries: impl Iterator<Item = &'q Query> + Clone) -> bool {
+    let uses = |name: &str| queries.clone().any(|query| query.params().any(|(it, _)| it == name));
+    uses("from") && uses("to") || uses("first_day") && uses("last_day")
+}

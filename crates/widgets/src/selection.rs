@@ -1,0 +1,301 @@
+//! What a widget reads: the rows of a query and the rows related to them, in as many queries as were
+//! declared, however many rows there are.
+
+use std::{collections::HashMap, ops::Range};
+
+use crate::{Bound, Query, Row, Rows, Snapshot, SourceError, rows::Objects, value::write_text};
+
+/// Rows, with the rows related to each.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    pub query: Query,
+    /// Columns whose texts are JSON.
+    pub json: Vec<String>,
+    /// The first row alone, or null, instead of a list.
+    pub one: bool,
+    pub related: Vec<Related>,
+}
+
+/// Rows of another query that belong to rows of the first. Its query is given the keys of all of
+/// them at once, as the list `:ids`.
+#[derive(Clone, Debug)]
+pub struct Related {
+    /// The field of the first that holds them.
+    pub name: String,
+    pub selection: Selection,
+    /// The column of the first, and that of its own, which are equal where rows are related.
+    pub key: String,
+    pub on: String,
+    /// Rows kept of each; those that the query gives first.
+    pub limit: Option<usize>,
+}
+
+/// What one answer may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of one query.
+    pub rows: usize,
+    /// Of all of it.
+    pub bytes: u64,
+}
+
+/// Keys that one query is given: as many parameters as every database takes.
+pub const MOST_KEYS: usize = 30_000;
+
+impl Selection {
+    /// How many queries it takes; fewer where no row has anything related.
+    pub fn queries(&self) -> usize {
+        1 + self.related.iter().map(|related| related.selection.queries()).sum::<usize>()
+    }
+
+    /// Appends `{"rows":[...]}` to `body`, or the first row where it is only one.
+    pub async fn append(
+        &self,
+        snapshot: &mut Snapshot,
+        bindings: &[(String, Bound)],
+        limits: Limits,
+        mut body: Vec<u8>,
+    ) -> Result<Vec<u8>, SourceError> {
+        let before = if self.one { &b""[..] } else { b"{\"rows\":[" };
+        let after = if self.one { &b""[..] } else { b"]}" };
+        body.extend(before);
+        let mut body = if self.related.is_empty() && !self.one {
+            let objects = Objects::new(&self.json, limits.rows, limits.bytes);
+            let list = List { objects, json: body, is_empty: true };
+            snapshot.read(&self.query, bindings, list).await?.json
+        } else {
+            let tree = Tree::load(self, snapshot, bindings, limits).await?;
+            tree.write(&mut body);
+            body
+        };
+        body.extend(after);
+        if body.len() as u64 > limits.bytes {
+            return Err(SourceError::TooManyBytes { limit: limits.bytes });
+        }
+        Ok(body)
+    }
+}
+
+/// Objects with commas between them.
+struct List {
+    objects: Objects,
+    json: Vec<u8>,
+    is_empty: bool,
+}
+
+impl Rows for List {
+    fn columns(&mut self, names: &[String]) -> Result<(), SourceError> {
+        self.objects.begin(names)
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
+        if !std::mem::take(&mut self.is_empty) {
+            self.json.push(b',');
+        }
+        self.objects.write(row, &mut self.json)
+    }
+}
+
+/// All rows of a selection.
+struct Tree<'s> {
+    /// The first are the selection's own; every other comes after what it is related to.
+    levels: Vec<Level<'s>>,
+}
+
+struct Level<'s> {
+    selection: &'s Selection,
+    kept: Kept,
+    /// For each related: its name and its level, in the order of the selection.
+    related: Vec<(&'s Related, usize)>,
+}
+
+/// The rows of one query.
+struct Kept {
+    objects: Objects,
+    json: Vec<u8>,
+    rows: Vec<KeptRow>,
+    /// Columns with the keys of what is related to these rows.
+    keys: Vec<Wanted>,
+    /// The column that says to whom a row belongs, and how many rows anybody may have.
+    on: Option<Wanted>,
+    limit: usize,
+    /// Rows by whom they belong to.
+    owners: HashMap<String, Vec<usize>>,
+}
+
+/// A column by its name, and its place once that is known.
+struct Wanted {
+    name: String,
+    index: usize,
+}
+
+struct KeptRow {
+    json: Range<usize>,
+    /// One for each that is related.
+    keys: Vec<Option<Bound>>,
+}
+
+impl<'s> Tree<'s> {
+    async fn load(
+        selection: &'s Selection,
+        snapshot: &mut Snapshot,
+        bindings: &[(String, Bound)],
+        limits: Limits,
+    ) -> Result<Self, SourceError> {
+        let kept = Kept::new(selection, None, limits);
+        let kept = snapshot.read(&selection.query, bindings, kept).await?;
+        let mut left = limits;
+        left.bytes = left.bytes.saturating_sub(kept.json.len() as u64);
+        let mut tree = Self { levels: vec![Level { selection, kept, related: Vec::new() }] };
+        let mut at = 0;
+        while at < tree.levels.len() {
+            let selection = tree.levels[at].selection;
+            for (index, related) in selection.related.iter().enumerate() {
+                let kept = Kept::new(&related.selection, Some(related), left);
+                let keys = tree.levels[at].kept.distinct_keys(index)?;
+                let kept = if keys.is_empty() {
+                    kept
+                } else {
+                    let mut bindings = bindings.to_vec();
+                    bindings.push((IDS.to_owned(), Bound::List(keys)));
+                    snapshot.read(&related.selection.query, &bindings, kept).await?
+                };
+                left.bytes = left.bytes.saturating_sub(kept.json.len() as u64);
+                let level = tree.levels.len();
+                tree.levels.push(Level {
+                    selection: &related.selection,
+                    kept,
+                    related: Vec::new(),
+                });
+                tree.levels[at].related.push((related, level));
+            }
+            at += 1;
+        }
+        Ok(tree)
+    }
+
+    fn write(&self, json: &mut Vec<u8>) {
+        let level = &self.levels[0];
+        let all: Vec<usize> = (0..level.kept.rows.len()).collect();
+        self.write_rows(level, &all, level.selection.one, json);
+    }
+
+    fn write_rows(&self, level: &Level<'_>, rows: &[usize], one: bool, json: &mut Vec<u8>) {
+        match (rows.first(), one) {
+            (Some(first), true) => self.write_row(level, *first, json),
+            (None, true) => json.extend(b"null"),
+            (_, false) => {
+                for (index, row) in rows.iter().enumerate() {
+                    if index > 0 {
+                        json.push(b',');
+                    }
+                    self.write_row(level, *row, json);
+                }
+            }
+        }
+    }
+
+    fn write_row(&self, level: &Level<'_>, row: usize, json: &mut Vec<u8>) {
+        let row = &level.kept.rows[row];
+        json.extend(&level.kept.json[row.json.clone()]);
+        if level.related.is_empty() {
+            return;
+        }
+        // The brace that ends the object comes after what is related.
+        json.pop();
+        for ((related, at), key) in level.related.iter().zip(&row.keys) {
+            json.push(b',');
+            write_text(&related.name, json);
+            json.push(b':');
+            let child = &self.levels[*at];
+            let owned = key.as_ref().and_then(|key| child.kept.owners.get(&named(key)));
+            let rows = owned.map_or(&[][..], Vec::as_slice);
+            let one = related.selection.one;
+            json.extend(if one { &b""[..] } else { b"[" });
+            self.write_rows(child, rows, one, json);
+            json.extend(if one { &b""[..] } else { b"]" });
+        }
+        json.push(b'}');
+    }
+}
+
+/// The parameter that takes the keys.
+pub(crate) const IDS: &str = "ids";
+
+impl Kept {
+    fn new(selection: &Selection, related: Option<&Related>, limits: Limits) -> Self {
+        let wanted = |name: &String| Wanted { name: name.clone(), index: 0 };
+        Self {
+            objects: Objects::new(&selection.json, limits.rows, limits.bytes),
+            json: Vec::new(),
+            rows: Vec::new(),
+            keys: selection.related.iter().map(|related| wanted(&related.key)).collect(),
+            on: related.map(|related| wanted(&related.on)),
+            limit: match related {
+                _ if selection.one => 1,
+                Some(related) => related.limit.unwrap_or(usize::MAX),
+                None => usize::MAX,
+            },
+            owners: HashMap::new(),
+        }
+    }
+
+    /// The keys of one that is related, each once.
+    fn distinct_keys(&self, related: usize) -> Result<Vec<Bound>, SourceError> {
+        let mut seen = HashMap::new();
+        for key in self.rows.iter().filter_map(|row| row.keys[related].as_ref()) {
+            seen.entry(named(key)).or_insert(key);
+        }
+        if seen.len() > MOST_KEYS {
+            return Err(SourceError::TooManyParents { limit: MOST_KEYS });
+        }
+        // In an order that does not change from one read to the next.
+        let mut keys: Vec<_> = seen.into_iter().collect();
+        keys.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(keys.into_iter().map(|(_, key)| key.clone()).collect())
+    }
+}
+
+/// What a key is called in maps, whatever its type: related columns may have different ones.
+fn named(key: &Bound) -> String {
+    match key {
+        Bound::Text(text) => text.clone(),
+        Bound::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+impl Rows for Kept {
+    fn columns(&mut self, names: &[String]) -> Result<(), SourceError> {
+        for wanted in self.keys.iter_mut().chain(&mut self.on) {
+            let index = names.iter().position(|name| *name == wanted.name);
+            wanted.index =
+                index.ok_or_else(|| SourceError::NoColumn { column: wanted.name.clone() })?;
+        }
+        self.objects.begin(names)
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
+        let owned = match &self.on {
+            None if self.rows.len() >= self.limit => return Ok(()),
+            None => None,
+            Some(on) => {
+                let Some(owner) = row.get(on.index)?.to_bound() else { return Ok(()) };
+                let owned = self.owners.entry(named(&owner)).or_default();
+                if owned.len() >= self.limit {
+                    return Ok(());
+                }
+                Some(owned)
+            }
+        };
+        if let Some(owned) = owned {
+            owned.push(self.rows.len());
+        }
+        let start = self.json.len();
+        self.objects.write(row, &mut self.json)?;
+        let keys = self.keys.iter().map(|key| Ok(row.get(key.index)?.to_bound()));
+        let keys = keys.collect::<Result<_, SourceError>>()?;
+        self.rows.push(KeptRow { json: start..self.json.len(), keys });
+        Ok(())
+    }
+}
