@@ -6,7 +6,7 @@ use bytes::Bytes;
 use samovar_clock::Instant;
 
 use crate::{
-    entry::{Coding, EntryError},
+    entry::{Coding, EntryError, Provenance},
     local::Entry,
     shared::StoreError,
     widget::ReadingError,
@@ -107,6 +107,11 @@ impl Answer {
         self.entry.compute
     }
 
+    /// As its compute said.
+    pub fn provenance(&self) -> Provenance {
+        self.entry.provenance
+    }
+
     /// The same for equal content, whoever computed it and when.
     pub fn content_hash(&self) -> u64 {
         self.entry.content_hash
@@ -140,6 +145,8 @@ impl fmt::Debug for Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     Bytes(Bytes),
+    /// With where its data was read.
+    Read(Bytes, Provenance),
     /// "There is nothing", cached for the class's negative TTL.
     Absent,
 }

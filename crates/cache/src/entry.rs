@@ -32,6 +32,15 @@ pub enum Coding {
     Zstd,
 }
 
+/// Where the data of a value was read, as far as its compute says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Provenance {
+    /// The state of the source: values of one moment agree with each other. 0: not said.
+    pub moment: u64,
+    /// What was asked of the source.
+    pub queries: u32,
+}
+
 /// An entry as it travels to and from the shared tier.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct StoredEntry {
@@ -44,6 +53,7 @@ pub(crate) struct StoredEntry {
     pub(crate) as_of_ms: u64,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) compute: Duration,
+    pub(crate) provenance: Provenance,
     /// Bytes of the value when decoded.
     pub(crate) raw_len: u64,
     /// A hash of the decoded value; the same content has the same one.
@@ -54,10 +64,10 @@ pub(crate) struct StoredEntry {
 
 const MAGIC: [u8; 4] = *b"SMVE";
 /// Raised when the layout changes; other versions are treated as missing and computed anew.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Magic, format, coding, flags, then what the scripts read at a fixed place: the commit.
 pub(crate) const COMMIT_AT: usize = 8;
-const HEADER: usize = 80;
+const HEADER: usize = 92;
 const CHECKSUM_AT: usize = HEADER - 4;
 const STAMP: usize = 32;
 
@@ -81,10 +91,12 @@ impl StoredEntry {
             self.compute.as_micros().try_into().unwrap_or(u64::MAX),
             self.raw_len,
             self.content_hash,
+            self.provenance.moment,
         ] {
             out.extend(number.to_le_bytes());
         }
         out.extend((stamps as u32).to_le_bytes());
+        out.extend(self.provenance.queries.to_le_bytes());
         out.extend([0; 4]); // the checksum's place
         debug_assert_eq!(out.len(), HEADER);
         for stamp in &self.stamps {
@@ -120,7 +132,8 @@ impl StoredEntry {
             let at = COMMIT_AT + 8 + index * 8;
             u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes"))
         };
-        let stamps_len = u32::from_le_bytes(header[72..76].try_into().expect("four bytes"));
+        let half = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four"));
+        let stamps_len = half(80);
         let value_at = HEADER.checked_add(stamps_len as usize).ok_or(EntryError::Truncated)?;
         let stamps = bytes.get(HEADER..value_at).ok_or(EntryError::Truncated)?;
         let (stamps, rest) = stamps.as_chunks::<STAMP>();
@@ -140,6 +153,7 @@ impl StoredEntry {
             compute: Duration::from_micros(number(4)),
             raw_len: number(5),
             content_hash: number(6),
+            provenance: Provenance { moment: number(7), queries: half(84) },
             stamps: stamps.iter().map(Stamp::read).collect(),
             value: bytes.slice(value_at..),
         })
@@ -250,6 +264,7 @@ mod tests {
                 lead: Duration::from_millis(1500),
             },
             compute: Duration::from_micros(421),
+            provenance: Provenance { moment: 5, queries: 6 },
             raw_len: value.len() as u64,
             content_hash: 99,
             stamps: vec![Stamp { key_hash: 1, change: 2, clear: 3, incarnation: 4 }; 3],

@@ -260,6 +260,7 @@ impl Inner {
             stale_until: as_of + ttl + grace,
             turn_at,
             compute: stored.compute,
+            provenance: stored.provenance,
             content_hash: stored.content_hash,
             versions: capture.cells().clone(),
             stamps: stamps.map(|(step, stamp)| LocalStamp { step: *step, stamp: *stamp }).collect(),

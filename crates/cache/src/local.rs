@@ -23,7 +23,7 @@ use samovar_store::Trust;
 
 use crate::{
     cells::{Cell, Cells, Dependencies},
-    entry::{Coding, EntryError, Stamp, decompress},
+    entry::{Coding, EntryError, Provenance, Stamp, decompress},
     key::EntryKey,
     laws::{Law, Laws},
     stats::Row,
@@ -42,6 +42,7 @@ pub(crate) struct Entry {
     /// Stale at once by an invalidation that is spread; it may be served until its turn.
     pub(crate) turn_at: Option<Instant>,
     pub(crate) compute: Duration,
+    pub(crate) provenance: Provenance,
     pub(crate) content_hash: u64,
     pub(crate) versions: Dependencies,
     /// In the order of the versions.

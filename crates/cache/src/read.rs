@@ -278,7 +278,7 @@ impl Inner {
     }
 
     /// Leads a flight to its end.
-    async fn fly<C, F, V, E>(
+    pub(crate) async fn fly<C, F, V, E>(
         self: Arc<Self>,
         lead: Lead,
         bound: Arc<Bound>,

@@ -17,7 +17,7 @@ use crate::{
     answer::{Answer, ReadError, State, Tier, Value},
     cache::Inner,
     cells::{Capture, Cell},
-    entry::{Coding, Stamp, StoredEntry, compress},
+    entry::{Coding, Provenance, Stamp, StoredEntry, compress},
     flight::{Lead, Outcome},
     laws::Law,
     shared::{Commit, Committed, Failure, Message, Origin, Origins, Release, Won},
@@ -137,9 +137,10 @@ impl Ticket {
     /// Without the store, or when the lease was lost, the value serves those who waited and is not
     /// kept: [`Answer::is_stored`] tells.
     pub async fn commit(mut self, value: impl Into<Value>) -> Result<Answer, ReadError> {
-        let (value, absent) = match value.into() {
-            Value::Bytes(bytes) => (bytes, false),
-            Value::Absent => (Bytes::new(), true),
+        let (value, absent, provenance) = match value.into() {
+            Value::Bytes(bytes) => (bytes, false, Provenance::default()),
+            Value::Absent => (Bytes::new(), true, Provenance::default()),
+            Value::Read(bytes, provenance) => (bytes, false, provenance),
         };
         let (bytes, limit) = (value.len() as u64, self.inner.settings.value_limit);
         if bytes > limit {
@@ -154,7 +155,7 @@ impl Ticket {
         row.computed(took);
         self.bound.widget.0.compute.computed(took);
 
-        let stored = self.dress(value, absent, took).await;
+        let stored = StoredEntry { provenance, ..self.dress(value, absent, took).await };
         let (origins, committed) = self.land(&stored).await;
         let nothing = (Capture::default(), Vec::new());
         let (capture, steps) = match &self.lease {
@@ -242,6 +243,7 @@ impl Ticket {
             as_of_ms,
             lifetimes: widget.freshness.draw(absent, p99, &inner.random),
             compute,
+            provenance: Provenance::default(),
             raw_len,
             content_hash,
             stamps,

@@ -135,6 +135,12 @@ impl Source {
         self.try_get(cache, wanted).await.expect("a value")
     }
 
+    async fn refresh(&self, cache: &Cache, wanted: &Wanted) {
+        let source = self.clone();
+        let compute = || async move { Ok::<_, &str>(encode(source.read())) };
+        cache.refresh(&wanted.reading(), compute).await.expect("refreshed");
+    }
+
     /// Starts a compute that has read the data when this returns, and ends when it is told to.
     async fn start(&self, cache: &Cache, wanted: &Wanted) -> InFlight {
         let (source, cache, wanted) = (self.clone(), cache.clone(), wanted.clone());

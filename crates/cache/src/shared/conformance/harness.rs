@@ -15,7 +15,7 @@ use samovar_testkit::{RedisCluster, RedisSentinel, RedisServer, wait};
 use tempfile::TempDir;
 
 use crate::{
-    entry::{Coding, StoredEntry},
+    entry::{Coding, Provenance, StoredEntry},
     freshness::Lifetimes,
     key::EntryKey,
     shared::{
@@ -309,6 +309,7 @@ pub(super) fn stored(token: u64, value: &[u8]) -> Bytes {
         as_of_ms: 4_000_000_000_000,
         lifetimes,
         compute: Duration::ZERO,
+        provenance: Provenance::default(),
         raw_len: value.len() as u64,
         content_hash: 0,
         stamps: Vec::new(),

@@ -1,6 +1,6 @@
 //! Where a value comes from, and how long it is worth something.
 
-use samovar_cache::Beginning;
+use samovar_cache::{Beginning, Due, Provenance};
 
 use super::*;
 
@@ -156,4 +156,54 @@ async fn a_reading_can_be_explained() {
     assert_eq!((moved[0].verdict, &*moved[0].what), ("changed", "tag orders or below"));
     assert_eq!(moved[0].cause.as_deref(), Some("import 42"));
     assert_eq!(moved[0].changed_at_ms, Some(changed.store_now_ms));
+}
+
+#[tokio::test]
+async fn what_its_compute_says_of_a_value_is_kept_with_it() {
+    let home = Home::new();
+    let cache = home.open().await;
+    let revenue = Wanted::revenue(&cache);
+    let said = Provenance { moment: u64::MAX, queries: 3 };
+    let compute = move || async move { Ok::<_, &str>(Value::Read("7".into(), said)) };
+    let answer = cache.get_or_compute(&revenue.reading(), compute).await.expect("an answer");
+    assert_eq!(answer.provenance(), said);
+    let cache = home.reopen(cache).await;
+    let compute = || async { Err::<Value, _>("it is stored") };
+    let answer = cache.get_or_compute(&revenue.reading(), compute).await.expect("an answer");
+    assert_eq!((answer.provenance(), answer.tier()), (said, Tier::Shared));
+}
+
+#[tokio::test]
+async fn a_scheduler_refreshes_what_is_due_and_nothing_else() {
+    let home = Home::new();
+    let (cache, source) = (home.open().await, Source::default());
+    let revenue = Wanted::revenue(&cache);
+    let due = |cache: &Cache| cache.due(&revenue.reading()).expect("a key");
+    assert_eq!(due(&cache), Due::Unknown);
+    source.refresh(&cache, &revenue).await;
+    let Due::In(left) = due(&cache) else { panic!("it is held now") };
+    assert!(left < Duration::from_secs(60), "{left:?}");
+    source.refresh(&cache, &revenue).await;
+    assert_eq!(source.reads(), 1, "it is fresh");
+
+    home.manual.advance(left);
+    assert_eq!(due(&cache), Due::Now);
+    source.set(5);
+    source.refresh(&cache, &revenue).await;
+    assert_eq!(source.reads(), 2, "its lead was reached");
+    assert!(matches!(due(&cache), Due::In(_)));
+
+    // What another process has made is taken over.
+    let cache = home.reopen(cache).await;
+    assert_eq!(due(&cache), Due::Unknown);
+    source.refresh(&cache, &revenue).await;
+    assert_eq!((source.reads(), number(&cache.get(&revenue.reading()).expect("held"))), (2, 5));
+
+    invalidate(&cache, &["orders/2026"]).await;
+    assert_eq!(due(&cache), Due::Now);
+    source.set(6);
+    source.refresh(&cache, &revenue).await;
+    assert_eq!((source.reads(), number(&cache.get(&revenue.reading()).expect("held"))), (3, 6));
+    let (_, _, counters) = cache.counters().pop().expect("one widget");
+    assert_eq!(counters.reads(), 2, "those of this test: a refresh is no read");
 }
