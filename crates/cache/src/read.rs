@@ -101,37 +101,13 @@ impl Cache {
         if let Found::Answer { answer, refresh: false } = self.0.find(reading)? {
             return Ok(Beginning::Answer(answer));
         }
-        let bound = self.0.bind(reading)?;
-        let started = self.0.clock.now();
-        loop {
-            match self.0.join(&bound, started) {
-                Role::Lead(lead) => {
-                    lead.flight.goes_to_background();
-                    let flight = lead.flight.clone();
-                    let inner = self.0.clone();
-                    let leading =
-                        Box::pin(inner.lead(lead, bound.clone(), Want::Value, started, None));
-                    // To its end, because a lease that was won has to be given back.
-                    let rest = (started + bound.deadline).since(self.0.clock.now());
-                    match self.0.clock.timeout(rest, self.0.to_its_end(leading)).await {
-                        Ok(Some(Led::Compute(ticket))) => return Ok(Beginning::Compute(*ticket)),
-                        Ok(Some(Led::Done(_))) => {
-                            match self.0.wait(&flight, Joined::FIRST, &bound, started).await? {
-                                Waited::Answer(answer) => return Ok(Beginning::Answer(answer)),
-                                Waited::Again => return Err(self.0.too_late(started)),
-                            }
-                        }
-                        Ok(None) | Err(_) => return Err(self.0.too_late(started)),
-                    }
-                }
-                Role::Follow(flight, joined) => {
-                    match self.0.wait(&flight, joined, &bound, started).await? {
-                        Waited::Answer(answer) => return Ok(Beginning::Answer(answer)),
-                        Waited::Again => {}
-                    }
-                }
-            }
-        }
+        self.0.begin(self.0.bind(reading)?, Want::Value).await
+    }
+
+    /// Like [`Cache::begin`], whatever the cache holds: a value only where somebody else was making
+    /// one already.
+    pub async fn begin_anew(&self, reading: &Reading<'_>) -> Result<Beginning, ReadError> {
+        self.0.begin(self.0.bind(reading)?, Want::Anew).await
     }
 
     /// Fresh values of many readings, in one wait for those that are not local. `None` where there
@@ -145,6 +121,42 @@ impl Cache {
 }
 
 impl Inner {
+    async fn begin(
+        self: &Arc<Self>,
+        bound: Arc<Bound>,
+        want: Want,
+    ) -> Result<Beginning, ReadError> {
+        let started = self.clock.now();
+        loop {
+            match self.join(&bound, started) {
+                Role::Lead(lead) => {
+                    lead.flight.goes_to_background();
+                    let flight = lead.flight.clone();
+                    let inner = self.clone();
+                    let leading = Box::pin(inner.lead(lead, bound.clone(), want, started, None));
+                    // To its end, because a lease that was won has to be given back.
+                    let rest = (started + bound.deadline).since(self.clock.now());
+                    match self.clock.timeout(rest, self.to_its_end(leading)).await {
+                        Ok(Some(Led::Compute(ticket))) => return Ok(Beginning::Compute(*ticket)),
+                        Ok(Some(Led::Done(_))) => {
+                            match self.wait(&flight, Joined::FIRST, &bound, started).await? {
+                                Waited::Answer(answer) => return Ok(Beginning::Answer(answer)),
+                                Waited::Again => return Err(self.too_late(started)),
+                            }
+                        }
+                        Ok(None) | Err(_) => return Err(self.too_late(started)),
+                    }
+                }
+                Role::Follow(flight, joined) => {
+                    match self.wait(&flight, joined, &bound, started).await? {
+                        Waited::Answer(answer) => return Ok(Beginning::Answer(answer)),
+                        Waited::Again => {}
+                    }
+                }
+            }
+        }
+    }
+
     pub(crate) fn join(&self, bound: &Bound, now: Instant) -> Role {
         self.node.flights.join(&bound.key, now, bound.strict())
     }

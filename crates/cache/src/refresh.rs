@@ -6,6 +6,7 @@ use crate::{
     answer::{ReadError, Value},
     cache::Cache,
     flight::Role,
+    key::shown,
     local::Usable,
     search::Want,
     stats::Count,
@@ -24,6 +25,13 @@ pub enum Due {
 }
 
 impl Cache {
+    /// The key of a reading as shown to people.
+    pub fn key_of(&self, reading: &Reading<'_>) -> Result<String, ReadingError> {
+        let mut key = String::new();
+        reading.write_key(&self.0.clock, &mut key)?;
+        Ok(shown(&key).to_owned())
+    }
+
     /// Looks at the local tier and counts nothing.
     pub fn due(&self, reading: &Reading<'_>) -> Result<Due, ReadingError> {
         let mut key = String::new();
