@@ -2,15 +2,22 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use samovar_cache::{Cache, DefinitionError, Settings, Widget};
-use samovar_clock::Clock;
-use samovar_widgets::ParamDefinition;
+use samovar_cache::{Cache, DefinitionError, HealthTargets, Settings, Widget};
+use samovar_clock::{Clock, Random};
+use samovar_widgets::Values;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use crate::{
-    Catalogue, Member,
+    Catalogue,
+    board::Board,
     catalogue::Entry,
-    statistics::{Statistics, statistics},
+    classes::Classes,
+    hot::{self, Hot},
+    shadow::Shadow,
+    slow::Slow,
+    tenants::{self, Members, NoTenant, Tenants},
+    values::Listings,
 };
 
 /// Reads, invalidates and observes. Cheap to clone.
@@ -20,23 +27,35 @@ pub struct Engine(pub(crate) Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) cache: Cache,
-    pub(crate) tenants: BTreeMap<String, Member>,
+    pub(crate) tenants: Tenants,
     pub(crate) widgets: BTreeMap<String, Arc<Served>>,
+    pub(crate) boards: BTreeMap<String, Board>,
+    pub(crate) classes: Classes,
+    pub(crate) listings: Listings,
+    pub(crate) hot: Hot,
+    /// Refreshes at a time: readers come first.
+    pub(crate) refreshes: Arc<Semaphore>,
+    pub(crate) slow: Slow,
+    pub(crate) health: HealthTargets,
     /// Bytes of one value, so that a compute ends before it has made more.
     pub(crate) value_limit: u64,
     pub(crate) clock: Clock,
+    pub(crate) random: Random,
 }
 
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) entry: Entry,
     pub(crate) widget: Widget,
+    pub(crate) shadow: Shadow,
 }
 
 /// A widget as a list of widgets shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct WidgetShown {
     pub name: String,
+    /// For people.
+    pub title: String,
     pub freshness: String,
     /// Parameters and their defaults; null where the reader has to give the value.
     pub params: BTreeMap<String, Option<String>>,
@@ -47,7 +66,8 @@ pub struct WidgetShown {
 }
 
 impl Engine {
-    /// Declares the widgets to the cache, which was opened with `settings`.
+    /// Declares the widgets to the cache, which was opened with `settings`, and begins to refresh
+    /// what is read often.
     ///
     /// # Errors
     /// When the cache refuses a widget.
@@ -56,53 +76,78 @@ impl Engine {
         settings: &Settings,
         catalogue: Catalogue,
     ) -> Result<Self, StartError> {
-        let mut widgets = BTreeMap::new();
-        for entry in catalogue.widgets {
-            let refused = |error| StartError { widget: entry.name.clone(), error };
-            let widget = cache.declare(entry.definition.clone()).map_err(refused)?;
-            widgets.insert(entry.name.clone(), Arc::new(Served { entry, widget }));
+        let Catalogue { tenants, widgets, boards, classes, clock, observe, .. } = catalogue;
+        let declare = |definition| cache.declare(definition).map_err(|error| StartError { error });
+        let mut served = BTreeMap::new();
+        for entry in widgets {
+            let widget = declare(entry.definition.clone())?;
+            let shadow = Shadow::default();
+            served.insert(entry.name.clone(), Arc::new(Served { entry, widget, shadow }));
         }
-        let (tenants, clock) = (catalogue.tenants, catalogue.clock);
-        let value_limit = settings.value_limit;
-        Ok(Self(Arc::new(Inner { cache, tenants, widgets, value_limit, clock })))
+        let tenants = Tenants::open(tenants, &cache).map_err(|error| StartError { error })?;
+        let listings =
+            Listings::declare(&served, &cache).map_err(|error| StartError { error })?;
+        let boards = boards.into_iter().map(|board| (board.name.clone(), board)).collect();
+        let inner = Arc::new(Inner {
+            cache,
+            tenants,
+            widgets: served,
+            boards,
+            classes,
+            listings,
+            hot: Hot::default(),
+            refreshes: Arc::new(Semaphore::new(hot::AT_A_TIME)),
+            slow: Slow::new(observe.slow),
+            health: observe.targets,
+            value_limit: settings.value_limit,
+            clock,
+            random: Random::default(),
+        });
+        tenants::keep_asking(&inner);
+        hot::keep_refreshing(&inner);
+        Ok(Self(inner))
     }
 
     /// By name.
     pub fn widgets(&self) -> Vec<WidgetShown> {
-        let shown = |served: &Arc<Served>| {
-            let entry = &served.entry;
-            let params = entry.params.iter();
-            let values = |it: &ParamDefinition| Some((it.name.value.clone(), it.values.clone()?));
-            WidgetShown {
-                name: entry.name.clone(),
-                freshness: entry.class.clone(),
-                params: params.map(|it| (it.name.value.clone(), it.default.clone())).collect(),
-                values: entry.params.iter().filter_map(values).collect(),
-                ranges: entry.ranges.iter().map(ToString::to_string).collect(),
-            }
-        };
-        self.0.widgets.values().map(shown).collect()
+        self.0.widgets.values().map(|served| served.entry.shown()).collect()
     }
 
     /// Ids and members, by id.
-    pub fn tenants(&self) -> &BTreeMap<String, Member> {
-        &self.0.tenants
+    ///
+    /// # Errors
+    /// When they cannot be read, and never could.
+    pub async fn tenants(&self) -> Result<Arc<Members>, NoTenant> {
+        self.0.members().await
     }
 
     /// Whether the store can be reached.
     pub async fn is_ready(&self) -> bool {
         self.0.cache.store_state().await.connected
     }
+}
 
-    pub async fn statistics(&self) -> Statistics {
-        statistics(&self.0.cache).await
+impl Entry {
+    fn shown(&self) -> WidgetShown {
+        let listed = self.params.iter().filter_map(|param| match &param.values {
+            Some(Values::List(values)) => Some((param.name.value.clone(), values.clone())),
+            _ => None,
+        });
+        let defaults = self.params.iter().map(|it| (it.name.value.clone(), it.default.clone()));
+        WidgetShown {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            freshness: self.class.clone(),
+            params: defaults.collect(),
+            values: listed.collect(),
+            ranges: self.ranges.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 
-/// A widget that the cache does not take.
+/// What the cache does not take.
 #[derive(Debug, thiserror::Error)]
-#[error("widget `{widget}`: {error}")]
+#[error(transparent)]
 pub struct StartError {
-    widget: String,
     error: DefinitionError,
 }
