@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use samovar_cache::{ChangeError, Freshness, How, Subject, Tag, TagError};
+use samovar_cache::{ChangeError, How, Subject, Tag, TagError};
 use samovar_widgets::nearest;
 
 use crate::engine::Engine;
@@ -71,8 +71,9 @@ impl Engine {
             subjects.push(Subject::Widget(name));
         }
         if let Some(name) = &change.class {
-            if Freshness::built_in(name).is_none() {
-                let nearest = nearest(name, Freshness::built_in_classes()).map(owned);
+            let classes = &self.0.classes;
+            if !classes.contains(name) {
+                let nearest = nearest(name, classes.names()).map(owned);
                 return Err(ChangeFailure::UnknownClass { name: name.clone(), nearest });
             }
             subjects.push(Subject::Class(name));

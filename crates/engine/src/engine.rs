@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use samovar_cache::{Cache, DefinitionError, Settings, Widget};
 use samovar_clock::Clock;
-use samovar_widgets::ParamDefinition;
+use samovar_widgets::{ParamDefinition, Values};
 use serde::Serialize;
 
 use crate::{
     Catalogue, Member,
     catalogue::Entry,
+    classes::Classes,
     statistics::{Statistics, statistics},
 };
 
@@ -22,6 +23,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Cache,
     pub(crate) tenants: BTreeMap<String, Member>,
     pub(crate) widgets: BTreeMap<String, Arc<Served>>,
+    pub(crate) classes: Classes,
     /// Bytes of one value, so that a compute ends before it has made more.
     pub(crate) value_limit: u64,
     pub(crate) clock: Clock,
@@ -37,6 +39,8 @@ pub(crate) struct Served {
 #[derive(Clone, Debug, Serialize)]
 pub struct WidgetShown {
     pub name: String,
+    /// For people.
+    pub title: String,
     pub freshness: String,
     /// Parameters and their defaults; null where the reader has to give the value.
     pub params: BTreeMap<String, Option<String>>,
@@ -62,9 +66,9 @@ impl Engine {
             let widget = cache.declare(entry.definition.clone()).map_err(refused)?;
             widgets.insert(entry.name.clone(), Arc::new(Served { entry, widget }));
         }
-        let (tenants, clock) = (catalogue.tenants, catalogue.clock);
+        let Catalogue { tenants, classes, clock, .. } = catalogue;
         let value_limit = settings.value_limit;
-        Ok(Self(Arc::new(Inner { cache, tenants, widgets, value_limit, clock })))
+        Ok(Self(Arc::new(Inner { cache, tenants, widgets, classes, value_limit, clock })))
     }
 
     /// By name.
@@ -72,9 +76,13 @@ impl Engine {
         let shown = |served: &Arc<Served>| {
             let entry = &served.entry;
             let params = entry.params.iter();
-            let values = |it: &ParamDefinition| Some((it.name.value.clone(), it.values.clone()?));
+            let values = |it: &ParamDefinition| match &it.values {
+                Some(Values::List(values)) => Some((it.name.value.clone(), values.clone())),
+                _ => None,
+            };
             WidgetShown {
                 name: entry.name.clone(),
+                title: entry.title.clone(),
                 freshness: entry.class.clone(),
                 params: params.map(|it| (it.name.value.clone(), it.default.clone())).collect(),
                 values: entry.params.iter().filter_map(values).collect(),

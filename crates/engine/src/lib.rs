@@ -5,7 +5,9 @@
 
 mod catalogue;
 mod change;
+mod classes;
 mod engine;
+mod keys;
 mod read;
 mod statistics;
 mod tags;

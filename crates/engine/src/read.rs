@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use samovar_cache::{Answer, ReadError, Tag, TagError};
-use samovar_widgets::{Bound, Dates, InvalidRange, Range, SourceError, nearest};
+use samovar_widgets::{Bound, Dates, InvalidRange, Range, SourceError, Values, nearest};
 use serde::Serialize;
 
 use crate::{
@@ -152,7 +152,9 @@ fn bind(
 
 fn check_value(served: &Served, name: &str, value: &str) -> Result<(), ReadFailure> {
     let param = served.entry.params.iter().find(|param| param.name.value == name);
-    let Some(values) = param.and_then(|param| param.values.as_ref()) else { return Ok(()) };
+    let Some(Values::List(values)) = param.and_then(|param| param.values.as_ref()) else {
+        return Ok(());
+    };
     if values.iter().any(|known| known == value) {
         return Ok(());
     }
