@@ -75,7 +75,11 @@ impl Freshness {
         &self.class
     }
 
-    pub(crate) fn check(&self) -> Result<(), FreshnessError> {
+    /// What a declaration would refuse, before there is a cache to declare it to.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), FreshnessError> {
         let class = self.class.to_string();
         if self.ttl.is_zero() {
             return Err(FreshnessError::NoTtl { class });
@@ -134,8 +138,8 @@ pub enum FreshnessError {
     #[error("freshness `{class}` has jitter {jitter}: it must lie between 0 and 0.9")]
     Jitter { class: String, jitter: f64 },
     #[error(
-        "freshness `{class}` refreshes at {fraction} of its ttl: it must lie between 0 and 1, \
-         for example 0.8"
+        "freshness `{class}` refreshes at {fraction} of its ttl: it must lie between 0 and 1, both \
+         outside"
     )]
     RefreshAhead { class: String, fraction: f64 },
 }

@@ -86,6 +86,17 @@ impl KeyTemplate {
         Ok(Self { parts: parts.into() })
     }
 
+    /// The names between braces, in order.
+    pub fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Literal(_) => None,
+            Part::Widget => Some("widget"),
+            Part::Tenant => Some("tenant"),
+            Part::Bucket => Some("bucket"),
+            Part::Param(name) => Some(name),
+        })
+    }
+
     /// Appends the stored key to `out`: `{tenant}:e:` and the key as shown.
     #[inline]
     pub(crate) fn write(&self, key: KeyParts<'_>, out: &mut String) -> Result<(), KeyError> {
@@ -324,6 +335,12 @@ mod tests {
         let other = key("w:{p}", "1", &[("p", "a"), ("q", "1&q=2")]);
         assert_ne!(one, other);
         assert_eq!(one.as_deref(), Ok("{1}:e:w:a%3Fq%3D1@2025-08-06-18?q=2#1"));
+    }
+
+    #[test]
+    fn placeholders_are_listed_as_written() {
+        let template = KeyTemplate::parse("a:{metric}:{tenant}{bucket}:b").expect("valid");
+        assert_eq!(template.placeholders().collect::<Vec<_>>(), ["metric", "tenant", "bucket"]);
     }
 
     #[test]

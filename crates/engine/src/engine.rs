@@ -1,6 +1,6 @@
 //! A catalogue, served out of a cache.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use samovar_cache::{Cache, DefinitionError, HealthTargets, Settings, Widget};
 use samovar_clock::{Clock, Random};
@@ -50,6 +50,21 @@ pub(crate) struct Served {
     pub(crate) shadow: Shadow,
 }
 
+/// What is worth telling.
+#[derive(Clone, Copy, Debug)]
+pub struct Observe {
+    /// A compute that takes longer is kept with its query.
+    pub slow: Duration,
+    /// What the health score is measured against.
+    pub health: HealthTargets,
+}
+
+impl Default for Observe {
+    fn default() -> Self {
+        Self { slow: Duration::from_secs(1), health: HealthTargets::default() }
+    }
+}
+
 /// A widget as a list of widgets shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct WidgetShown {
@@ -75,8 +90,9 @@ impl Engine {
         cache: Cache,
         settings: &Settings,
         catalogue: Catalogue,
+        observe: Observe,
     ) -> Result<Self, StartError> {
-        let Catalogue { tenants, widgets, boards, classes, clock, observe, .. } = catalogue;
+        let Catalogue { tenants, widgets, boards, classes, clock, .. } = catalogue;
         let declare = |definition| cache.declare(definition).map_err(|error| StartError { error });
         let mut served = BTreeMap::new();
         for entry in widgets {
@@ -98,7 +114,7 @@ impl Engine {
             hot: Hot::default(),
             refreshes: Arc::new(Semaphore::new(hot::AT_A_TIME)),
             slow: Slow::new(observe.slow),
-            health: observe.targets,
+            health: observe.health,
             value_limit: settings.value_limit,
             clock,
             random: Random::default(),

@@ -18,6 +18,8 @@ use crate::{
     reading::{BoundReading, RANGE},
 };
 
+/// Refreshes that run at the same time, over all sources.
+pub(crate) const AT_A_TIME: usize = 8;
 /// Readings and boards that are watched at a time. More are left to their readers.
 const MOST_WATCHED: usize = 1 << 16;
 /// So often must a value have been read for the next one to be made before it is asked for.

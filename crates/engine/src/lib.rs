@@ -3,17 +3,37 @@
 //! Definitions become a [`Catalogue`], where everything that can be wrong with them has been
 //! found. An [`Engine`] serves a catalogue out of a cache.
 
+mod board;
 mod catalogue;
 mod change;
+mod classes;
+mod compute;
 mod engine;
+mod explain;
+mod hot;
+mod keys;
 mod read;
+mod reading;
+mod shadow;
+mod slow;
 mod statistics;
 mod tags;
+mod tenants;
+mod values;
 
-pub use catalogue::{Catalogue, Member};
-pub use change::{Change, ChangeFailure};
-pub use engine::{Engine, StartError, WidgetShown};
+pub use board::{BoardAnswer, Tile};
+pub use catalogue::{Ask, Catalogue};
+pub use change::{Change, ChangeFailure, Cleared, Clearing};
+pub use engine::{Engine, Observe, StartError, WidgetShown};
+pub use explain::{BackOffShown, ChangeShown, LeaseShown, StampShown, Stored, Why};
 pub use read::ReadFailure;
-pub use samovar_cache::{Answer, ChangeError, Coding, ReadError, StaleBecause, State, Tier};
+pub use reading::InvalidReading;
+pub use samovar_cache::{
+    Answer, ChangeError, CleanedUp, Coding, HealthTargets, ReadError, StaleBecause, State,
+    StoreError, Tier,
+};
 pub use samovar_widgets::parse_duration;
-pub use statistics::{Statistics, WidgetStatistics};
+pub use shadow::{Comparisons, Difference};
+pub use slow::SlowCompute;
+pub use statistics::{HealthShown, SampleShown, Statistics, WidgetDetail, WidgetStatistics};
+pub use tenants::{Member, Members, NoTenant};

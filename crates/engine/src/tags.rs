@@ -1,6 +1,7 @@
 //! Tags of a widget, with placeholders for its parameters.
 
 use samovar_cache::{Tag, TagError};
+use samovar_widgets::{Located, Problem};
 
 /// A tag such as `campaign/{campaign}`.
 #[derive(Clone, Debug)]
@@ -15,20 +16,26 @@ enum Part {
 impl TagTemplate {
     /// # Errors
     /// A placeholder that is none of `params`, or a text that cannot become a tag.
-    pub(crate) fn parse(text: &str, params: &[&str]) -> Result<Self, String> {
+    pub(crate) fn parse(tag: &Located<String>, params: &[&str]) -> Result<Self, Problem> {
+        let Located { value: text, line } = tag;
         let mut parts = Vec::new();
-        let mut rest = text;
+        let mut rest = text.as_str();
         while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').ok_or("a { has no }")?;
+            let (name, after) = after.split_once('}').ok_or_else(|| {
+                let problem = Problem::new(*line, format!("a {{ in the tag `{text}` has no }}"));
+                problem.hint("write it like orders/{channel}")
+            })?;
             if !params.contains(&name) {
-                return Err(format!("`{{{name}}}` is not a parameter of this widget"));
+                return Err(unknown(name, *line, params));
             }
             parts.extend([Part::Text(before.to_owned()), Part::Param(name.to_owned())]);
             rest = after;
         }
         parts.push(Part::Text(rest.to_owned()));
         let template = Self(parts);
-        template.fill(|_| "x").map_err(|error| error.to_string())?;
+        template
+            .fill(|_| "x")
+            .map_err(|error| Problem::new(*line, &error).hint(hint_for(&error)))?;
         Ok(template)
     }
 
@@ -44,13 +51,39 @@ impl TagTemplate {
     }
 }
 
+fn unknown(name: &str, line: usize, params: &[&str]) -> Problem {
+    let problem = Problem::new(line, format!("`{{{name}}}` is not a parameter of this widget"));
+    if name == "tenant" {
+        return problem.hint("leave it out: a tag is the tenant's own, unless it begins with global:");
+    }
+    problem.meant(name, params.iter().copied(), || {
+        if params.is_empty() {
+            return "a tag holds parameters, and the widget has none".to_owned();
+        }
+        let known: Vec<_> = params.iter().map(|name| format!("{{{name}}}")).collect();
+        format!("a tag holds parameters: {}", known.join(", "))
+    })
+}
+
+fn hint_for(error: &TagError) -> &'static str {
+    match error {
+        TagError::EmptySegment { .. } => "leave out the slash that has nothing beside it",
+        TagError::TooLong { .. } | TagError::TooDeep { .. } => "name something broader",
+        _ => "write it like orders, orders/{channel} or global:rates",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<TagTemplate, Problem> {
+        TagTemplate::parse(&Located { value: text.to_owned(), line: 1 }, &["id"])
+    }
+
     #[test]
     fn placeholders_are_filled_with_values() {
-        let template = TagTemplate::parse("campaign/{id}/gifts", &["id"]).expect("valid");
+        let template = parse("campaign/{id}/gifts").expect("valid");
         let tag = template.fill(|_| "7").expect("a tag");
         assert_eq!(tag.to_string(), "campaign/7/gifts");
         assert!(template.fill(|_| "a b").is_err());
@@ -59,7 +92,7 @@ mod tests {
     #[test]
     fn templates_that_can_never_be_a_tag_are_refused() {
         for wrong in ["campaign/{name}", "campaign/{id", "campaign//{id}", "{id} and more", ""] {
-            assert!(TagTemplate::parse(wrong, &["id"]).is_err(), "{wrong}");
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 }

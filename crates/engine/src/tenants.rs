@@ -9,7 +9,7 @@ use std::{
 use jiff::tz::TimeZone;
 use samovar_cache::{Answer, Cache, Definition, DefinitionError, Freshness, RefreshAhead, Tenant, Widget};
 use samovar_clock::Instant;
-use samovar_widgets::{Limits, Selection, Source, SourceError};
+use samovar_widgets::{Limits, Selection, Source};
 use serde::Deserialize;
 
 use crate::engine::Inner;
@@ -179,7 +179,7 @@ impl Inner {
             }
         };
         // A list that is known is served while a new one is made: whoever asks for one waits.
-        let refreshed = self.cache.recompute(&reading, compute::<Vec<u8>, SourceError>()).await;
+        let refreshed = self.cache.recompute(&reading, compute()).await;
         let answer = match refreshed {
             Ok(answer) => answer,
             Err(error) => {

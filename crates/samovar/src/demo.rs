@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
 use samovar_cache::{How, Subject};
 use samovar_clock::{Clock, Random};
+use samovar_engine::Ask;
 
 use crate::{
     commands::DemoArguments,
@@ -48,7 +49,7 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
         let cleared = cache.clear(&Subject::Everything, None, &how).await;
         cleared.map_err(|error| Failure::failed("clearing the cache", error))?;
     }
-    let catalogue = config.catalogue().await?;
+    let catalogue = config.catalogue(Ask::All).await?;
     let (orders, tenants) = (arguments.orders, TENANTS.len());
     print(&format!("{orders} orders of {tenants} tenants in {}", database.display()))?;
     run(&config, catalogue, cache, arguments.listen, invitation).await

@@ -38,15 +38,31 @@ impl fmt::Display for Failure {
         match self {
             Failure::Failed(error) => write!(f, "samovar: {error:#}"),
             Failure::Problems { file, problems } => {
-                for Problem { line, reason, hint } in problems {
-                    writeln!(f, "{file}:{line}: {reason}")?;
-                    if let Some(hint) = hint {
-                        writeln!(f, "    {hint}")?;
-                    }
+                for problem in problems {
+                    tell(f, file, problem)?;
                 }
-                let count = problems.len();
-                write!(f, "{count} problem{}", if count == 1 { "" } else { "s" })
+                write!(f, "{}", counted(problems))
             }
         }
     }
+}
+
+/// One problem as it is printed: where, what, and what to do.
+pub(crate) fn tell(out: &mut impl fmt::Write, file: &str, problem: &Problem) -> fmt::Result {
+    let Problem { line, reason, hint, .. } = problem;
+    let warning = if problem.is_error() { "" } else { "warning: " };
+    writeln!(out, "{file}:{line}: {warning}{reason}")?;
+    hint.iter().try_for_each(|hint| writeln!(out, "    {hint}"))
+}
+
+/// `2 problems, 1 warning`
+pub(crate) fn counted(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let count = |count: usize, what| match count {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        _ => Some(format!("{count} {what}s")),
+    };
+    let counts = [count(errors, "problem"), count(problems.len() - errors, "warning")];
+    counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

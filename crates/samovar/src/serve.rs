@@ -8,33 +8,44 @@ use std::{
 
 use samovar_cache::Cache;
 use samovar_clock::Clock;
-use samovar_engine::{Catalogue, Engine};
+use samovar_engine::{Ask, Catalogue, Engine};
 use samovar_server::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     commands::{CheckArguments, ServeArguments},
     config::Config,
-    failure::Failure,
+    failure::{Failure, counted, tell},
 };
 
 /// Requests that are not answered this long after the signal are given up.
 const DRAIN: Duration = Duration::from_secs(20);
 
 pub(crate) async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config)?;
-    let catalogue = config.catalogue().await?;
+    let (config, catalogue) =
+        Config::load_with_catalogue(&arguments.config, Ask::Reachable).await?;
+    for warning in catalogue.warnings() {
+        let hint = warning.hint.as_deref().unwrap_or_default();
+        tracing::warn!(line = warning.line, hint, "{}", warning.reason);
+    }
     let cache = config.open_cache().await?;
     let listen = arguments.listen.unwrap_or(config.listen);
     run(&config, catalogue, cache, listen, |address| format!("listening on http://{address}")).await
 }
 
 pub(crate) async fn check(arguments: &CheckArguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config)?;
-    config.catalogue().await?;
-    let (file, count) = (config.file.display(), config.definitions.widgets.len());
+    let (config, catalogue) = Config::load_with_catalogue(&arguments.config, Ask::All).await?;
+    let (file, count) = (config.file.display().to_string(), config.definitions.widgets.len());
+    let mut said = String::new();
+    let warnings = catalogue.warnings();
+    let told = warnings.iter().try_for_each(|warning| tell(&mut said, &file, warning));
+    told.expect("memory takes everything");
     let plural = if count == 1 { "" } else { "s" };
-    print(&format!("{file}: nothing wrong with {count} widget{plural}"))
+    said.push_str(&format!("{file}: nothing wrong with {count} widget{plural}"));
+    if !warnings.is_empty() {
+        said.push_str(&format!(", {}", counted(warnings)));
+    }
+    print(&said)
 }
 
 /// Serves until a signal, and leaves the store in good order however that ends. `announce` says

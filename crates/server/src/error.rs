@@ -97,7 +97,9 @@ impl From<ReadFailure> for ApiError {
             ReadFailure::UnknownValue { name, nearest, .. } => {
                 Self::new(BAD, "unknown_value", message).field(&name).meant(nearest)
             }
-            ReadFailure::Range(_) => Self::new(BAD, "invalid_range", message).field("range"),
+            ReadFailure::Range(invalid) => {
+                Self::new(BAD, "invalid_range", message).field("range").hint(invalid.hint())
+            }
             ReadFailure::Read(error) => error.into(),
         }
     }

@@ -1,40 +1,58 @@
-//! A TOML file read section by section: nothing in it goes unread, and each mistake is noted with
-//! its line while the reading goes on.
+//! A TOML file with the lines of everything in it, and the problems found in it so far.
 
-use std::{cell::RefCell, ops::Range, time::Duration};
+use std::{cell::RefCell, ops::Range};
 
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use crate::{Located, Problem, nearest, parse_bytes, parse_duration};
+use crate::{Problem, Section, environment::Environment};
 
-/// A file and the problems found in it so far.
+/// A file that is being read.
 #[derive(Debug)]
 pub struct Document<'t> {
     text: &'t str,
     root: DeTable<'t>,
+    environment: Environment<'t>,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'t> Document<'t> {
+    /// In an environment without any variable.
+    ///
     /// # Errors
     /// What is no TOML; then nothing else can be said about it.
     pub fn parse(text: &'t str) -> Result<Self, Vec<Problem>> {
+        Self::parse_in(|_| None, text)
+    }
+
+    /// With what `${NAME}` stands for.
+    ///
+    /// # Errors
+    /// What is no TOML; then nothing else can be said about it.
+    pub fn parse_in(
+        environment: impl Fn(&str) -> Option<String> + 't,
+        text: &'t str,
+    ) -> Result<Self, Vec<Problem>> {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let document = Self { text, root: root.into_inner(), problems: RefCell::new(Vec::new()) };
+        let environment = Environment::new(environment);
+        let problems = RefCell::default();
+        let document = Self { text, root: root.into_inner(), environment, problems };
         for error in errors {
-            let line = error.span().map_or(1, |span| document.line(&span));
-            document.note(Problem::new(line, error.message()));
+            let line = document.error_line(error.message(), error.span());
+            let problem = Problem::new(line, error.message()).hint(way_out(error.message()));
+            // What one slip breaks is broken once in each line.
+            if document.problems.borrow().iter().all(|earlier| earlier.line != line) {
+                document.note(problem);
+            }
         }
         if document.problems.borrow().is_empty() { Ok(document) } else { Err(document.problems()) }
     }
 
     /// What stands outside of any section, and the way to the sections.
     pub fn root(&self) -> Section<'_> {
-        let title = "the top level".to_owned();
-        Section { title, line: 1, table: &self.root, document: self, known: Vec::new() }
+        Section::root(self, &self.root)
     }
 
     /// Everything that was noted, from top to bottom.
@@ -44,195 +62,60 @@ impl<'t> Document<'t> {
         problems
     }
 
-    fn note(&self, problem: Problem) {
+    pub(crate) fn environment(&self) -> &Environment<'t> {
+        &self.environment
+    }
+
+    pub(crate) fn note(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
     }
 
-    fn line(&self, span: &Range<usize>) -> usize {
+    pub(crate) fn error_count(&self) -> usize {
+        self.problems.borrow().iter().filter(|problem| problem.is_error()).count()
+    }
+
+    pub(crate) fn line(&self, span: &Range<usize>) -> usize {
         let before = self.text.as_bytes().iter().take(span.start);
         1 + before.filter(|byte| **byte == b'\n').count()
     }
+
+    /// A text in three quotes that is never closed is found at the end of the file, and went wrong
+    /// where it was opened.
+    fn error_line(&self, message: &str, span: Option<Range<usize>>) -> usize {
+        let Some(span) = span else { return 1 };
+        let quotes = if message.contains("literal") { "'''" } else { "\"\"\"" };
+        let never_closed = message.contains("multi-line") && span.end >= self.text.len();
+        let opened = self.text.rfind(quotes).filter(|_| never_closed);
+        opened.map_or_else(|| self.line(&span), |at| self.line(&(at..at)))
+    }
+
+    /// Where a value begins. For a text in three quotes that opens with a line break that is the
+    /// line behind it, so that the nth line of the text is n lines further on.
+    pub(crate) fn value_line(&self, value: &Spanned<DeValue<'_>>) -> usize {
+        let line = self.line(&value.span());
+        let written = self.text.get(value.span()).unwrap_or_default();
+        let opened = written.strip_prefix("\"\"\"").or_else(|| written.strip_prefix("'''"));
+        let breaks = opened.is_some_and(|text| text.starts_with('\n') || text.starts_with("\r\n"));
+        line + usize::from(breaks)
+    }
 }
 
-/// A table of the file. Each key that is asked for counts as known; [`Section::finish`] complains
-/// about the others.
-#[derive(Debug)]
-pub struct Section<'a> {
-    title: String,
-    line: usize,
-    table: &'a DeTable<'a>,
-    document: &'a Document<'a>,
-    known: Vec<&'static str>,
-}
-
-impl<'a> Section<'a> {
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
-    pub fn note(&self, problem: Problem) {
-        self.document.note(problem);
-    }
-
-    pub fn text(&mut self, key: &'static str) -> Option<Located<String>> {
-        self.read(key, "a text", |value| value.as_str().map(|text| Ok(text.to_owned())))
-    }
-
-    pub fn required_text(&mut self, key: &'static str) -> Option<Located<String>> {
-        if !self.has(key) {
-            self.note(Problem::new(self.line, format!("{} needs `{key}`", self.title)));
-        }
-        self.text(key)
-    }
-
-    pub fn flag(&mut self, key: &'static str) -> Option<Located<bool>> {
-        self.read(key, "true or false", |value| value.as_bool().map(Ok))
-    }
-
-    pub fn count(&mut self, key: &'static str, bounds: Range<usize>) -> Option<Located<usize>> {
-        self.read(key, "a whole number", |value| {
-            let number = value.as_integer()?;
-            let number = usize::from_str_radix(number.as_str(), number.radix()).ok();
-            let (least, most) = (bounds.start, bounds.end - 1);
-            let good = number.filter(|number| bounds.contains(number));
-            Some(good.ok_or_else(|| format!("it must lie between {least} and {most}")))
-        })
-    }
-
-    pub fn duration(&mut self, key: &'static str) -> Option<Located<Duration>> {
-        self.read(key, "a duration like \"30s\"", |value| value.as_str().map(parse_duration))
-    }
-
-    pub fn bytes(&mut self, key: &'static str) -> Option<Located<u64>> {
-        self.read(key, "a size like \"256MB\"", |value| value.as_str().map(parse_bytes))
-    }
-
-    /// One of a few words.
-    pub fn choice<T: Copy>(
-        &mut self,
-        key: &'static str,
-        choices: &[(&str, T)],
-    ) -> Option<Located<T>> {
-        self.read(key, "a text", |value| {
-            let text = value.as_str()?;
-            let chosen = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
-            let names = || choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-            Some(chosen.ok_or_else(|| format!("`{text}` is none of: {}", names())))
-        })
-    }
-
-    pub fn texts(&mut self, key: &'static str) -> Option<Vec<Located<String>>> {
-        let elements = self.elements(key, "a list of texts")?;
-        let read = |value: &'a Spanned<DeValue<'a>>| {
-            let line = self.document.line(&value.span());
-            let text = value.get_ref().as_str();
-            if text.is_none() {
-                self.note(Problem::new(line, format!("`{key}` is a list of texts")));
-            }
-            Some(Located { value: text?.to_owned(), line })
-        };
-        Some(elements.iter().filter_map(read).collect())
-    }
-
-    /// The table `key`.
-    pub fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
-        let value = self.take(key)?;
-        self.enter(format!("[{key}]"), value, value.span())
-    }
-
-    /// The tables `key.*` with their names.
-    pub fn sections(&mut self, key: &'static str) -> Vec<(Located<String>, Section<'a>)> {
-        let Some(value) = self.take(key) else { return Vec::new() };
-        let Some(outer) = self.enter(format!("[{key}]"), value, value.span()) else {
-            return Vec::new();
-        };
-        let mut sections = Vec::new();
-        for (name, value) in outer.table {
-            let (text, span) = (name.get_ref().to_string(), name.span());
-            if let Some(section) = self.enter(format!("[{key}.{text}]"), value, span) {
-                sections.push((Located { value: text, line: section.line }, section));
-            }
-        }
-        sections
-    }
-
-    /// The tables in the list `key`.
-    pub fn list(&mut self, key: &'static str) -> Option<Vec<Section<'a>>> {
-        let elements = self.elements(key, "a list of tables")?;
-        let enter = |value| self.enter(format!("`{key}`"), value, Spanned::span(value));
-        Some(elements.iter().filter_map(enter).collect())
-    }
-
-    /// Complains about keys that nobody asked for.
-    pub fn finish(self) {
-        for key in self.table.keys() {
-            let name: &str = key.get_ref();
-            if self.known.contains(&name) {
-                continue;
-            }
-            let line = self.document.line(&key.span());
-            let problem = Problem::new(line, format!("unknown key `{name}` in {}", self.title));
-            let known = self.known.iter().copied();
-            self.note(match nearest(name, known) {
-                Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
-                None => problem.hint(format!("known here: {}", self.known.join(", "))),
-            });
-        }
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
-    }
-
-    fn take(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.known.push(key);
-        self.table.get(key)
-    }
-
-    fn read<T>(
-        &mut self,
-        key: &'static str,
-        expected: &str,
-        convert: impl FnOnce(&DeValue<'a>) -> Option<Result<T, String>>,
-    ) -> Option<Located<T>> {
-        let value = self.take(key)?;
-        let line = self.document.line(&value.span());
-        let wrong_type =
-            || Err(format!("expected {expected}, found {}", value.get_ref().type_str()));
-        match convert(value.get_ref()).unwrap_or_else(wrong_type) {
-            Ok(value) => Some(Located { value, line }),
-            Err(reason) => {
-                self.note(Problem::new(line, format!("`{key}` in {}: {reason}", self.title)));
-                None
-            }
-        }
-    }
-
-    fn elements(
-        &mut self,
-        key: &'static str,
-        expected: &str,
-    ) -> Option<&'a [Spanned<DeValue<'a>>]> {
-        let value = self.take(key)?;
-        let elements = value.get_ref().as_array();
-        if elements.is_none() {
-            let line = self.document.line(&value.span());
-            self.note(Problem::new(line, format!("`{key}` in {} is {expected}", self.title)));
-        }
-        elements.map(|elements| &**elements)
-    }
-
-    fn enter(
-        &self,
-        title: String,
-        value: &'a Spanned<DeValue<'a>>,
-        span: Range<usize>,
-    ) -> Option<Section<'a>> {
-        let (document, line) = (self.document, self.document.line(&span));
-        let table = value.get_ref().as_table();
-        if table.is_none() {
-            self.note(Problem::new(line, format!("{title} is a table, not a single value")));
-        }
-        Some(Section { title, line, table: table?, document, known: Vec::new() })
-    }
+/// What helps against a mistake that the parser names so.
+fn way_out(message: &str) -> &'static str {
+    const WAYS: [(&str, &str); 12] = [
+        ("duplicate key", "a name stands for one thing: remove one of the two, or rename it"),
+        ("string values must be quoted", "put the value between quotes"),
+        ("quote", "put texts between quotes, \"like this\""),
+        ("basic string", "close it with the quotes that opened it; a quote inside is written \\\""),
+        ("literal string", "close it with the quotes that opened it"),
+        ("array", "a list is written [\"a\", \"b\"]"),
+        ("inline table", "a table in a line is written { a = 1, b = 2 }"),
+        ("key-value pairs", "a table in a line is written { a = 1, b = 2 }"),
+        ("table", "a section begins with a line like [widget.sales]"),
+        ("escape", "in \"quotes\" a backslash is written \\\\; in 'quotes' nothing is escaped"),
+        ("recurse", "nothing here is nested that deep"),
+        ("digit", "numbers are written like 10 or 0.8"),
+    ];
+    let way = WAYS.iter().find(|(word, _)| message.contains(word));
+    way.map_or("each line is a section like [source.shop] or a key like url = \"...\"", |it| it.1)
 }

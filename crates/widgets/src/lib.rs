@@ -6,10 +6,13 @@
 mod check;
 mod definitions;
 mod document;
+mod environment;
+pub mod limits;
 mod problem;
 mod query;
 mod range;
 mod rows;
+mod section;
 mod selection;
 mod source;
 mod units;
@@ -18,14 +21,16 @@ mod value;
 
 pub use check::{CUTS, Names, check_prepared, check_text, is_cut};
 pub use definitions::{
-    BucketDefinition, Definitions, ParamDefinition, SourceDefinition, TenantDefinition, TimeForm,
-    WidgetDefinition,
+    BoardDefinition, BucketDefinition, Definitions, FreshnessDefinition, IncludeDefinition, Mode,
+    ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition, SourceDefinition,
+    TenantDefinition, TenantsDefinition, TimeForm, Values, WidgetDefinition,
 };
-pub use document::{Document, Section};
-pub use problem::{Located, Problem, nearest};
+pub use document::Document;
+pub use problem::{Located, Problem, Severity, nearest};
 pub use query::{Mistake, Query};
 pub use range::{Dates, InvalidRange, Range};
 pub use rows::{Row, Rows};
+pub use section::Section;
 pub use selection::{Limits, MOST_KEYS, Related, Selection};
 pub use source::{Column, Prepared, Scan, Snapshot, Source, SourceError};
 pub use units::{parse_bytes, parse_duration};

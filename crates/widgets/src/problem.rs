@@ -2,23 +2,58 @@
 
 use std::fmt;
 
-/// One mistake.
+/// One mistake, or something that is probably one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Counted from 1.
     pub line: usize,
     pub reason: String,
+    /// What to do about it. Everything that a check tells has one.
     pub hint: Option<String>,
+    pub severity: Severity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    Error,
+    /// It is told, and nothing fails because of it.
+    Warning,
 }
 
 impl Problem {
     pub fn new(line: usize, reason: impl fmt::Display) -> Self {
-        Self { line, reason: reason.to_string(), hint: None }
+        Self { line, reason: reason.to_string(), hint: None, severity: Severity::Error }
+    }
+
+    pub fn warning(line: usize, reason: impl fmt::Display) -> Self {
+        Self { severity: Severity::Warning, ..Self::new(line, reason) }
     }
 
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());
         self
+    }
+
+    /// The hint of a problem whose finder knew none.
+    pub fn or_hint(self, hint: impl FnOnce() -> String) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint()) }
+    }
+
+    /// The nearest of what there is, or else what to do.
+    pub fn meant<'a>(
+        self,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+        otherwise: impl FnOnce() -> String,
+    ) -> Self {
+        match nearest(name, candidates) {
+            Some(meant) => self.hint(format!("did you mean `{meant}`?")),
+            None => self.hint(otherwise()),
+        }
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 }
 

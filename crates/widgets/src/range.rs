@@ -33,15 +33,26 @@ pub struct Dates {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRange {
-    #[error(
-        "`{0}` is no range: write today, yesterday, this_week, this_month, a number of days like 7d, \
-         or dates like 2026-11-01..2026-11-15"
-    )]
+    #[error("`{0}` is no range")]
     Unknown(String),
     #[error("`{0}` ends before it begins")]
     Backwards(String),
     #[error("`{0}` is longer than {MOST_DAYS} days")]
     TooLong(String),
+}
+
+impl InvalidRange {
+    /// What to write instead.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            InvalidRange::Unknown(_) => {
+                "write today, yesterday, this_week, this_month, a number of days like 7d, or dates \
+                 like 2026-11-01..2026-11-15"
+            }
+            InvalidRange::Backwards(_) => "the first day stands before the ..",
+            InvalidRange::TooLong(_) => "cut it into several ranges",
+        }
+    }
 }
 
 impl Range {
@@ -129,7 +140,7 @@ impl FromStr for Range {
 }
 
 /// Only as `2026-11-01`: whatever else it could be called would be another key.
-fn date(text: &str) -> Option<Date> {
+pub(crate) fn date(text: &str) -> Option<Date> {
     let date: Date = text.parse().ok()?;
     (date.year() >= 0 && date.to_string() == text).then_some(date)
 }

@@ -8,3 +8,4 @@ mod readings;
 mod readme;
 mod shop;
 mod stores;
+mod wrong;

@@ -159,11 +159,11 @@ fn a_new_reader_sees_what_can_be_read_and_for_whom() {
     let served = shop.serve();
     let list = get(&served.address, "/v1/widgets", &[]).json();
     let ranged = json!({
-        "name": "ranged", "freshness": "medium", "params": { "size": "any" },
+        "name": "ranged", "title": "ranged", "freshness": "medium", "params": { "size": "any" },
         "values": { "size": ["any", "large"] }, "ranges": ["7d"],
     });
     let sales = json!({
-        "name": "sales", "freshness": "medium", "params": { "channel": "all" }, "values": {},
+        "name": "sales", "title": "sales", "freshness": "medium", "params": { "channel": "all" }, "values": {},
         "ranges": [],
     });
     assert_eq!((&list["widgets"][2], &list["widgets"][3]), (&ranged, &sales));

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -100,10 +100,7 @@ impl Shop {
 
     /// The command in this folder, from where it finds its configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_samovar"));
-        command.args(arguments).current_dir(self.folder.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        command_in(self.folder.path(), arguments)
     }
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Process {
@@ -120,6 +117,14 @@ impl Shop {
         let status = process.wait(LIMIT).expect("it ends");
         (status.code(), process.stdout() + &process.stderr())
     }
+}
+
+/// The command, started in a folder.
+pub(crate) fn command_in(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_samovar"));
+    command.args(arguments).current_dir(folder);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 impl Served {

@@ -1,0 +1,157 @@
+//! The sections of the process: where it listens, where it keeps state, and what its cache may hold.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use samovar_cache::Settings;
+use samovar_server::Server;
+use samovar_store::redis::{Options, OptionsError};
+use samovar_widgets::{Located, Problem, Section};
+
+/// Where the shared tier is kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    Embedded { folder: PathBuf },
+    Redis { url: RedisUrl },
+}
+
+/// It may hold a password, so nothing of it shows when it is printed.
+#[derive(PartialEq, Eq)]
+pub(crate) struct RedisUrl(String);
+
+impl RedisUrl {
+    pub(crate) fn exposed(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for RedisUrl {
+    type Err = String;
+
+    /// What is said about one that is wrong repeats nothing of it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Options::parse(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(OptionsError::Host(_) | OptionsError::ManyHosts(_)) => {
+                Err("what follows the scheme is no host and port".to_owned())
+            }
+            Err(OptionsError::Database(_) | OptionsError::Path(_)) => {
+                Err("what follows the host is no database number".to_owned())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisUrl")
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Embedded,
+    Redis,
+}
+
+const GIGABYTE: u64 = 1 << 30;
+const LEAST_MEMORY: u64 = 1 << 20;
+const MOST_BYTES: u64 = 1024 * GIGABYTE;
+/// A value is decompressed in one piece.
+const MOST_VALUE: u64 = GIGABYTE;
+
+pub(super) fn read_server(root: &mut Section<'_>) -> SocketAddr {
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 7070));
+    let Some(mut section) = root.section("server") else { return default };
+    let listen = section.text("listen").and_then(|listen| {
+        let address = listen.value.parse::<SocketAddr>().map_err(|_| {
+            let reason = format!("`{}` is no address with a port", listen.value);
+            Problem::new(listen.line, reason).hint("write it like \"127.0.0.1:7070\"")
+        });
+        let allowed = address.and_then(|address| match Server::may_listen(address) {
+            Ok(()) => Ok(address),
+            Err(error) => {
+                let hint = format!("listen on \"127.0.0.1:{}\"", address.port());
+                Err(Problem::new(listen.line, error).hint(hint))
+            }
+        });
+        allowed.map_err(|problem| section.note(problem)).ok()
+    });
+    section.finish();
+    listen.unwrap_or(default)
+}
+
+pub(super) fn read_store(root: &mut Section<'_>, folder: &Path) -> Store {
+    const KINDS: [(&str, Kind); 2] = [("embedded", Kind::Embedded), ("redis", Kind::Redis)];
+    const URL: &str = "url = \"redis://host:6379\", redis+sentinel://host/service or \
+                       redis+cluster://host";
+    let default = || Store::Embedded { folder: folder.join("samovar-data") };
+    let Some(mut section) = root.section("store") else { return default() };
+    let given = section.has("kind");
+    let kind = section.choice("kind", &KINDS).map(|kind| kind.value);
+    let store = match kind {
+        Some(Kind::Redis) => {
+            refuse_other(&mut section, "path", "embedded");
+            let url = section.required_url("url", URL, str::parse::<RedisUrl>);
+            url.map(|url| Store::Redis { url: url.value })
+        }
+        // Which keys belong here is not known.
+        None if given => {
+            section.text("path");
+            section.text("url");
+            None
+        }
+        Some(Kind::Embedded) | None => {
+            refuse_other(&mut section, "url", "redis");
+            section.text("path").map(|path| Store::Embedded { folder: folder.join(path.value) })
+        }
+    };
+    section.finish();
+    store.unwrap_or_else(default)
+}
+
+/// A key of the other kind of store.
+fn refuse_other(section: &mut Section<'_>, key: &'static str, kind: &str) {
+    if section.has(key) {
+        let reason = format!("`{key}` in [store] is for kind = \"{kind}\"");
+        let problem = Problem::new(section.line_of(key), reason);
+        section.note(problem.hint(format!("remove it, or say kind = \"{kind}\"")));
+        section.text(key);
+    }
+}
+
+/// The settings, and the freshness class of widgets that name none.
+pub(super) fn read_cache(root: &mut Section<'_>) -> (Settings, Option<Located<String>>) {
+    let mut settings = Settings::default();
+    let Some(mut section) = root.section("cache") else { return (settings, None) };
+    if let Some(memory) = section.bytes("memory", LEAST_MEMORY..=MOST_BYTES) {
+        settings.memory = memory.value;
+    }
+    if let Some(disk) = section.bytes("disk", LEAST_MEMORY..=MOST_BYTES) {
+        settings.disk = disk.value;
+    }
+    if let Some(above) = section.bytes("compress_above", 1..=MOST_VALUE) {
+        settings.compress_above = above.value.try_into().unwrap_or(usize::MAX);
+    }
+    if let Some(limit) = section.bytes("value_limit", 1 << 10..=MOST_VALUE) {
+        settings.value_limit = limit.value;
+    }
+    if settings.value_limit > settings.memory {
+        let key = if section.has("memory") { "memory" } else { "value_limit" };
+        let problem = Problem::new(section.line_of(key), "`memory` in [cache] holds no whole value");
+        section.note(problem.hint("raise `memory`, or lower `value_limit`: 8MB unless it is set"));
+    }
+    let default_freshness = section.text("default_freshness");
+    if let Some(mut lease) = section.section("lease") {
+        let timeout = lease.duration("timeout", Duration::from_secs(1)..=Duration::from_secs(600));
+        settings.lease = timeout.map_or(settings.lease, |it| it.value);
+        lease.finish();
+    }
+    section.finish();
+    (settings, default_freshness)
+}

@@ -1,0 +1,32 @@
+//! Pages of widgets.
+
+use super::{check_name, read_title};
+use crate::{Located, Problem, Section, limits};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoardDefinition {
+    pub name: Located<String>,
+    /// The name, where none is given.
+    pub title: String,
+    /// In the order of their tiles.
+    pub widgets: Vec<Located<String>>,
+}
+
+pub(super) fn read(
+    name: Located<String>,
+    mut section: Section<'_>,
+    known: &[String],
+) -> Option<BoardDefinition> {
+    const EXAMPLE: &str = "widgets = [\"sales\", \"stock\"]";
+    check_name(&name, &section);
+    let title = read_title(&mut section, &name.value);
+    let widgets = section.required_texts("widgets", 1..=limits::WIDGETS_PER_BOARD, EXAMPLE);
+    for widget in widgets.iter().flatten().filter(|it| !known.contains(&it.value)) {
+        let problem = Problem::new(widget.line, format!("there is no widget `{}`", widget.value));
+        let names = known.iter().map(String::as_str);
+        let declare = || format!("declare it: [widget.{}]", widget.value);
+        section.note(problem.meant(&widget.value, names, declare));
+    }
+    section.finish();
+    Some(BoardDefinition { name, title, widgets: widgets? })
+}

@@ -1,0 +1,38 @@
+//! How much one file may declare. More is a problem that names the limit; nothing is dropped in
+//! silence.
+
+use std::time::Duration;
+
+/// As many as one cache knows.
+pub const WIDGETS: usize = 4096;
+pub const BOARDS: usize = 256;
+pub const SOURCES: usize = 64;
+pub const FRESHNESS_CLASSES: usize = 64;
+/// In a list; a query may find more.
+pub const LISTED_TENANTS: usize = 10_000;
+/// Bytes of the name of a widget, a board, a source, a class, a parameter or an include.
+pub const NAME_BYTES: usize = 64;
+/// Bytes of a text for people.
+pub const TITLE_BYTES: usize = 200;
+pub const PARAMS_PER_WIDGET: usize = 16;
+/// Values listed for one parameter.
+pub const VALUES_PER_PARAM: usize = 1000;
+/// Bytes of one listed or default value: it has to fit into a key beside the others.
+pub const VALUE_BYTES: usize = 256;
+pub const RANGES_PER_WIDGET: usize = 64;
+/// As many as one reading may have.
+pub const TAGS_PER_WIDGET: usize = 16;
+/// Columns that hold JSON, of one query.
+pub const JSON_COLUMNS: usize = 64;
+/// In one widget, at all depths together.
+pub const INCLUDES_PER_WIDGET: usize = 16;
+pub const INCLUDE_DEPTH: usize = 4;
+/// Rows kept for one parent.
+pub const INCLUDED_ROWS: usize = 10_000;
+pub const WIDGETS_PER_BOARD: usize = 64;
+/// Rows of one answer.
+pub const ROWS: usize = 1_000_000;
+/// Queries of one source that run at the same time.
+pub const CONNECTIONS: usize = 64;
+/// The longest that anybody may be made to wait for anything.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
