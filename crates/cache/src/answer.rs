@@ -43,6 +43,19 @@ pub enum StaleBecause {
     StoreDown,
 }
 
+impl StaleBecause {
+    /// One word for headers and people.
+    pub fn name(self) -> &'static str {
+        match self {
+            StaleBecause::Age => "age",
+            StaleBecause::Change => "change",
+            StaleBecause::Spread => "spread",
+            StaleBecause::Incarnation => "incarnation",
+            StaleBecause::StoreDown => "store-down",
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tier {
     Local,

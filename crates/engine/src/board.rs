@@ -3,13 +3,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use samovar_cache::{Answer, Beginning, ReadError, Ticket};
 use samovar_widgets::{Mode, nearest};
+use serde::Serialize;
 
 use crate::{
     ReadFailure,
@@ -25,6 +26,15 @@ pub(crate) struct Board {
     pub(crate) title: String,
     /// In the order of their tiles.
     pub(crate) widgets: Vec<String>,
+}
+
+/// A board as a list of boards shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct BoardShown {
+    pub name: String,
+    /// For people.
+    pub title: String,
+    pub widgets: Vec<String>,
 }
 
 /// What a board shows.
@@ -54,9 +64,13 @@ enum Make {
 type BoundTile = (String, Result<BoundReading, ReadFailure>);
 
 impl Engine {
-    /// Boards with their titles and widgets, by name.
-    pub fn boards(&self) -> Vec<(String, String, Vec<String>)> {
-        let shown = |board: &Board| (board.name.clone(), board.title.clone(), board.widgets.clone());
+    /// By name.
+    pub fn boards(&self) -> Vec<BoardShown> {
+        let shown = |board: &Board| BoardShown {
+            name: board.name.clone(),
+            title: board.title.clone(),
+            widgets: board.widgets.clone(),
+        };
         self.0.boards.values().map(shown).collect()
     }
 
@@ -148,9 +162,14 @@ impl Inner {
         readings: &[&BoundReading],
     ) -> Vec<Result<Answer, ReadFailure>> {
         // Where the store cannot be asked, each reading finds its own way around it.
-        let mut found = self.look_for(readings).await.unwrap_or_else(|_| vec![None; readings.len()]);
-        let missing: Vec<BoundReading> =
-            readings.iter().zip(&found).filter(|(_, it)| it.is_none()).map(|(it, _)| (*it).clone()).collect();
+        let mut found =
+            self.look_for(readings).await.unwrap_or_else(|_| vec![None; readings.len()]);
+        let missing: Vec<BoundReading> = readings
+            .iter()
+            .zip(&found)
+            .filter(|(_, it)| it.is_none())
+            .map(|(it, _)| (*it).clone())
+            .collect();
         if !missing.is_empty() {
             let patience = missing.iter().map(|it| it.served.entry.patience).min();
             let made = self.make(missing, patience.unwrap_or_default()).await;
@@ -168,10 +187,7 @@ impl Inner {
     }
 
     /// Fresh values, in one look.
-    async fn look_for(
-        &self,
-        readings: &[&BoundReading],
-    ) -> Result<Vec<Option<Answer>>, ReadError> {
+    async fn look_for(&self, readings: &[&BoundReading]) -> Result<Vec<Option<Answer>>, ReadError> {
         let pairs: Vec<_> = readings.iter().map(|reading| reading.pairs()).collect();
         let tags: Vec<_> = readings.iter().map(|reading| move || reading.tags()).collect();
         let borrowed = readings.iter().zip(&pairs).zip(&tags);
@@ -205,7 +221,8 @@ impl Inner {
             let source = reading.served.entry.source_name.clone();
             by_source.entry(source).or_default().push((index, reading));
         }
-        let sources = by_source.into_values().map(|readings| self.make_of_source(readings, made, which));
+        let sources =
+            by_source.into_values().map(|readings| self.make_of_source(readings, made, which));
         join_all(sources).await;
     }
 

@@ -101,8 +101,7 @@ impl Engine {
             served.insert(entry.name.clone(), Arc::new(Served { entry, widget, shadow }));
         }
         let tenants = Tenants::open(tenants, &cache).map_err(|error| StartError { error })?;
-        let listings =
-            Listings::declare(&served, &cache).map_err(|error| StartError { error })?;
+        let listings = Listings::declare(&served, &cache).map_err(|error| StartError { error })?;
         let boards = boards.into_iter().map(|board| (board.name.clone(), board)).collect();
         let inner = Arc::new(Inner {
             cache,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use samovar_cache::{Explanation, StaleBecause, State};
+use samovar_cache::{Explanation, State};
 use samovar_widgets::Mode;
 use serde::Serialize;
 
@@ -139,7 +139,7 @@ impl Why {
         let (state, stale_because) = match found.state {
             None => (None, None),
             Some(State::Fresh) => (Some("fresh"), None),
-            Some(State::Stale(because)) => (Some("stale"), Some(named(because))),
+            Some(State::Stale(because)) => (Some("stale"), Some(because.name())),
         };
         let summary = summary(state, stale_because, stored.as_ref(), &stamps, lease.is_some());
         Self {
@@ -191,16 +191,6 @@ fn summary(
         }
     };
     if computing { format!("{text}; it is being computed") } else { text }
-}
-
-pub(crate) fn named(because: StaleBecause) -> &'static str {
-    match because {
-        StaleBecause::Age => "age",
-        StaleBecause::Change => "change",
-        StaleBecause::Spread => "spread",
-        StaleBecause::Incarnation => "incarnation",
-        StaleBecause::StoreDown => "store-down",
-    }
 }
 
 fn ms(duration: Duration) -> u64 {

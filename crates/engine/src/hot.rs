@@ -35,7 +35,11 @@ const SPREAD: Duration = Duration::from_secs(5);
 pub(crate) enum Wanted<'a> {
     /// With what was given for it: its dates follow the calendar.
     Widget(&'a BoundReading, &'a [(String, String)]),
-    Board { name: &'a str, tenant: &'a str, given: &'a [(String, String)] },
+    Board {
+        name: &'a str,
+        tenant: &'a str,
+        given: &'a [(String, String)],
+    },
 }
 
 /// The readings that are watched, and when to look at each.
@@ -212,9 +216,10 @@ impl Inner {
             }
             Name::Board { board, tenant, given } => {
                 let board = self.boards.get(board)?;
-                self.bind_tiles(board, tenant, given).await.ok().map(|tiles| {
-                    tiles.into_iter().filter_map(|(_, tile)| tile.ok()).collect()
-                })
+                self.bind_tiles(board, tenant, given)
+                    .await
+                    .ok()
+                    .map(|tiles| tiles.into_iter().filter_map(|(_, tile)| tile.ok()).collect())
             }
         }
     }

@@ -21,7 +21,7 @@ mod tags;
 mod tenants;
 mod values;
 
-pub use board::{BoardAnswer, Tile};
+pub use board::{BoardAnswer, BoardShown, Tile};
 pub use catalogue::{Ask, Catalogue};
 pub use change::{Change, ChangeFailure, Cleared, Clearing};
 pub use engine::{Engine, Observe, StartError, WidgetShown};

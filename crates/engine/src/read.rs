@@ -54,6 +54,13 @@ impl Engine {
         self.0.hot.note(&Wanted::Widget(&reading, &given), self.0.clock.now(), &answer);
         Ok(answer)
     }
+
+    /// When the data of an answer was read, by the clock of this machine.
+    pub fn computed_at(&self, answer: &Answer) -> Timestamp {
+        let age = i64::try_from(answer.age().as_millis()).unwrap_or(i64::MAX);
+        let at = self.0.clock.wall().as_millis().saturating_sub(age);
+        Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
 }
 
 impl Inner {
@@ -76,7 +83,10 @@ impl Inner {
         Ok(BoundReading::bind(served, member, given, self.now())?)
     }
 
-    pub(crate) async fn answer(self: &Arc<Self>, reading: &BoundReading) -> Result<Answer, ReadError> {
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        reading: &BoundReading,
+    ) -> Result<Answer, ReadError> {
         let (pairs, tags) = (reading.pairs(), || reading.tags());
         let (inner, wanted) = (self.clone(), reading.clone());
         let compute = move || inner.compute(wanted);

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{Timestamp, civil::Date};
 use samovar_cache::{Reading, Tag, TagError};
-use samovar_widgets::{Bound, Dates, InvalidRange, ParamDefinition, ParamType, Range, Values, nearest};
+use samovar_widgets::{
+    Bound, Dates, InvalidRange, ParamDefinition, ParamType, Range, Values, nearest,
+};
 
 use crate::{Member, engine::Served};
 
@@ -182,8 +184,8 @@ fn bind(
 fn check_value(param: &ParamDefinition, given: &str) -> Result<String, InvalidReading> {
     let name = || param.name.value.clone();
     let canonical = param.kind.canonical(given);
-    let value = canonical
-        .ok_or_else(|| InvalidReading::WrongType { name: name(), kind: param.kind })?;
+    let value =
+        canonical.ok_or_else(|| InvalidReading::WrongType { name: name(), kind: param.kind })?;
     if let Some(Values::List(listed)) = &param.values
         && !listed.contains(&value)
     {

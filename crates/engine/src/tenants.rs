@@ -7,7 +7,9 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use samovar_cache::{Answer, Cache, Definition, DefinitionError, Freshness, RefreshAhead, Tenant, Widget};
+use samovar_cache::{
+    Answer, Cache, Definition, DefinitionError, Freshness, RefreshAhead, Tenant, Widget,
+};
 use samovar_clock::Instant;
 use samovar_widgets::{Limits, Selection, Source};
 use serde::Deserialize;
@@ -204,7 +206,8 @@ impl Inner {
             }
             read.ok()
         });
-        self.tenants.replace(members.map(|it| (it.tenant.as_str().to_owned(), Arc::new(it))).collect());
+        self.tenants
+            .replace(members.map(|it| (it.tenant.as_str().to_owned(), Arc::new(it))).collect());
         Ok(())
     }
 }
@@ -245,8 +248,9 @@ impl Listed {
         let tenant = Tenant::new(&id).map_err(|error| format!("{id:?}: {error}"))?;
         let zone = match &self.time_zone {
             None => TimeZone::UTC,
-            Some(zone) => TimeZone::get(zone)
-                .map_err(|_| format!("{id:?}: `{zone}` is no time zone"))?,
+            Some(zone) => {
+                TimeZone::get(zone).map_err(|_| format!("{id:?}: `{zone}` is no time zone"))?
+            }
         };
         Ok(Member { tenant, zone, name: self.name.unwrap_or(id) })
     }

@@ -1,10 +1,7 @@
 //! The values that a parameter can have, where a query says which: for choosing, and for warming. A
 //! value that came since is taken all the same.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use samovar_cache::{Cache, Definition, DefinitionError, ReadError, Tag, Widget};
 use samovar_widgets::{Query, Row, Rows, SourceError, Value, Values};

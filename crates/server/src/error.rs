@@ -7,7 +7,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Json, Response},
 };
-use samovar_engine::{ChangeError, ChangeFailure, ReadError, ReadFailure};
+use samovar_engine::{
+    ChangeError, ChangeFailure, InvalidReading, NoTenant, ReadError, ReadFailure, StoreError,
+};
 use serde::Serialize;
 
 /// `{"error":{"code","message","hint","field"}}` with its status. Codes do not change.
@@ -76,31 +78,61 @@ impl IntoResponse for ApiError {
 impl From<ReadFailure> for ApiError {
     fn from(failure: ReadFailure) -> Self {
         const MISSING: StatusCode = StatusCode::NOT_FOUND;
-        const BAD: StatusCode = StatusCode::BAD_REQUEST;
+        const CONFLICT: StatusCode = StatusCode::CONFLICT;
         let message = failure.to_string();
+        let old_path = "take the path that you took before Samovar";
         match failure {
             ReadFailure::UnknownWidget { nearest, .. } => {
                 Self::new(MISSING, "unknown_widget", message).field("widget").meant(nearest)
             }
-            ReadFailure::UnknownTenant { .. } => {
-                Self::new(MISSING, "unknown_tenant", message).field("tenant")
+            ReadFailure::UnknownBoard { nearest, .. } => {
+                Self::new(MISSING, "unknown_board", message).field("board").meant(nearest)
             }
-            ReadFailure::UnknownParam { name, nearest } => {
+            ReadFailure::Tenant(error) => error.into(),
+            ReadFailure::Invalid(error) => error.into(),
+            ReadFailure::Off => Self::new(CONFLICT, "widget_off", message).hint(old_path),
+            ReadFailure::Shadow => Self::new(CONFLICT, "widget_shadow", message).hint(old_path),
+            ReadFailure::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoTenant> for ApiError {
+    fn from(error: NoTenant) -> Self {
+        let message = error.to_string();
+        match error {
+            NoTenant::Unknown { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "unknown_tenant", message).field("tenant")
+            }
+            NoTenant::Unread { .. } => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::new(status, "tenants_unavailable", message).again_after(None)
+            }
+        }
+    }
+}
+
+impl From<InvalidReading> for ApiError {
+    fn from(error: InvalidReading) -> Self {
+        const BAD: StatusCode = StatusCode::BAD_REQUEST;
+        let message = error.to_string();
+        match error {
+            InvalidReading::UnknownParam { name, nearest } => {
                 Self::new(BAD, "unknown_param", message).field(&name).meant(nearest)
             }
-            ReadFailure::RepeatedParam { name } => {
+            InvalidReading::RepeatedParam { name } => {
                 Self::new(BAD, "repeated_param", message).field(&name)
             }
-            ReadFailure::MissingParam { name } => {
+            InvalidReading::MissingParam { name } => {
                 Self::new(BAD, "missing_param", message).field(&name)
             }
-            ReadFailure::UnknownValue { name, nearest, .. } => {
+            InvalidReading::UnknownValue { name, nearest, .. } => {
                 Self::new(BAD, "unknown_value", message).field(&name).meant(nearest)
             }
-            ReadFailure::Range(invalid) => {
-                Self::new(BAD, "invalid_range", message).field("range").hint(invalid.hint())
+            InvalidReading::WrongType { name, .. } => {
+                Self::new(BAD, "wrong_type", message).field(&name)
             }
-            ReadFailure::Read(error) => error.into(),
+            InvalidReading::Range(_) => Self::new(BAD, "invalid_range", message).field("range"),
         }
     }
 }
@@ -131,22 +163,26 @@ impl From<ChangeFailure> for ApiError {
         const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
         let message = failure.to_string();
         match failure {
-            ChangeFailure::Nothing => Self::new(INVALID, "nothing_named", message),
-            ChangeFailure::UnknownTenant { .. } => {
-                Self::new(MISSING, "unknown_tenant", message).field("tenant")
+            ChangeFailure::Nothing | ChangeFailure::NothingToClear => {
+                Self::new(INVALID, "nothing_named", message)
             }
-            ChangeFailure::UnknownWidget { nearest, .. } => {
-                Self::new(MISSING, "unknown_widget", message).field("widget").meant(nearest)
+            ChangeFailure::ParamsWithoutWidget => {
+                Self::new(INVALID, "missing_widget", message).field("widget")
             }
+            ChangeFailure::PatternAndWidget => {
+                Self::new(INVALID, "too_much_named", message).field("pattern")
+            }
+            ChangeFailure::Pattern(_) => {
+                Self::new(INVALID, "invalid_pattern", message).field("pattern")
+            }
+            ChangeFailure::Tenant(error) => error.into(),
+            ChangeFailure::Reading(error) => error.into(),
             ChangeFailure::UnknownClass { nearest, .. } => {
                 Self::new(MISSING, "unknown_class", message).field("class").meant(nearest)
             }
             ChangeFailure::TooLong => Self::new(INVALID, "too_long", message).field("over"),
             ChangeFailure::Tag(_) => Self::new(INVALID, "invalid_tag", message).field("tags"),
-            ChangeFailure::Change(ChangeError::Store(_)) => {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                Self::new(status, "store_unavailable", message).again_after(None)
-            }
+            ChangeFailure::Change(ChangeError::Store(error)) => error.into(),
             ChangeFailure::Change(ChangeError::NoTenant { .. }) => {
                 Self::new(INVALID, "missing_tenant", message).field("tenant")
             }
@@ -154,6 +190,13 @@ impl From<ChangeFailure> for ApiError {
                 Self::new(INVALID, "too_many_tags", message).field("tags")
             }
         }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "store_unavailable", error.to_string()).again_after(None)
     }
 }
 

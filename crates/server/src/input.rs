@@ -1,6 +1,9 @@
 //! What comes with a request, refused in our own words where it is not what a route takes.
 
-use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query};
+use axum::{
+    extract::{FromRequest, FromRequestParts, Json, Path, Query},
+    http::StatusCode,
+};
 
 use crate::error::ApiError;
 
@@ -15,3 +18,17 @@ pub(crate) struct UrlQuery<T>(pub(crate) T);
 #[derive(FromRequest)]
 #[from_request(via(Json), rejection(ApiError))]
 pub(crate) struct JsonBody<T>(pub(crate) T);
+
+/// Whose reading it is, out of what a query names.
+pub(crate) fn take_tenant(params: &mut Vec<(String, String)>) -> Result<String, ApiError> {
+    let refused = |code, message: &str| {
+        let error = ApiError::new(StatusCode::BAD_REQUEST, code, message);
+        error.field("tenant").hint("say whose reading it is: ?tenant=ID")
+    };
+    let mut tenants = params.extract_if(.., |(name, _)| name == "tenant").map(|(_, id)| id);
+    match (tenants.next(), tenants.next()) {
+        (Some(id), None) => Ok(id),
+        (None, _) => Err(refused("missing_tenant", "the tenant is missing")),
+        (Some(_), Some(_)) => Err(refused("repeated_param", "the tenant is given twice")),
+    }
+}

@@ -6,5 +6,6 @@ pub mod limits;
 mod negotiate;
 mod routes;
 mod server;
+mod shown;
 
 pub use server::{BindError, Server};

@@ -11,3 +11,5 @@ pub const BODY_BYTES: usize = 256 << 10;
 pub const HEADER_BYTES: usize = 16 << 10;
 /// How long a client may take to send its headers. Longer: the connection ends.
 pub const HEADER_TIME: Duration = Duration::from_secs(30);
+/// Tenants in a list of what there is. More are counted only.
+pub const TENANTS_SHOWN: usize = 1000;

@@ -60,6 +60,11 @@ impl Server {
         })
     }
 
+    /// What it answers, for whoever asks without a connection.
+    pub fn router(engine: Engine) -> Router {
+        routes::router(engine)
+    }
+
     /// Where it really listens, also when port 0 was asked for.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()

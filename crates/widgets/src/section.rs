@@ -103,7 +103,8 @@ impl<'a> Section<'a> {
 
     /// A text in which something stands.
     pub fn text(&mut self, key: &'static str) -> Option<Located<String>> {
-        let text = self.read(key, &text_expected(key), |value| value.as_str().map(str::to_owned))?;
+        let text =
+            self.read(key, &text_expected(key), |value| value.as_str().map(str::to_owned))?;
         self.filled(key, text)
     }
 
@@ -450,12 +451,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    fn choose<T: Copy>(
-        &self,
-        key: &str,
-        value: &Value<'_>,
-        choices: &[(&str, T)],
-    ) -> Option<T> {
+    fn choose<T: Copy>(&self, key: &str, value: &Value<'_>, choices: &[(&str, T)]) -> Option<T> {
         let names = || choices.iter().map(|(name, _)| *name);
         let quoted = names().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
         let line = self.document.value_line(value);

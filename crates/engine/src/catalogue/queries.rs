@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path};
 
 use samovar_clock::Clock;
 use samovar_widgets::{
-    Bound, Definitions, IncludeDefinition, Located, Names, Prepared, Problem, Query, Related,
-    Scan, Selection, Source, SourceError, WidgetDefinition, check_prepared, check_text, is_cut,
+    Bound, Definitions, IncludeDefinition, Located, Names, Prepared, Problem, Query, Related, Scan,
+    Selection, Source, SourceError, WidgetDefinition, check_prepared, check_text, is_cut,
 };
 
 use super::{Ask, Opened, severity, way_to};
@@ -105,7 +105,8 @@ impl<'d> Databases<'d> {
         check_json(&widget.json, columns, problems);
         let wanted = Wanted { source: &widget.source, names, sample };
         let columns = columns.cloned();
-        let related = self.check_includes(&widget.includes, &wanted, columns.as_ref(), problems).await;
+        let related =
+            self.check_includes(&widget.includes, &wanted, columns.as_ref(), problems).await;
         let (main, related) = (main?, related?);
         let json = widget.json.iter().map(|it| it.value.clone()).collect();
         let selection = Selection { query: main.query, json, one: widget.one, related };
@@ -144,7 +145,8 @@ impl<'d> Databases<'d> {
         if let Some(parent) = parent {
             check_column(&include.key, parent, "its parent", problems);
             if parent.columns.iter().any(|column| column.name == name.value) {
-                let reason = format!("the include `{}` is called like a column beside it", name.value);
+                let reason =
+                    format!("the include `{}` is called like a column beside it", name.value);
                 let hint = "give one of them another name";
                 problems.push(Problem::new(name.line, reason).hint(hint));
             }
@@ -159,11 +161,13 @@ impl<'d> Databases<'d> {
             check_column(&include.on, columns, "its query", problems);
         }
         check_json(&include.json, columns.as_ref(), problems);
-        let below = self.check_includes(&include.includes, wanted, columns.as_ref(), problems).await;
+        let below =
+            self.check_includes(&include.includes, wanted, columns.as_ref(), problems).await;
         let (known, related) = (known?, below?);
         if known.query.params().all(|(name, _)| name != "ids") {
             let reason = format!("the query of the include `{}` does not use `:ids`", name.value);
-            let hint = format!("ask for the rows of all parents: where {} in (:ids)", include.on.value);
+            let hint =
+                format!("ask for the rows of all parents: where {} in (:ids)", include.on.value);
             problems.push(Problem::new(include.query.line, reason).hint(hint));
             return None;
         }

@@ -92,8 +92,10 @@ fn sample(widget: &WidgetDefinition) -> Vec<(String, Bound)> {
 }
 
 fn define(widget: &WidgetDefinition, freshness: Freshness, version: &str) -> Definition {
-    let mut definition =
-        Definition::new(&widget.name.value).version(version).freshness(freshness).patience(PATIENCE);
+    let mut definition = Definition::new(&widget.name.value)
+        .version(version)
+        .freshness(freshness)
+        .patience(PATIENCE);
     if let Some(key) = &widget.key {
         definition = definition.key(&key.value);
     }

@@ -143,7 +143,8 @@ pub(super) fn read_cache(root: &mut Section<'_>) -> (Settings, Option<Located<St
     }
     if settings.value_limit > settings.memory {
         let key = if section.has("memory") { "memory" } else { "value_limit" };
-        let problem = Problem::new(section.line_of(key), "`memory` in [cache] holds no whole value");
+        let problem =
+            Problem::new(section.line_of(key), "`memory` in [cache] holds no whole value");
         section.note(problem.hint("raise `memory`, or lower `value_limit`: 8MB unless it is set"));
     }
     let default_freshness = section.text("default_freshness");

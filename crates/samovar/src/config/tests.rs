@@ -59,7 +59,9 @@ fn a_secret_of_the_environment_is_used_and_never_shown() {
     let Store::Redis { url } = &config.store else { panic!("redis") };
     assert_eq!(url.exposed(), "redis://:s3cr3t@r");
     assert!(!format!("{config:?}").contains("s3cr3t"));
-    for wrong in ["redis://${PASSWORD}:x", "redis://r/${PASSWORD}", "${PASSWORD}", "${PASSWORD}://r"] {
+    for wrong in
+        ["redis://${PASSWORD}:x", "redis://r/${PASSWORD}", "${PASSWORD}", "${PASSWORD}://r"]
+    {
         let store = format!("[store]\nkind = \"redis\"\nurl = \"{wrong}\"\n");
         let problems = parse(&store).expect_err("no url").join("\n");
         assert!(problems.starts_with("3: `url` in [store]") && !problems.contains("s3cr3t"));

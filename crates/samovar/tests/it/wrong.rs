@@ -97,7 +97,11 @@ fn each_mistake_is_told_at_its_line_with_a_way_out() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let files = desk.files();
-    assert_eq!(files, ["samovar.toml", "shop.db"].map(String::from).into(), "nothing else is touched");
+    assert_eq!(
+        files,
+        ["samovar.toml", "shop.db"].map(String::from).into(),
+        "nothing else is touched"
+    );
 }
 
 #[test]
@@ -114,7 +118,8 @@ fn the_twin_that_uses_every_key_passes() {
 fn what_is_declared_in_vain_is_a_warning_and_no_failure() {
     let desk = Desk::new();
     let right = fs::read_to_string(tests().join("right.toml")).expect("readable");
-    let text = right + "\n[source.spare]\nurl = \"sqlite://shop.db\"\n[freshness.spare]\nttl = \"1m\"\n";
+    let text =
+        right + "\n[source.spare]\nurl = \"sqlite://shop.db\"\n[freshness.spare]\nttl = \"1m\"\n";
     let (code, answer, _) = desk.check(&text);
     assert_eq!(code, Some(0), "{answer}");
     let (lines, hintless) = told(&answer);

@@ -1,10 +1,18 @@
 //! The routes, one file each: what comes in, what goes out, and the handler between them.
 
+mod board;
+mod boards;
+mod cleanup;
+mod clear;
+mod health;
 mod healthz;
 mod invalidate;
 mod reading;
 mod readyz;
 mod statistics;
+mod values;
+mod why;
+mod widget_statistics;
 mod widgets;
 
 use axum::{
@@ -23,8 +31,16 @@ pub(crate) fn router(engine: Engine) -> Router {
         .route("/readyz", get(readyz::get))
         .route("/v1/widgets", get(widgets::get))
         .route("/v1/widgets/{name}", get(reading::get))
+        .route("/v1/widgets/{name}/values/{param}", get(values::get))
+        .route("/v1/boards", get(boards::get))
+        .route("/v1/boards/{name}", get(board::get))
+        .route("/v1/why/{name}", get(why::get))
         .route("/v1/invalidate", post(invalidate::post))
+        .route("/v1/clear", post(clear::post))
+        .route("/v1/cleanup", post(cleanup::post))
+        .route("/v1/cache/health", get(health::get))
         .route("/v1/cache/stats", get(statistics::get))
+        .route("/v1/cache/stats/{name}", get(widget_statistics::get))
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))

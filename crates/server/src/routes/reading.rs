@@ -8,12 +8,13 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use samovar_engine::{Answer, Coding, Engine, ReadError, StaleBecause, Tier};
+use samovar_engine::{Answer, Coding, Engine, ReadError, Tier};
 
 use crate::{
     error::ApiError,
-    input::{UrlPath, UrlQuery},
+    input::{UrlPath, UrlQuery, take_tenant},
     negotiate::{accepts_zstd, entity_tag, is_unchanged},
+    shown::{state, tier},
 };
 
 pub(super) async fn get(
@@ -24,23 +25,10 @@ pub(super) async fn get(
 ) -> Result<Response, ApiError> {
     let tenant = take_tenant(&mut params)?;
     let answer = engine.read(&name, &tenant, params).await?;
-    respond(&answer, &headers)
+    respond(&engine, &answer, &headers)
 }
 
-fn take_tenant(params: &mut Vec<(String, String)>) -> Result<String, ApiError> {
-    let refused = |code, message: &str| {
-        let error = ApiError::new(StatusCode::BAD_REQUEST, code, message);
-        error.field("tenant").hint("say whose reading it is: ?tenant=ID")
-    };
-    let mut tenants = params.extract_if(.., |(name, _)| name == "tenant").map(|(_, id)| id);
-    match (tenants.next(), tenants.next()) {
-        (Some(id), None) => Ok(id),
-        (None, _) => Err(refused("missing_tenant", "the tenant is missing")),
-        (Some(_), Some(_)) => Err(refused("repeated_param", "the tenant is given twice")),
-    }
-}
-
-fn respond(answer: &Answer, request: &HeaderMap) -> Result<Response, ApiError> {
+fn respond(engine: &Engine, answer: &Answer, request: &HeaderMap) -> Result<Response, ApiError> {
     let (stored, mut coding) = answer.stored_bytes();
     let bytes = if coding == Coding::Zstd && !accepts_zstd(request) {
         coding = Coding::Identity;
@@ -49,13 +37,14 @@ fn respond(answer: &Answer, request: &HeaderMap) -> Result<Response, ApiError> {
         stored.clone()
     };
     let tag = entity_tag(answer.content_hash(), coding);
-    let state = if answer.is_fresh() { "fresh" } else { "stale" };
     let described = [
         ("cache-status", cache_status(answer)),
-        ("samovar-state", state.to_owned()),
+        ("samovar-state", state(answer).to_owned()),
         ("samovar-tier", tier(answer).to_owned()),
         ("samovar-fresh-for", answer.fresh_for().as_millis().to_string()),
+        ("samovar-computed-at", engine.computed_at(answer).to_string()),
         ("samovar-compute-ms", answer.compute_time().as_millis().to_string()),
+        ("samovar-queries", answer.provenance().queries.to_string()),
     ];
     let standard = [
         (header::AGE, answer.age().as_secs().to_string()),
@@ -77,14 +66,6 @@ fn respond(answer: &Answer, request: &HeaderMap) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-fn tier(answer: &Answer) -> &'static str {
-    match answer.tier() {
-        Tier::Local => "local",
-        Tier::Shared => "shared",
-        Tier::Computed => "computed",
-    }
-}
-
 /// RFC 9211.
 fn cache_status(answer: &Answer) -> String {
     use samovar_engine::State::{Fresh, Stale};
@@ -93,14 +74,7 @@ fn cache_status(answer: &Answer) -> String {
         (Tier::Computed, _) => "samovar; fwd=miss".to_owned(),
         (_, Fresh) => format!("samovar; hit; ttl={}", answer.fresh_for().as_secs()),
         (_, Stale(because)) => {
-            let because = match because {
-                StaleBecause::Age => "age",
-                StaleBecause::Change => "change",
-                StaleBecause::Spread => "spread",
-                StaleBecause::Incarnation => "incarnation",
-                StaleBecause::StoreDown => "store-down",
-            };
-            format!("samovar; hit; ttl=0; detail={because}")
+            format!("samovar; hit; ttl=0; detail={}", because.name())
         }
     }
 }

@@ -4,10 +4,14 @@ use axum::{Json, extract::State};
 use samovar_engine::{Engine, WidgetShown};
 use serde::Serialize;
 
+use crate::{error::ApiError, limits};
+
 #[derive(Serialize)]
 pub(super) struct Output {
     widgets: Vec<WidgetShown>,
+    /// The first of them, by id.
     tenants: Vec<TenantShown>,
+    tenants_in_all: usize,
 }
 
 #[derive(Serialize)]
@@ -16,11 +20,12 @@ struct TenantShown {
     name: String,
 }
 
-pub(super) async fn get(State(engine): State<Engine>) -> Json<Output> {
-    let tenants = engine.tenants().iter();
-    let shown = |(id, member): (&String, &samovar_engine::Member)| TenantShown {
-        id: id.clone(),
-        name: member.name.clone(),
-    };
-    Json(Output { widgets: engine.widgets(), tenants: tenants.map(shown).collect() })
+pub(super) async fn get(State(engine): State<Engine>) -> Result<Json<Output>, ApiError> {
+    let members = engine.tenants().await?;
+    let shown = members
+        .iter()
+        .take(limits::TENANTS_SHOWN)
+        .map(|(id, member)| TenantShown { id: id.clone(), name: member.name.clone() });
+    let tenants = shown.collect();
+    Ok(Json(Output { widgets: engine.widgets(), tenants, tenants_in_all: members.len() }))
 }

@@ -39,8 +39,7 @@ const TIMES: [(&str, TimeForm); 4] = [
     ("seconds", TimeForm::Seconds),
     ("milliseconds", TimeForm::Milliseconds),
 ];
-const URL: &str =
-    "url = \"sqlite://shop.db\", postgres://user@host/shop or mysql://user@host/shop";
+const URL: &str = "url = \"sqlite://shop.db\", postgres://user@host/shop or mysql://user@host/shop";
 
 pub(super) fn read(name: &Located<String>, mut section: Section<'_>) -> Option<SourceDefinition> {
     check_name(name, &section);
