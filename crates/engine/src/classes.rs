@@ -52,7 +52,10 @@ impl Classes {
     }
 
     /// To be asked when all widgets are right: one that is left out names its class in vain.
-    pub(crate) fn unused<'d>(&self, definitions: &'d Definitions) -> impl Iterator<Item = Problem> + 'd {
+    pub(crate) fn unused<'d>(
+        &self,
+        definitions: &'d Definitions,
+    ) -> impl Iterator<Item = Problem> + 'd {
         let default = self.default.class().to_owned();
         let named = |class: &str| {
             let of = |widget: &WidgetDefinition| {
@@ -122,7 +125,9 @@ fn hint_for(error: &FreshnessError) -> &'static str {
     match error {
         FreshnessError::NoTtl { .. } => "say how long an answer serves as fresh: ttl = \"10m\"",
         FreshnessError::TooLong { .. } => "at most 366d are allowed, for ttl and for grace",
-        FreshnessError::Jitter { .. } => "0.1 spreads what expires together over a tenth of its ttl",
+        FreshnessError::Jitter { .. } => {
+            "0.1 spreads what expires together over a tenth of its ttl"
+        }
         FreshnessError::RefreshAhead { .. } => "write refresh_ahead = 0.8, or false for never",
     }
 }

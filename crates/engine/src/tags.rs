@@ -54,7 +54,8 @@ impl TagTemplate {
 fn unknown(name: &str, line: usize, params: &[&str]) -> Problem {
     let problem = Problem::new(line, format!("`{{{name}}}` is not a parameter of this widget"));
     if name == "tenant" {
-        return problem.hint("leave it out: a tag is the tenant's own, unless it begins with global:");
+        return problem
+            .hint("leave it out: a tag is the tenant's own, unless it begins with global:");
     }
     problem.meant(name, params.iter().copied(), || {
         if params.is_empty() {

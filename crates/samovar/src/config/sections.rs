@@ -75,9 +75,12 @@ pub(super) fn read_server(root: &mut Section<'_>) -> SocketAddr {
         });
         let allowed = address.and_then(|address| match Server::may_listen(address) {
             Ok(()) => Ok(address),
-            Err(error) => {
-                let hint = format!("listen on \"127.0.0.1:{}\"", address.port());
-                Err(Problem::new(listen.line, error).hint(hint))
+            Err(_) => {
+                let reason =
+                    "can be reached from other machines, and there is no access control yet";
+                let problem = Problem::new(listen.line, format!("{address} {reason}"));
+                let hint = format!("listen on \"127.0.0.1:{}\", behind a proxy", address.port());
+                Err(problem.hint(format!("{hint} that checks who asks")))
             }
         });
         allowed.map_err(|problem| section.note(problem)).ok()
@@ -143,7 +146,8 @@ pub(super) fn read_cache(root: &mut Section<'_>) -> (Settings, Option<Located<St
     }
     if settings.value_limit > settings.memory {
         let key = if section.has("memory") { "memory" } else { "value_limit" };
-        let problem = Problem::new(section.line_of(key), "`memory` in [cache] holds no whole value");
+        let problem =
+            Problem::new(section.line_of(key), "`memory` in [cache] holds no whole value");
         section.note(problem.hint("raise `memory`, or lower `value_limit`: 8MB unless it is set"));
     }
     let default_freshness = section.text("default_freshness");

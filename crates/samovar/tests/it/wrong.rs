@@ -97,7 +97,11 @@ fn each_mistake_is_told_at_its_line_with_a_way_out() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let files = desk.files();
-    assert_eq!(files, ["samovar.toml", "shop.db"].map(String::from).into(), "nothing else is touched");
+    assert_eq!(
+        files,
+        ["samovar.toml", "shop.db"].map(String::from).into(),
+        "nothing else is touched"
+    );
 }
 
 #[test]
@@ -114,7 +118,8 @@ fn the_twin_that_uses_every_key_passes() {
 fn what_is_declared_in_vain_is_a_warning_and_no_failure() {
     let desk = Desk::new();
     let right = fs::read_to_string(tests().join("right.toml")).expect("readable");
-    let text = right + "\n[source.spare]\nurl = \"sqlite://shop.db\"\n[freshness.spare]\nttl = \"1m\"\n";
+    let text =
+        right + "\n[source.spare]\nurl = \"sqlite://shop.db\"\n[freshness.spare]\nttl = \"1m\"\n";
     let (code, answer, _) = desk.check(&text);
     assert_eq!(code, Some(0), "{answer}");
     let (lines, hintless) = told(&answer);
@@ -122,4 +127,21 @@ fn what_is_declared_in_vain_is_a_warning_and_no_failure() {
     assert!(answer.contains("warning: no widget reads from the source `spare`\n"), "{answer}");
     assert!(answer.contains("warning: no widget has the freshness class `spare`\n"), "{answer}");
     assert!(answer.ends_with(": nothing wrong with 4 widgets, 2 warnings\n"), "{answer}");
+}
+
+#[test]
+fn every_key_that_can_be_declared_is_documented() {
+    const PAGE: &str = include_str!("../../../../docs/definitions.md");
+    let right = fs::read_to_string(tests().join("right.toml")).expect("readable");
+    let keys = right
+        .lines()
+        .filter(|it| it.starts_with(char::is_alphabetic))
+        .filter_map(|line| line.split_once(" = ").map(|(key, _)| key));
+    for key in keys.map(str::trim).filter(|key| !key.starts_with("params.")) {
+        let is_named = PAGE.contains(&format!("`{key}`")) || PAGE.contains(&format!(".{key}`"));
+        assert!(is_named, "{key}");
+    }
+    for key in ["type", "default", "values", "id", "name", "time_zone"] {
+        assert!(PAGE.contains(&format!("`{key}`")), "{key}");
+    }
 }
