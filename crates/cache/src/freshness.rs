@@ -138,8 +138,7 @@ pub enum FreshnessError {
     #[error("freshness `{class}` has jitter {jitter}: it must lie between 0 and 0.9")]
     Jitter { class: String, jitter: f64 },
     #[error(
-        "freshness `{class}` refreshes at {fraction} of its ttl: it must lie between 0 and 1, both \
-         outside"
+        "freshness `{class}` refreshes at {fraction} of its ttl: it must lie above 0 and below 1"
     )]
     RefreshAhead { class: String, fraction: f64 },
 }

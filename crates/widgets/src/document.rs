@@ -41,7 +41,8 @@ impl<'t> Document<'t> {
         let document = Self { text, root: root.into_inner(), environment, problems };
         for error in errors {
             let line = document.error_line(error.message(), error.span());
-            let problem = Problem::new(line, error.message()).hint(way_out(error.message()));
+            let (reason, hint) = document.explain(error.message(), error.span());
+            let problem = Problem::new(line, reason).hint(hint);
             // What one slip breaks is broken once in each line.
             if document.problems.borrow().iter().all(|earlier| earlier.line != line) {
                 document.note(problem);
@@ -59,6 +60,8 @@ impl<'t> Document<'t> {
     pub fn problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| problem.line);
+        // A list in one line can be wrong in the same way many times.
+        problems.dedup();
         problems
     }
 
@@ -89,6 +92,26 @@ impl<'t> Document<'t> {
         opened.map_or_else(|| self.line(&span), |at| self.line(&(at..at)))
     }
 
+    /// The parser's words, where they help, and a way out.
+    fn explain(&self, message: &str, span: Option<Range<usize>>) -> (String, &'static str) {
+        const LONG: usize = 40;
+        let written = span.and_then(|span| self.text.get(span)).unwrap_or_default();
+        let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+        let way = way_out(message);
+        match what {
+            "duplicate key" => (format!("`{}` is declared twice", written.trim()), way),
+            "string values must be quoted" if written.trim().is_empty() => {
+                ("a key has no value".to_owned(), "write one behind the =, or remove the key")
+            }
+            "string values must be quoted" => (format!("`{written}` stands without quotes"), way),
+            "invalid multi-line basic string" | "invalid multi-line literal string" => {
+                ("a text in three quotes is wrong, or never closed".to_owned(), way)
+            }
+            _ if expected.len() > LONG => (what.to_owned(), way),
+            _ => (message.to_owned(), way),
+        }
+    }
+
     /// Where a value begins. For a text in three quotes that opens with a line break that is the
     /// line behind it, so that the nth line of the text is n lines further on.
     pub(crate) fn value_line(&self, value: &Spanned<DeValue<'_>>) -> usize {
@@ -104,7 +127,7 @@ impl<'t> Document<'t> {
 fn way_out(message: &str) -> &'static str {
     const WAYS: [(&str, &str); 12] = [
         ("duplicate key", "a name stands for one thing: remove one of the two, or rename it"),
-        ("string values must be quoted", "put the value between quotes"),
+        ("string values must be quoted", "put texts between quotes, \"like this\""),
         ("quote", "put texts between quotes, \"like this\""),
         ("basic string", "close it with the quotes that opened it; a quote inside is written \\\""),
         ("literal string", "close it with the quotes that opened it"),

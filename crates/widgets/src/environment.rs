@@ -4,7 +4,9 @@
 use std::fmt;
 
 /// Where `${NAME}` is looked up. Handed in, so that only a composition root knows the process's.
-pub(crate) struct Environment<'e>(Box<dyn Fn(&str) -> Option<String> + 'e>);
+pub(crate) struct Environment<'e>(Box<LookUp<'e>>);
+
+type LookUp<'e> = dyn Fn(&str) -> Option<String> + 'e;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unfilled {

@@ -34,5 +34,7 @@ pub const WIDGETS_PER_BOARD: usize = 64;
 pub const ROWS: usize = 1_000_000;
 /// Queries of one source that run at the same time.
 pub const CONNECTIONS: usize = 64;
+/// How long "there is nothing" may serve as fresh.
+pub const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(24 * 3600);
 /// The longest that anybody may be made to wait for anything.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);

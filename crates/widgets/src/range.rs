@@ -49,8 +49,8 @@ impl InvalidRange {
                 "write today, yesterday, this_week, this_month, a number of days like 7d, or dates \
                  like 2026-11-01..2026-11-15"
             }
-            InvalidRange::Backwards(_) => "the first day stands before the ..",
-            InvalidRange::TooLong(_) => "cut it into several ranges",
+            InvalidRange::Backwards(_) => "write the earlier day first",
+            InvalidRange::TooLong(_) => "ten years are the most: 3660d",
         }
     }
 }
@@ -257,8 +257,9 @@ mod tests {
             "2026-11-01..",
             "20261101..20261102",
         ] {
-            let error = text.parse::<Range>().expect_err(text).to_string();
-            assert!(error.contains("this_week, this_month"), "{text}: {error}");
+            let error = text.parse::<Range>().expect_err(text);
+            assert_eq!(error.to_string(), format!("`{text}` is no range"));
+            assert!(error.hint().contains("this_week, this_month"), "{text}");
         }
         let error = |text: &str| text.parse::<Range>().expect_err(text).to_string();
         assert_eq!(

@@ -72,10 +72,13 @@ impl FromStr for SourceUrl {
 /// Without the user, the password and the options.
 impl fmt::Display for SourceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = self.text.split_once("://").map_or("", |(scheme, _)| scheme);
+        let (scheme, whole) = self.text.split_once("://").unwrap_or_default();
+        let rest = self.rest();
         let place = match self.kind {
-            SourceKind::Sqlite => self.rest(),
-            _ => self.rest().rsplit_once('@').map_or(self.rest(), |(_, place)| place),
+            SourceKind::Sqlite => rest,
+            // The `?` may stand in a password that was pasted unescaped.
+            _ if whole[rest.len()..].contains('@') => "...",
+            _ => rest.rsplit_once('@').map_or(rest, |(_, place)| place),
         };
         write!(f, "{scheme}://{place}")
     }
@@ -97,6 +100,7 @@ mod tests {
             ("postgres://me:se@cret@db:5432/shop?password=x", "postgres://db:5432/shop"),
             ("mysql://root:pw@localhost/shop", "mysql://localhost/shop"),
             ("postgresql://db/shop?user=me", "postgresql://db/shop"),
+            ("postgres://me:se?cret@db/shop", "postgres://..."),
             ("sqlite:///var/lib/a?b@c.db", "sqlite:///var/lib/a?b@c.db"),
         ] {
             let url: SourceUrl = url.parse().expect("a source");

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use samovar_cache::{Cache, Settings};
 use samovar_clock::{Clock, ManualClock, WallTime};
 use samovar_engine::{Answer, Catalogue, Change, ChangeFailure, Engine, ReadFailure, Tier};
-use samovar_widgets::{Definitions, Document, Problem};
+use samovar_widgets::{Definitions, Document, Located, Problem, Severity};
 use tempfile::TempDir;
 
 const DEFINITIONS: &str = r#"
@@ -182,6 +182,120 @@ async fn what_the_cache_or_the_database_refuses_is_a_problem_with_its_line() {
     assert!(found("shop.db", "shoop.db").await.starts_with("6: cannot read"));
     let long = "x".repeat(200);
     assert!(found("\"south\"", &format!("{long:?}")).await.starts_with("3: a tenant id"));
+}
+
+#[test]
+fn own_classes_are_told_apart_from_those_that_are_built_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    database(folder.path());
+    let found = |class: &str, default: Option<&str>| {
+        let text = format!("{DEFINITIONS}\n{class}");
+        let document = Document::parse(&text).expect("it is TOML");
+        let mut definitions = Definitions::read(&mut document.root());
+        definitions.default_freshness =
+            default.map(|name| Located { value: name.to_owned(), line: 1 });
+        match Catalogue::check(&definitions, folder.path(), &Clock::System) {
+            Ok(catalogue) => catalogue.warnings().to_vec(),
+            Err(problems) => problems,
+        }
+    };
+    let reasons = |problems: Vec<Problem>| {
+        assert!(problems.iter().all(|it| it.hint.is_some()), "{problems:?}");
+        problems.into_iter().map(|it| format!("{}: {}", it.line, it.reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(found("[freshness.menu]\nttl = \"1m\"", Some("menu"))), [""; 0]);
+    let unused = found("[freshness.menu]\nttl = \"1m\"", None);
+    assert_eq!(unused[0].severity, Severity::Warning);
+    assert_eq!(reasons(unused), ["20: no widget has the freshness class `menu`"]);
+    assert_eq!(reasons(found("", Some("mneu"))), ["1: there is no freshness class `mneu`"]);
+    let figures = "[freshness.long]\nttl = \"1m\"\n[freshness.menu]\nttl = \"0s\"\ngrace = \"9999d\"\n\
+                   jitter = 1\nrefresh_ahead = 0";
+    let told = reasons(found(figures, Some("menu")));
+    assert_eq!(told[0], "20: the freshness class `long` is built in");
+    let lines: Vec<_> = told.iter().map(|it| it.split(':').next()).collect();
+    assert_eq!(lines, ["20", "23", "24", "25", "26"].map(Some));
+}
+
+#[test]
+fn a_placeholder_of_a_key_has_something_to_stand_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    database(folder.path());
+    let found = |key: &str| {
+        let text = DEFINITIONS.replacen("freshness", &format!("key = \"{key}\"\nfreshness"), 1);
+        let problems = check(&text, folder.path()).err().unwrap_or_default();
+        let hint = |it: &Problem| it.hint.clone().unwrap_or_default();
+        let shown = problems.iter().map(|it| format!("{}: {} ({})", it.line, it.reason, hint(it)));
+        shown.collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(found("{widget}:{tenant}:{least}"), "");
+    assert_eq!(
+        found("{tenant}:{leest}"),
+        "18: `{leest}` in the key is not a parameter of this widget (did you mean `least`?)"
+    );
+    assert_eq!(
+        found("{bucket}:{range}"),
+        "18: the key has {bucket}, and the widget no bucket (give it one: bucket = \"hour\")\n\
+         18: the key has {range}, and the widget no ranges (give it some: ranges = [\"7d\", \"30d\"])"
+    );
+}
+
+const TWINS: &str = r#"
+[freshness.own]
+ttl = "10m"
+
+[tenants]
+list = [{ id = "north" }]
+
+[source.shop]
+url = "sqlite://shop.db"
+
+[widget.one]
+title = "The first"
+source = "shop"
+query = "select count(*) as orders from orders where tenant = :tenant"
+key = "orders:{tenant}"
+freshness = "own"
+compute_limit = "5s"
+
+[widget.two]
+source = "shop"
+query = "select count(*) as orders from orders where tenant = :tenant"
+key = "orders:{tenant}"
+"#;
+
+/// Two widgets with one query and one template shared their keys, and one was answered with the
+/// other's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn widgets_with_one_query_and_one_key_are_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    database(folder.path());
+    let settings = Settings::default();
+    let cache = Cache::builder().settings(settings.clone());
+    let cache = cache.open(&folder.path().join("store")).await.expect("a store");
+    let catalogue = check(TWINS, folder.path()).expect("nothing is wrong");
+    let engine = Engine::start(cache, &settings, catalogue).expect("it starts");
+    for name in ["one", "two"] {
+        let answer = engine.read(name, "north", Vec::new()).await.expect("an answer");
+        let (body, tier) = show(&answer);
+        assert!(body.starts_with(&format!(r#"{{"widget":"{name}""#)), "{body}");
+        assert_eq!(tier, Tier::Computed);
+    }
+    let shown = engine.widgets();
+    assert_eq!((shown[0].title.as_str(), shown[0].freshness.as_str()), ("The first", "own"));
+    assert_eq!((shown[1].title.as_str(), shown[1].freshness.as_str()), ("two", "medium"));
+    let class = Change { class: Some("own".to_owned()), ..Change::default() };
+    engine.invalidate(&class).await.expect("a class of one's own can be named");
+    let tier = engine.read("one", "north", Vec::new()).await.expect("an answer").tier();
+    assert_eq!(tier, Tier::Computed);
+}
+
+#[test]
+fn what_may_be_declared_is_what_the_cache_takes() {
+    use samovar_cache::limits as cache;
+    use samovar_widgets::limits as declared;
+    assert_eq!(declared::WIDGETS, cache::WIDGETS);
+    assert_eq!(declared::TAGS_PER_WIDGET, cache::TAGS_PER_READING);
+    assert_eq!(declared::NAME_BYTES, cache::NAME_BYTES);
 }
 
 const RANGED: &str = r#"

@@ -75,9 +75,12 @@ pub(super) fn read_server(root: &mut Section<'_>) -> SocketAddr {
         });
         let allowed = address.and_then(|address| match Server::may_listen(address) {
             Ok(()) => Ok(address),
-            Err(error) => {
-                let hint = format!("listen on \"127.0.0.1:{}\"", address.port());
-                Err(Problem::new(listen.line, error).hint(hint))
+            Err(_) => {
+                let reason =
+                    "can be reached from other machines, and there is no access control yet";
+                let problem = Problem::new(listen.line, format!("{address} {reason}"));
+                let hint = format!("listen on \"127.0.0.1:{}\", behind a proxy", address.port());
+                Err(problem.hint(format!("{hint} that checks who asks")))
             }
         });
         allowed.map_err(|problem| section.note(problem)).ok()

@@ -69,3 +69,80 @@ fn a_secret_of_the_environment_is_used_and_never_shown() {
     let problems = parse(&store.replace("PASSWORD", "PASSWRD")).expect_err("a problem");
     assert_eq!(problems, ["3: `url` in [store]: the environment has no PASSWRD"]);
 }
+
+const RIGHT: &str = include_str!("../../tests/right.toml");
+
+/// Whatever is made of the file, it is read or told, each problem at a line that it has and with a
+/// way out. A line further, an empty text begins.
+fn survives(text: &str) -> bool {
+    let environment = |_: &str| Some("s3cr3t".to_owned());
+    let (config, problems) = Config::parse(Path::new("samovar.toml"), text, environment);
+    let lines = 1..=text.lines().count().max(1) + 1;
+    for problem in &problems {
+        assert!(lines.contains(&problem.line), "{problem:?} in\n{text}");
+        let said = format!("{} {}", problem.reason, problem.hint.as_deref().expect("a hint"));
+        assert!(!said.contains("s3cr3t"), "{said}");
+    }
+    let is_right = !problems.iter().any(Problem::is_error);
+    assert!(config.is_some() || !is_right);
+    is_right
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_is_right_or_told_to_be_wrong() {
+    assert!(survives(RIGHT));
+    let ends = RIGHT.char_indices().map(|(at, _)| at);
+    let right = ends.filter(|end| survives(&RIGHT[..*end])).count();
+    assert!(right > 10 && right < RIGHT.len() / 2, "{right}");
+}
+
+#[test]
+fn a_file_without_a_line_or_with_two_exchanged_is_read_or_told_to_be_wrong() {
+    let lines: Vec<&str> = RIGHT.lines().collect();
+    let mut right = 0;
+    for index in 0..lines.len() {
+        let mut without = lines.clone();
+        without.remove(index);
+        right += usize::from(survives(&without.join("\n")));
+        for other in index + 1..lines.len().min(index + 6) {
+            let mut exchanged = lines.clone();
+            exchanged.swap(index, other);
+            survives(&exchanged.join("\n"));
+        }
+    }
+    assert!(right > lines.len() / 4 && right < lines.len(), "{right}");
+}
+
+#[test]
+fn a_value_of_any_other_kind_is_read_or_told_to_be_wrong() {
+    const OTHERS: [&str; 18] = [
+        "1",
+        "-1",
+        "0x7fffffffffffffffff",
+        "1.5",
+        "-0.0",
+        "nan",
+        "inf",
+        "true",
+        "false",
+        "\"\"",
+        "\" \"",
+        "\"ü\\u0000{\"",
+        "\"${\"",
+        "2026-11-01",
+        "[]",
+        "[[], {}]",
+        "{}",
+        "{ a.b.c = 1 }",
+    ];
+    let mut wrong = 0;
+    for (index, line) in RIGHT.lines().enumerate() {
+        let Some((key, value)) = line.split_once(" = ") else { continue };
+        for other in OTHERS.iter().copied().chain([value]) {
+            let mut lines: Vec<String> = RIGHT.lines().map(str::to_owned).collect();
+            lines[index] = format!("{key} = {other}");
+            wrong += usize::from(!survives(&lines.join("\n")));
+        }
+    }
+    assert!(wrong > 500, "{wrong}");
+}

@@ -79,7 +79,8 @@ fn each_mistake_is_told_at_its_line_with_a_way_out() {
         .map(|file| file.expect("a file").path())
         .collect();
     files.sort();
-    assert!(files.len() >= 70, "{} files", files.len());
+    let count = files.len();
+    assert!(count >= 70, "{count} files");
     let mut failures = Vec::new();
     for file in files {
         let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
@@ -127,4 +128,19 @@ fn what_is_declared_in_vain_is_a_warning_and_no_failure() {
     assert!(answer.contains("warning: no widget reads from the source `spare`\n"), "{answer}");
     assert!(answer.contains("warning: no widget has the freshness class `spare`\n"), "{answer}");
     assert!(answer.ends_with(": nothing wrong with 4 widgets, 2 warnings\n"), "{answer}");
+}
+
+#[test]
+fn every_key_that_can_be_declared_is_documented() {
+    const PAGE: &str = include_str!("../../../../docs/definitions.md");
+    let right = fs::read_to_string(tests().join("right.toml")).expect("readable");
+    let is_key = |key: &&str| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let keys = right.lines().filter_map(|line| line.split_once(" = ").map(|(key, _)| key));
+    for key in keys.filter(is_key) {
+        let is_named = PAGE.contains(&format!("`{key}`")) || PAGE.contains(&format!(".{key}`"));
+        assert!(is_named, "{key}");
+    }
+    for key in ["type", "default", "values", "id", "name", "time_zone"] {
+        assert!(PAGE.contains(&format!("`{key}`")), "{key}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check_name;
-use crate::{Located, Section};
+use crate::{Located, Section, limits};
 
 /// A class that widgets name. What is left out has the cache's defaults.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,8 @@ pub(super) fn read(name: Located<String>, mut section: Section<'_>) -> Freshness
     let grace = section.duration("grace", ANY);
     let jitter = section.number("jitter");
     let refresh_ahead = read_refresh_ahead(&mut section);
-    let negative_ttl = section.duration("negative_ttl", Duration::from_millis(1)..=Duration::MAX);
+    let least = Duration::from_millis(1);
+    let negative_ttl = section.duration("negative_ttl", least..=limits::LONGEST_NEGATIVE_TTL);
     section.finish();
     FreshnessDefinition { name, ttl, grace, jitter, refresh_ahead, negative_ttl }
 }

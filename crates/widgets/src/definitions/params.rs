@@ -168,7 +168,7 @@ fn accept(
         let hint = format!("at most {} are allowed", limits::VALUE_BYTES);
         section.note(Problem::new(*line, reason).hint(hint));
     } else if accepted.is_none() {
-        let problem = Problem::new(*line, format!("the {what} {text} is not of type {kind}"));
+        let problem = Problem::new(*line, format!("the {what} `{text}` is not of type {kind}"));
         let other = match written {
             ScalarKind::Text => None,
             ScalarKind::Integer => Some(ParamType::Integer),

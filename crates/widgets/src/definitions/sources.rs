@@ -43,7 +43,11 @@ const URL: &str = "url = \"sqlite://shop.db\", postgres://user@host/shop or mysq
 
 pub(super) fn read(name: &Located<String>, mut section: Section<'_>) -> Option<SourceDefinition> {
     check_name(name, &section);
-    let url = section.required_url("url", URL, str::parse::<SourceUrl>);
+    let url = section.required_url("url", URL, |text| {
+        let has_scheme = text.contains("://");
+        let parsed = text.parse::<SourceUrl>().map_err(|error| error.to_string());
+        parsed.map_err(|error| if has_scheme { error } else { "it has no scheme".to_owned() })
+    });
     let connections = section.count("connections", 1..limits::CONNECTIONS + 1);
     let timeout = section.duration("timeout", Duration::from_millis(1)..=limits::LONGEST_WAIT);
     let row_limit = section.count("row_limit", 1..limits::ROWS + 1);

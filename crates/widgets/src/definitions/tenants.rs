@@ -42,7 +42,7 @@ pub(super) fn read(root: &mut Section<'_>, sources: &[String]) -> TenantsDefinit
     let asks = ["source", "query", "refresh"].into_iter().find(|key| section.has(key));
     match asks {
         Some(key) if section.has("list") => {
-            let reason = format!("[tenants] has a list, and `{key}` for a query");
+            let reason = format!("[tenants] has both a list and `{key}`");
             let problem = Problem::new(section.line_of(key), reason);
             section.note(problem.hint("keep the list, or source and query"));
             nobody
@@ -106,7 +106,12 @@ fn read_tenant(mut section: Section<'_>) -> Option<TenantDefinition> {
 
 fn unknown_zone(zone: &Located<String>) -> Problem {
     let known: Vec<_> = jiff::tz::db().available().collect();
-    let known = known.iter().map(jiff::tz::TimeZoneName::as_str);
+    // What has no region is an alias that nobody should begin to use.
+    let known = || known.iter().map(jiff::tz::TimeZoneName::as_str).filter(|it| it.contains('/'));
+    let city = |name: &&str| name.rsplit('/').next().is_some_and(|city| city == zone.value);
     let problem = Problem::new(zone.line, format!("`{}` is no time zone", zone.value));
-    problem.meant(&zone.value, known, || "name it like \"Europe/Berlin\"".to_owned())
+    if let Some(meant) = known().find(city) {
+        return problem.hint(format!("did you mean `{meant}`?"));
+    }
+    problem.meant(&zone.value, known(), || "name it like \"Europe/Berlin\"".to_owned())
 }
