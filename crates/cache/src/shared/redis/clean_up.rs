@@ -19,6 +19,19 @@ use crate::{
 /// Keys that one step looks at, more or less: the server does nothing else meanwhile.
 const STEP: usize = 500;
 
+/// Goes over all keys of one kind at one master.
+struct Scan {
+    mark: &'static str,
+    /// `None` at the end.
+    cursor: Option<String>,
+}
+
+impl Scan {
+    fn of(mark: &'static str) -> Self {
+        Self { mark, cursor: Some("0".to_owned()) }
+    }
+}
+
 impl RedisTier {
     pub(crate) async fn clean_up(
         &self,
@@ -33,52 +46,40 @@ impl RedisTier {
         }
         for link in &links {
             if expired {
-                self.each_step(link, ":e:", async |keys| {
-                    self.clean_entries(link, &keys, dry_run, &mut found).await
-                })
-                .await?;
+                let mut scan = Scan::of(":e:");
+                while let Some(keys) = self.step(link, &mut scan).await? {
+                    self.clean_entries(link, &keys, dry_run, &mut found).await?;
+                }
             }
             if leases {
                 let mut alive = self.alive().await?;
-                self.each_step(link, ":l:", async |keys| {
-                    self.clean_leases(link, &keys, dry_run, &mut alive, &mut found).await
-                })
-                .await?;
+                let mut scan = Scan::of(":l:");
+                while let Some(keys) = self.step(link, &mut scan).await? {
+                    self.clean_leases(link, &keys, dry_run, &mut alive, &mut found).await?;
+                }
             }
         }
         Ok(found)
     }
 
-    /// Goes over the texts of all keys of one kind at one master.
-    async fn each_step(
-        &self,
-        link: &Link,
-        mark: &str,
-        mut step: impl AsyncFnMut(Vec<String>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let glob = self.names.glob(mark);
-        let mut cursor = "0".to_owned();
-        loop {
-            let mut scan = Pipeline::with_capacity(1);
-            scan.cmd("SCAN").arg(&cursor).arg("MATCH").arg(&glob).arg("COUNT").arg(STEP);
-            let mut said = ask(link, &scan).await?.into_iter();
-            let (next, keys) = match said.next() {
-                Some(Value::Array(parts)) => match <[Value; 2]>::try_from(parts) {
-                    Ok([next, Value::Array(keys)]) => (next, keys),
-                    _ => return Err(reply::unexpected("SCAN")),
-                },
+    /// The texts of the next keys of a scan, which may be none; `None` when it is over.
+    async fn step(&self, link: &Link, scan: &mut Scan) -> Result<Option<Vec<String>>, StoreError> {
+        let Some(cursor) = scan.cursor.take() else { return Ok(None) };
+        let mut question = Pipeline::with_capacity(1);
+        let glob = self.names.glob(scan.mark);
+        question.cmd("SCAN").arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(STEP);
+        let mut said = ask(link, &question).await?.into_iter();
+        let (next, keys) = match said.next() {
+            Some(Value::Array(parts)) => match <[Value; 2]>::try_from(parts) {
+                Ok([next, Value::Array(keys)]) => (next, keys),
                 _ => return Err(reply::unexpected("SCAN")),
-            };
-            let text = |key| self.names.text(reply::text(key)?).filter(|text| is_of(text, mark));
-            let texts: Vec<String> = keys.iter().filter_map(text).map(str::to_owned).collect();
-            if !texts.is_empty() {
-                step(texts).await?;
-            }
-            cursor = reply::text(&next).unwrap_or("0").to_owned();
-            if cursor == "0" {
-                return Ok(());
-            }
-        }
+            },
+            _ => return Err(reply::unexpected("SCAN")),
+        };
+        let next = reply::text(&next).unwrap_or("0");
+        scan.cursor = (next != "0").then(|| next.to_owned());
+        let text = |key| self.names.text(reply::text(key)?).filter(|text| is_of(text, scan.mark));
+        Ok(Some(keys.iter().filter_map(text).map(str::to_owned).collect()))
     }
 
     async fn clean_entries(
@@ -88,6 +89,9 @@ impl RedisTier {
         dry_run: bool,
         found: &mut CleanedUp,
     ) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
         let mut question = Pipeline::with_capacity(keys.len() * 2 + 1);
         for key in keys {
             question.cmd("GETRANGE").arg(self.names.key(key)).arg(0).arg(LIFE_BYTES - 1);
@@ -125,6 +129,9 @@ impl RedisTier {
         alive: &mut HashSet<u64>,
         found: &mut CleanedUp,
     ) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
         let mut question = Pipeline::with_capacity(keys.len());
         for key in keys {
             question.cmd("GET").arg(self.names.key(key));
