@@ -10,7 +10,7 @@ use std::{
 
 use samovar_cache::{Cache, OpenError, Settings};
 use samovar_clock::Clock;
-use samovar_engine::{Ask, Catalogue};
+use samovar_engine::{Ask, Catalogue, Observe};
 use samovar_widgets::{Definitions, Document, Problem};
 
 use crate::failure::Failure;
@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) store: Store,
     pub(crate) cache: Settings,
+    pub(crate) observe: Observe,
     pub(crate) definitions: Definitions,
 }
 
@@ -90,10 +91,11 @@ impl Config {
         let listen = sections::read_server(&mut root);
         let store = sections::read_store(&mut root, folder_of(file));
         let (cache, default_freshness) = sections::read_cache(&mut root);
+        let observe = sections::read_health(&mut root);
         let definitions = Definitions { default_freshness, ..Definitions::read(&mut root) };
         root.finish();
         let file = file.to_owned();
-        (Some(Self { file, listen, store, cache, definitions }), document.problems())
+        (Some(Self { file, listen, store, cache, observe, definitions }), document.problems())
     }
 
     async fn check(&self, ask: Ask) -> Result<Catalogue, Vec<Problem>> {

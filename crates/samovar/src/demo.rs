@@ -13,7 +13,7 @@ use samovar_clock::{Clock, Random};
 use samovar_engine::Ask;
 
 use crate::{
-    commands::DemoArguments,
+    arguments::DemoArguments,
     config::Config,
     failure::Failure,
     serve::{print, run},

@@ -8,6 +8,10 @@ use samovar_widgets::Problem;
 pub(crate) enum Failure {
     /// The configuration is not right. Nothing was started.
     Problems { file: String, problems: Vec<Problem> },
+    /// The engine refused, in the words of the API.
+    Refused { error: serde_json::Value },
+    /// The command was called in a way that cannot be carried out.
+    Use(String),
     /// What was being done, and why it failed.
     Failed(anyhow::Error),
 }
@@ -27,7 +31,8 @@ impl Failure {
     /// 2, wrong use, is what the command line's parser ends with.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::Failed(_) => ExitCode::from(1),
+            Failure::Failed(_) | Failure::Refused { .. } => ExitCode::from(1),
+            Failure::Use(_) => ExitCode::from(2),
             Failure::Problems { .. } => ExitCode::from(3),
         }
     }
@@ -37,6 +42,12 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Failed(error) => write!(f, "samovar: {error:#}"),
+            Failure::Use(message) => write!(f, "samovar: {message}"),
+            Failure::Refused { error } => {
+                let error = &error["error"];
+                write!(f, "samovar: {}", error["message"].as_str().unwrap_or("refused"))?;
+                error["hint"].as_str().map_or(Ok(()), |hint| write!(f, "\n    {hint}"))
+            }
             Failure::Problems { file, problems } => {
                 for problem in problems {
                     tell(f, file, problem)?;

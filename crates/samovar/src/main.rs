@@ -1,9 +1,11 @@
 //! The `samovar` command.
 
+mod arguments;
 mod commands;
 mod config;
 mod demo;
 mod failure;
+mod reach;
 mod serve;
 
 use std::{
@@ -16,7 +18,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    commands::{Arguments, Command},
+    arguments::{Arguments, Command},
     failure::Failure,
 };
 
@@ -53,10 +55,16 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed("starting the runtime", error))?;
     let done = runtime.block_on(async {
+        let global = &arguments.global;
         match arguments.command {
-            Command::Serve(arguments) => serve::serve(arguments).await,
+            Command::Serve(arguments) => serve::serve(global, arguments).await,
             Command::Demo(arguments) => demo::demo(arguments).await,
-            Command::Check(arguments) => serve::check(&arguments).await,
+            Command::Check => serve::check(global).await,
+            Command::Status(arguments) => commands::status(global, &arguments).await,
+            Command::Why(arguments) => commands::why(global, &arguments).await,
+            Command::Clear(arguments) => commands::clear(global, &arguments).await,
+            Command::Invalidate(arguments) => commands::invalidate(global, &arguments).await,
+            Command::Cleanup(arguments) => commands::cleanup(global, &arguments).await,
         }
     });
     runtime.shutdown_timeout(THREADS_LEAVE_WITHIN);

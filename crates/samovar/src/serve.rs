@@ -10,20 +10,22 @@ use samovar_cache::Cache;
 use samovar_clock::Clock;
 use samovar_engine::{Ask, Catalogue, Engine};
 use samovar_server::Server;
+use samovar_widgets::Problem;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    commands::{CheckArguments, ServeArguments},
-    config::Config,
+    arguments::{Global, ServeArguments},
+    config::{Config, Store},
     failure::{Failure, counted, tell},
+    reach::SOCKET,
 };
 
 /// Requests that are not answered this long after the signal are given up.
 const DRAIN: Duration = Duration::from_secs(20);
 
-pub(crate) async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
-    let (config, catalogue) =
-        Config::load_with_catalogue(&arguments.config, Ask::Reachable).await?;
+pub(crate) async fn serve(global: &Global, arguments: ServeArguments) -> Result<(), Failure> {
+    let (config, catalogue) = Config::load_with_catalogue(&global.config, Ask::Reachable).await?;
     for warning in catalogue.warnings() {
         let hint = warning.hint.as_deref().unwrap_or_default();
         tracing::warn!(line = warning.line, hint, "{}", warning.reason);
@@ -33,11 +35,21 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     run(&config, catalogue, cache, listen, |address| format!("listening on http://{address}")).await
 }
 
-pub(crate) async fn check(arguments: &CheckArguments) -> Result<(), Failure> {
-    let (config, catalogue) = Config::load_with_catalogue(&arguments.config, Ask::All).await?;
+pub(crate) async fn check(global: &Global) -> Result<(), Failure> {
+    let checked = Config::load_with_catalogue(&global.config, Ask::All).await;
+    let (config, catalogue) = match checked {
+        Err(Failure::Problems { file, problems }) if global.json => {
+            print(&format!("{:#}", as_json(&file, None, &problems)))?;
+            return Err(Failure::Problems { file, problems });
+        }
+        checked => checked?,
+    };
     let (file, count) = (config.file.display().to_string(), config.definitions.widgets.len());
-    let mut said = String::new();
     let warnings = catalogue.warnings();
+    if global.json {
+        return print(&format!("{:#}", as_json(&file, Some(count), warnings)));
+    }
+    let mut said = String::new();
     let told = warnings.iter().try_for_each(|warning| tell(&mut said, &file, warning));
     told.expect("memory takes everything");
     let plural = if count == 1 { "" } else { "s" };
@@ -46,6 +58,16 @@ pub(crate) async fn check(arguments: &CheckArguments) -> Result<(), Failure> {
         said.push_str(&format!(", {}", counted(warnings)));
     }
     print(&said)
+}
+
+fn as_json(file: &str, widgets: Option<usize>, problems: &[Problem]) -> serde_json::Value {
+    let problem = |it: &Problem| {
+        let severity = if it.is_error() { "error" } else { "warning" };
+        let (line, reason, hint) = (it.line, &it.reason, &it.hint);
+        json!({ "line": line, "severity": severity, "reason": reason, "hint": hint })
+    };
+    let problems: Vec<_> = problems.iter().map(problem).collect();
+    json!({ "file": file, "widgets": widgets, "problems": problems })
 }
 
 /// Serves until a signal, and leaves the store in good order however that ends. `announce` says
@@ -58,11 +80,17 @@ pub(crate) async fn run(
     announce: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
     let served = async {
-        let engine = Engine::start(cache.clone(), &config.cache, catalogue)
+        let engine = Engine::start(cache.clone(), &config.cache, catalogue, config.observe)
             .map_err(|error| Failure::failed("declaring the widgets", error))?;
-        let server = Server::bind(listen, engine)
+        let mut server = Server::bind(listen, engine)
             .await
             .map_err(|error| Failure::failed("starting the server", error))?;
+        if let Store::Embedded { folder } = &config.store
+            && let Err(error) = server.also_at(&folder.join(SOCKET))
+        {
+            // It serves all the same.
+            tracing::warn!(%error, "commands cannot reach this server");
+        }
         // Before anybody is told where it listens: from then on a signal must be heard.
         let stop = Stop::listen().map_err(|error| Failure::failed("waiting for signals", error))?;
         let address =

@@ -13,3 +13,5 @@ pub const HEADER_BYTES: usize = 16 << 10;
 pub const HEADER_TIME: Duration = Duration::from_secs(30);
 /// Tenants in a list of what there is. More are counted only.
 pub const TENANTS_SHOWN: usize = 1000;
+/// Commands that wait for their connection to be accepted. More are refused.
+pub const SOCKET_QUEUE: u32 = 128;

@@ -1,6 +1,14 @@
 //! Connections: accepted up to a limit, served, and drained at the end.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc};
+use std::{
+    fs,
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -11,7 +19,8 @@ use hyper_util::{
 };
 use samovar_engine::Engine;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
 };
 
@@ -21,10 +30,26 @@ use crate::{limits, routes};
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    /// For the commands of this machine's user.
+    socket: Option<Socket>,
     router: Router,
     places: Arc<Semaphore>,
     /// A connection has ended.
     ended: Arc<Notify>,
+}
+
+/// A socket in the file system, which goes when this does.
+#[derive(Debug)]
+struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Whoever comes next removes it otherwise.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +61,8 @@ pub enum BindError {
     NotLoopback { address: SocketAddr },
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot listen at {}: {source}", path.display())]
+    Socket { path: PathBuf, source: io::Error },
 }
 
 impl Server {
@@ -54,10 +81,34 @@ impl Server {
         let listener = listener.map_err(|source| BindError::Listen { address, source })?;
         Ok(Self {
             listener,
+            socket: None,
             router: routes::router(engine),
             places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
             ended: Arc::new(Notify::new()),
         })
+    }
+
+    /// Listens at a path as well, where only this user may connect. What lies there is removed: it
+    /// must belong to nobody who lives.
+    ///
+    /// # Errors
+    /// When the system refuses, for a path of more than about 100 bytes for example.
+    pub fn also_at(&mut self, path: &Path) -> Result<(), BindError> {
+        let bind = || {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let socket = UnixSocket::new_stream()?;
+            // Before it has a name, so that there is no moment in which others may connect.
+            rustix::fs::fchmod(&socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+            socket.bind(path)?;
+            socket.listen(limits::SOCKET_QUEUE)
+        };
+        let path = path.to_owned();
+        let listener = bind().map_err(|source| BindError::Socket { path: path.clone(), source })?;
+        self.socket = Some(Socket { listener, path });
+        Ok(())
     }
 
     /// What it answers, for whoever asks without a connection.
@@ -80,18 +131,36 @@ impl Server {
                 () = &mut stop => break,
                 accepted = self.accept() => accepted,
             };
-            if let Some((stream, place)) = accepted {
-                self.serve(stream, place, graceful.watcher());
+            match accepted {
+                Some((Accepted::Tcp(stream), place)) => {
+                    // Answers are written at once; what is left to gain by waiting is nothing.
+                    let _ = stream.set_nodelay(true);
+                    self.serve(stream, place, graceful.watcher());
+                }
+                Some((Accepted::Socket(stream), place)) => {
+                    self.serve(stream, place, graceful.watcher());
+                }
+                None => {}
             }
         }
-        drop(self.listener);
+        drop((self.listener, self.socket));
         graceful.shutdown().await;
     }
 
-    async fn accept(&self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    async fn accept(&self) -> Option<(Accepted, OwnedSemaphorePermit)> {
         let place = self.places.clone().acquire_owned().await.ok()?;
-        match self.listener.accept().await {
-            Ok((stream, _)) => Some((stream, place)),
+        let socket = async {
+            match &self.socket {
+                Some(socket) => socket.listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        let accepted = tokio::select! {
+            accepted = self.listener.accept() => accepted.map(|(it, _)| Accepted::Tcp(it)),
+            accepted = socket => accepted.map(|(it, _)| Accepted::Socket(it)),
+        };
+        match accepted {
+            Ok(stream) => Some((stream, place)),
             Err(error) if is_of_one_connection(&error) => None,
             // Out of descriptors, most likely: the next one is free when a connection ends.
             Err(error) => {
@@ -102,12 +171,13 @@ impl Server {
         }
     }
 
-    fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit, watcher: Watcher) {
+    fn serve<S>(&self, stream: S, place: OwnedSemaphorePermit, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let service = TowerToHyperService::new(self.router.clone());
         let ended = self.ended.clone();
         tokio::spawn(async move {
-            // Answers are written at once; what is left to gain by waiting is nothing.
-            let _ = stream.set_nodelay(true);
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new())
                 .header_read_timeout(limits::HEADER_TIME)
@@ -120,6 +190,11 @@ impl Server {
             ended.notify_one();
         });
     }
+}
+
+enum Accepted {
+    Tcp(TcpStream),
+    Socket(UnixStream),
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

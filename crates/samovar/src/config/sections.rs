@@ -8,6 +8,7 @@ use std::{
 };
 
 use samovar_cache::Settings;
+use samovar_engine::Observe;
 use samovar_server::Server;
 use samovar_store::redis::{Options, OptionsError};
 use samovar_widgets::{Located, Problem, Section};
@@ -158,4 +159,28 @@ pub(super) fn read_cache(root: &mut Section<'_>) -> (Settings, Option<Located<St
     }
     section.finish();
     (settings, default_freshness)
+}
+
+/// What the health score is measured against, and from when on a compute is slow.
+pub(super) fn read_health(root: &mut Section<'_>) -> Observe {
+    const MOMENT: Duration = Duration::from_millis(1);
+    const LONGEST: Duration = Duration::from_secs(3600);
+    let mut observe = Observe::default();
+    let Some(mut section) = root.section("health") else { return observe };
+    if let Some(response) = section.duration("response", MOMENT..=LONGEST) {
+        observe.health.response = response.value;
+    }
+    if let Some(slow) = section.duration("slow", MOMENT..=LONGEST) {
+        observe.slow = slow.value;
+    }
+    if let Some(rate) = section.number("hit_rate") {
+        if (1.0..=100.0).contains(&rate.value) {
+            observe.health.hit_rate = rate.value / 100.0;
+        } else {
+            let hint = "it is a percentage: between 1 and 100";
+            section.refuse("hit_rate", rate.line, "is no target", hint);
+        }
+    }
+    section.finish();
+    observe
 }

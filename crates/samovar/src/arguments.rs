@@ -1,0 +1,179 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use samovar_server::Server;
+
+/// Keeps dashboards hot: widgets are declared once, computed once, and served from memory until
+/// their data changes
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, 3 a check found problems"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    #[arg(long, global = true, value_name = "FILE", default_value = "samovar.toml")]
+    pub(crate) config: PathBuf,
+    /// For programs: the answer as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the widgets of a configuration
+    Serve(ServeArguments),
+    /// Serve example widgets over a small generated database
+    Demo(DemoArguments),
+    /// Check a configuration and prepare its queries, without serving
+    Check,
+    /// Show how the cache fares: health, store, and each widget
+    Status(StatusArguments),
+    /// Explain a reading: what is stored, what it depends on, who computes it, when it is refreshed
+    Why(WhyArguments),
+    /// Drop readings, so that they are not served any more, not even marked stale
+    Clear(ClearArguments),
+    /// Say that data changed: what depends on it is computed anew when it is read
+    Invalidate(InvalidateArguments),
+    /// Remove expired entries and the leases of dead processes
+    Cleanup(CleanupArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Address and port, instead of the configuration's; port 0 takes a free one
+    #[arg(long, value_parser = parse_listen)]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// How many orders to generate; the same number gives the same orders
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
+    pub(crate) orders: u32,
+    /// Where the database, its configuration and the store lie, and are found again; by default
+    /// a folder in the user's cache
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address and port; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:7070", value_parser = parse_listen)]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    /// With latencies, leases, slow computes and advice
+    #[arg(long)]
+    pub(crate) detailed: bool,
+    /// Only these widgets, each by tenant
+    #[arg(long, value_name = "NAME")]
+    pub(crate) widget: Vec<String>,
+}
+
+/// One reading.
+#[derive(Debug, Args)]
+pub(crate) struct WhyArguments {
+    #[arg(value_name = "WIDGET")]
+    pub(crate) widget: String,
+    /// Whose reading it is; may be left out where there is only one tenant
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: Option<String>,
+    #[command(flatten)]
+    pub(crate) params: Params,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Params {
+    /// Like 7d, this_month or 2026-11-01..2026-11-21
+    #[arg(long)]
+    pub(crate) range: Option<String>,
+    /// A parameter of the widget
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parse_pair)]
+    pub(crate) params: Vec<(String, String)>,
+}
+
+impl Params {
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+        let range = self.range.iter().map(|range| ("range".to_owned(), range.clone()));
+        range.chain(self.params.iter().cloned()).collect()
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["widget", "tenant", "pattern", "all"])))]
+pub(crate) struct ClearArguments {
+    /// All readings of a widget, or with --range and --param one of them
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["pattern", "all"])]
+    pub(crate) widget: Option<String>,
+    #[command(flatten)]
+    pub(crate) params: Params,
+    /// Only this tenant's; alone, everything of it
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: Option<String>,
+    /// Keys as `why` shows them, with * and ?
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) pattern: Option<String>,
+    /// Everything there is; asks first
+    #[arg(long, conflicts_with = "tenant")]
+    pub(crate) all: bool,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["tags", "class", "widget"])))]
+pub(crate) struct InvalidateArguments {
+    /// Data that changed, like orders/2026/11/21
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// All readings of a freshness class
+    #[arg(long, value_name = "NAME")]
+    pub(crate) class: Option<String>,
+    /// All readings of a widget
+    #[arg(long, value_name = "NAME")]
+    pub(crate) widget: Option<String>,
+    /// Whose data it is; all tenants' where it is left out, and only global tags then
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: Option<String>,
+    /// Spreads the recomputation over this time, like 10m; until then old values are served, marked
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) over: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanupArguments {
+    /// Only leases of dead processes
+    #[arg(long)]
+    pub(crate) leases: bool,
+    /// Only expired entries
+    #[arg(long)]
+    pub(crate) expired: bool,
+    /// Lists what would go, and removes nothing
+    #[arg(long, conflicts_with = "force")]
+    pub(crate) dry_run: bool,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "write it like 127.0.0.1:7070".to_owned())?;
+    Server::may_listen(address).map_err(|error| error.to_string())?;
+    Ok(address)
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it like channel=web")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

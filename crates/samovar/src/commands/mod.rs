@@ -1,0 +1,139 @@
+//! The commands that look at the cache or change it, one file each: a request, and its answer in a
+//! form for people.
+
+mod cleanup;
+mod clear;
+mod invalidate;
+mod status;
+mod why;
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use comfy_table::{Table, presets::NOTHING};
+use serde_json::Value;
+
+pub(crate) use self::{
+    cleanup::cleanup, clear::clear, invalidate::invalidate, status::status, why::why,
+};
+use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
+
+/// What `samovar COMMAND --json` prints is the answer itself.
+fn show(
+    global: &Global,
+    answer: &Value,
+    for_people: impl FnOnce(&Value) -> String,
+) -> Result<(), Failure> {
+    if global.json {
+        return print(&format!("{answer:#}"));
+    }
+    print(for_people(answer).trim_end())
+}
+
+async fn reach(global: &Global) -> Result<Reach, Failure> {
+    Reach::open(&Config::load(&global.config)?).await
+}
+
+/// The tenant that was named, or the only one there is.
+async fn only_tenant(reach: &mut Reach, named: Option<&str>) -> Result<String, Failure> {
+    if let Some(tenant) = named {
+        return Ok(tenant.to_owned());
+    }
+    let answer = reach.get("/v1/widgets", &[]).await?;
+    let ids: Vec<&str> =
+        list(&answer["tenants"]).iter().filter_map(|it| it["id"].as_str()).collect();
+    match ids.as_slice() {
+        [only] => Ok((*only).to_owned()),
+        [] => Err(Failure::Use("there is no tenant".to_owned())),
+        many => {
+            let some = many[..many.len().min(5)].join(", ");
+            Err(Failure::Use(format!("say whose reading it is: --tenant with one of {some}")))
+        }
+    }
+}
+
+/// Asks on a terminal; elsewhere nobody could answer.
+fn confirm(question: &str, force: bool) -> Result<bool, Failure> {
+    if force {
+        return Ok(true);
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::Use(format!("{question} Say --force: nobody can be asked here")));
+    }
+    let mut line = String::new();
+    let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stderr().flush());
+    let answered = asked.and_then(|()| io::stdin().lock().read_line(&mut line));
+    answered.map_err(|error| Failure::failed("asking", error))?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+/// Columns without lines, the first row as a heading.
+fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(heading.iter().copied());
+    for row in rows {
+        table.add_row(row);
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+/// `12.3 %`
+fn share(value: &Value) -> String {
+    value.as_f64().map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
+fn number(value: &Value) -> String {
+    value.as_f64().map_or("-".to_owned(), |number| number.to_string())
+}
+
+/// Milliseconds as people say them.
+fn duration(ms: &Value) -> String {
+    let Some(ms) = ms.as_f64() else { return "-".to_owned() };
+    match ms {
+        ms if ms < 1000.0 => format!("{} ms", (ms * 10.0).round() / 10.0),
+        ms if ms < 120_000.0 => format!("{:.1} s", ms / 1000.0),
+        ms if ms < 7_200_000.0 => format!("{:.1} min", ms / 60_000.0),
+        ms => format!("{:.1} h", ms / 3_600_000.0),
+    }
+}
+
+fn bytes(value: &Value) -> String {
+    let Some(bytes) = value.as_f64() else { return "-".to_owned() };
+    match bytes {
+        bytes if bytes < 1024.0 => format!("{bytes} B"),
+        bytes if bytes < 1_048_576.0 => format!("{:.1} KB", bytes / 1024.0),
+        bytes => format!("{:.1} MB", bytes / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn figures_are_written_as_people_say_them() {
+        assert_eq!(share(&json!(0.9876)), "98.8 %");
+        assert_eq!(share(&json!(null)), "-");
+        for (ms, said) in [
+            (0.25, "0.3 ms"),
+            (999.0, "999 ms"),
+            (61_000.0, "61.0 s"),
+            (600_000.0, "10.0 min"),
+            (86_400_000.0, "24.0 h"),
+        ] {
+            assert_eq!(duration(&json!(ms)), said);
+        }
+        assert_eq!(bytes(&json!(512)), "512 B");
+        assert_eq!(bytes(&json!(3 << 20)), "3.0 MB");
+    }
+}

@@ -1,0 +1,154 @@
+//! How a command reaches what it is about: through the socket of the server that owns the folder, or
+//! with an engine of its own. Both answer the same requests.
+
+use std::{io, path::Path};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, StatusCode, header},
+};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::rt::TokioIo;
+use samovar_cache::Cache;
+use samovar_engine::{Ask, Engine};
+use samovar_server::Server;
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tower::ServiceExt;
+
+use crate::{
+    config::{Config, Store},
+    failure::Failure,
+};
+
+/// The name of the owner's socket in its folder.
+pub(crate) const SOCKET: &str = "samovar.sock";
+/// Bytes of an answer. More is not what a command can show.
+const MOST_BYTES: usize = 64 << 20;
+
+#[derive(Debug)]
+pub(crate) enum Reach {
+    Owner(hyper::client::conn::http1::SendRequest<Body>),
+    Own { router: Router, cache: Cache },
+}
+
+impl Reach {
+    pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
+        if let Store::Embedded { folder } = &config.store
+            && let Some(stream) = connect(&folder.join(SOCKET)).await?
+        {
+            let failed = |error| Failure::failed("speaking with the server", error);
+            let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+            let (sender, connection) = shaken.map_err(failed)?;
+            tokio::spawn(connection);
+            return Ok(Reach::Owner(sender));
+        }
+        let catalogue = config.catalogue(Ask::Nobody).await?;
+        let cache = config.open_cache().await?;
+        let engine = Engine::start(cache.clone(), &config.cache, catalogue, config.observe);
+        let engine = engine.map_err(|error| Failure::failed("declaring the widgets", error))?;
+        Ok(Reach::Own { router: Server::router(engine), cache })
+    }
+
+    pub(crate) async fn get(
+        &mut self,
+        path: &str,
+        query: &[(String, String)],
+    ) -> Result<Value, Failure> {
+        let uri = if query.is_empty() {
+            path.to_owned()
+        } else {
+            let pairs =
+                query.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value)));
+            format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"))
+        };
+        self.send(Method::GET, &uri, Body::empty()).await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.send(Method::POST, path, Body::from(body.to_string())).await
+    }
+
+    async fn send(&mut self, method: Method, uri: &str, body: Body) -> Result<Value, Failure> {
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(|error| Failure::failed("making a request", error))?;
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Failure::Failed(anyhow::anyhow!("reading the answer: {error}"))
+        };
+        let (status, bytes) = match self {
+            Reach::Owner(sender) => {
+                let sent = sender.send_request(request).await;
+                let answer = sent.map_err(|error| Failure::failed("asking the server", error))?;
+                let status = answer.status();
+                (status, Limited::new(answer.into_body(), MOST_BYTES).collect().await)
+            }
+            Reach::Own { router, .. } => {
+                let answer = match router.clone().oneshot(request).await {
+                    Ok(answer) => answer,
+                    Err(never) => match never {},
+                };
+                let status = answer.status();
+                (status, Limited::new(answer.into_body(), MOST_BYTES).collect().await)
+            }
+        };
+        read(status, &bytes.map_err(failed)?.to_bytes())
+    }
+
+    /// Leaves the store in good order.
+    pub(crate) async fn close(self) {
+        if let Reach::Own { cache, .. } = self {
+            cache.close().await;
+        }
+    }
+}
+
+/// `None` where nobody listens.
+async fn connect(socket: &Path) -> Result<Option<UnixStream>, Failure> {
+    match UnixStream::connect(socket).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) => match error.kind() {
+            // It was left behind, or there never was one.
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+            // It is longer than a socket's may be: then no server listens there either.
+            io::ErrorKind::InvalidInput => Ok(None),
+            _ => Err(Failure::failed(format!("connecting to {}", socket.display()), error)),
+        },
+    }
+}
+
+fn read(status: StatusCode, bytes: &[u8]) -> Result<Value, Failure> {
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| Failure::failed(format!("reading an answer of status {status}"), error))?;
+    if status.is_success() {
+        return Ok(value);
+    }
+    Err(Failure::Refused { error: value })
+}
+
+/// What may stand in a part of a path or a query.
+pub(crate) fn escape(text: &str) -> String {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    let escaped = text.bytes().map(|byte| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    escaped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_special_in_a_url_is_escaped() {
+        assert_eq!(escape("a b/ü&=?"), "a%20b%2F%C3%BC%26%3D%3F");
+        assert_eq!(escape("2026-11-01..2026-11-21_~"), "2026-11-01..2026-11-21_~");
+    }
+}
