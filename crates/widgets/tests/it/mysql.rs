@@ -57,6 +57,19 @@ fn one(json: &str) -> Result<String, SourceError> {
     Ok(format!("{{\"rows\":[{{\"v\":{json}}}]}}"))
 }
 
+/// What must not happen, and takes nothing with it when it does.
+struct Panics;
+
+impl Rows for Panics {
+    fn columns(&mut self, _: &[String]) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: &Row<'_>) -> Result<(), SourceError> {
+        panic!("in the middle of the rows");
+    }
+}
+
 /// Counts rows, and tells when there are so many.
 struct Count {
     rows: u64,
@@ -326,6 +339,13 @@ async fn who_stops_waiting_leaves_nothing_running() {
     };
     wait::until_async(LIMIT, "the query to run", sleeps).await.expect("it runs");
     sleeper.abort();
+    let panicking = source.clone();
+    let panicked = tokio::spawn(async move {
+        let mut snapshot = panicking.snapshot().await.expect("a connection");
+        let many = query("select seq from seq_1_to_5000000");
+        snapshot.read(&many, &[], Panics).await.is_ok()
+    });
+    assert!(panicked.await.is_err());
     quiet(&server, 2).await;
     assert_eq!(rows(&source, "select 1 as v").await, one("1"));
     // Two places, who kills for each of them, and the one who asks.
@@ -416,6 +436,43 @@ async fn whom_the_server_does_not_let_in_is_told_why_without_the_password() {
     assert!(matches!(&error, SourceError::Unreachable { .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
     assert!(clock.now().since(begun) < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_server_is_known_by_its_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let authority = file("authority.pem", include_str!("tls/authority.pem"));
+    let certificate = file("server.pem", include_str!("tls/server.pem"));
+    let key = file("server-key.pem", include_str!("tls/server-key.pem"));
+    let server = MariaDbServer::builder()
+        .config(format!("ssl-cert={certificate}"))
+        .config(format!("ssl-key={key}"))
+        .start()
+        .expect("a server");
+    let text = "select length(variable_value) > 0 as v from information_schema.session_status \
+                where variable_name = 'ssl_cipher'";
+    let read = async |options: &str| {
+        let source = open(&format!("{}{options}", server.url()), "");
+        rows(&source, text).await
+    };
+    assert_eq!(read("").await, one("0"));
+    assert_eq!(read(&format!("?require_ssl=true&ssl_ca={authority}")).await, one("1"));
+    assert_eq!(read("?require_ssl=true&verify_ca=false").await, one("1"));
+    let error = read("?require_ssl=true").await.expect_err("unknown");
+    assert!(
+        matches!(&error, SourceError::Unreachable { reason, .. } if reason.contains("certificate"))
+    );
+    let named = server.url().replace("127.0.0.1", "localhost");
+    let named = open(&format!("{named}?require_ssl=true&ssl_ca={authority}"), "");
+    let error = rows(&named, text).await.expect_err("another name");
+    assert!(
+        matches!(&error, SourceError::Unreachable { reason, .. } if reason.contains("certificate"))
+    );
 }
 
 #[tokio::test]

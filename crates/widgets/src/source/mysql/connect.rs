@@ -1,35 +1,18 @@
-//! From a url to a session: what may stand in it, what every session is set to, and what the
-//! driver's errors mean.
+//! How connections are opened and killed, what every session is set to, and what the driver's
+//! errors mean.
 
 use std::{fmt, time::Duration};
 
-use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, UrlError, prelude::*};
+use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, prelude::Queryable};
 use samovar_clock::Clock;
 
-use super::super::SourceError;
+use super::{super::SourceError, options::options};
 use crate::SourceDefinition;
 
 /// A server that takes longer to let somebody in is as good as down.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Rows come whole: more than this in one row is an error.
-const ROW_BYTES: usize = 64 << 20;
 /// MySQL and MariaDB take no longer limits of time: some 49 days.
 const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
-
-/// Options of the driver's own pool, which is not used here, and of what is decided here.
-const MEANINGLESS: [&str; 11] = [
-    "abs_conn_ttl",
-    "abs_conn_ttl_jitter",
-    "conn_ttl",
-    "inactive_connection_ttl",
-    "pool_max",
-    "pool_min",
-    "prefer_socket",
-    "reset_connection",
-    "stmt_cache_size",
-    "ttl_check_interval",
-    "wait_timeout",
-];
 
 /// Where sessions are opened.
 pub(super) struct Server {
@@ -143,40 +126,6 @@ fn settings(timeout: Duration) -> String {
     )
 }
 
-/// # Errors
-/// What is wrong, without anything of the url but the names of options.
-fn options(url: &str) -> Result<Opts, String> {
-    let url = match url.strip_prefix("mariadb://") {
-        Some(rest) => format!("mysql://{rest}"),
-        None => url.to_owned(),
-    };
-    let given = url.split_once('?').map_or("", |(_, options)| options).split('&');
-    let mut names = given.map(|option| option.split('=').next().unwrap_or_default());
-    if let Some(meaningless) = names.find_map(|name| MEANINGLESS.iter().find(|it| **it == name)) {
-        return Err(format!("the option `{meaningless}` means nothing here: leave it out"));
-    }
-    let opts = Opts::from_url(&url).map_err(|error| match error {
-        UrlError::InvalidParamValue { param, .. } => {
-            format!("its option `{param}` has a value that is none")
-        }
-        // What looks like an option may be a piece of a password.
-        UrlError::UnknownParameter { .. } => "it has an option that is not known".to_owned(),
-        _ => "it is written like mysql://user:password@host:3306/database".to_owned(),
-    })?;
-    // Named by host and port, it is looked up without blocking. An address of six parts stands in
-    // brackets only in a url.
-    let host = opts.ip_or_hostname().trim_matches(['[', ']']).to_owned();
-    let row_bytes = opts.max_allowed_packet().unwrap_or(ROW_BYTES);
-    let builder = OptsBuilder::from_opts(opts)
-        .ip_or_hostname(host)
-        .prefer_socket(false)
-        .stmt_cache_size(0)
-        // With both of them known, the driver asks for nothing.
-        .max_allowed_packet(Some(row_bytes))
-        .wait_timeout(Some(0));
-    Ok(builder.into())
-}
-
 /// In the words of whoever noticed.
 fn reason(error: &Error) -> String {
     match error {
@@ -192,37 +141,6 @@ fn reason(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_wrong_with_a_url_is_told_without_its_secrets() {
-        for (url, said) in [
-            ("mysql://me:secret@db/shop?pool_max=3", "`pool_max` means nothing"),
-            ("mysql://me:secret@db/shop?require_ssl=secret", "`require_ssl` has a value"),
-            ("mysql://me:12?secret@db/shop", "an option that is not known"),
-            ("mysql://me:se/secret@db/shop", "it is written like"),
-            ("mysql://me:secret@db:port/shop", "it is written like"),
-            ("mysql://", "it is written like"),
-        ] {
-            let reason = options(url).map(drop).expect_err(url);
-            assert!(reason.contains(said) && !reason.contains("secret"), "{reason}");
-        }
-    }
-
-    #[test]
-    fn both_names_and_all_kinds_of_hosts_are_taken() {
-        for (url, host, port) in [
-            ("mysql://me@db/shop", "db", 3306),
-            ("mariadb://me:p%40w@db:33/shop?require_ssl=true&verify_ca=false", "db", 33),
-            ("mysql://[::1]:3307/shop", "::1", 3307),
-            ("mysql://127.0.0.1/shop?socket=/run/mysqld.sock", "127.0.0.1", 3306),
-        ] {
-            let opts = options(url).expect(url);
-            assert_eq!((opts.ip_or_hostname(), opts.tcp_port()), (host, port));
-            assert_eq!(opts.db_name(), Some("shop"));
-        }
-        let opts = options("mariadb://me:p%40w@db:33/shop?require_ssl=true").expect("sound");
-        assert_eq!((opts.pass(), opts.ssl_opts().is_some()), (Some("p@w"), true));
-    }
 
     #[test]
     fn limits_of_time_are_such_as_servers_take() {

@@ -2,6 +2,7 @@
 //! as they come over the wire.
 
 mod connect;
+mod options;
 mod plan;
 mod session;
 mod types;

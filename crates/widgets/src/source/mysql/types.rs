@@ -133,7 +133,7 @@ fn of_bytes(kind: ColumnType, character_set: u16, bytes: &[u8]) -> Result<Value<
 fn fraction(micros: u32, places: u8) -> String {
     match places {
         0 if micros == 0 => String::new(),
-        1..MOST_PLACES if micros % 10_u32.pow(u32::from(MOST_PLACES - places)) == 0 => {
+        1..MOST_PLACES if micros.is_multiple_of(10_u32.pow(u32::from(MOST_PLACES - places))) => {
             let number = micros / 10_u32.pow(u32::from(MOST_PLACES - places));
             format!(".{number:0width$}", width = usize::from(places))
         }
