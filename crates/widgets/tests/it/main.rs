@@ -2,5 +2,6 @@
 
 mod definitions;
 mod mysql;
+mod mysql_faults;
 mod mysql_types;
 mod sqlite;
