@@ -5,7 +5,10 @@ use std::{path::Path, sync::Arc};
 use rusqlite::Connection;
 use samovar_cache::{Cache, Settings};
 use samovar_clock::{Clock, ManualClock, WallTime};
-use samovar_engine::{Answer, Catalogue, Change, ChangeFailure, Engine, ReadFailure, Tier};
+use samovar_engine::{
+    Answer, Ask, Catalogue, Change, ChangeFailure, Engine, InvalidReading, NoTenant, Observe,
+    ReadFailure, Tier,
+};
 use samovar_widgets::{Definitions, Document, Located, Problem, Severity};
 use tempfile::TempDir;
 
@@ -37,7 +40,7 @@ struct Shop {
 async fn check(text: &str, folder: &Path) -> Result<Catalogue, Vec<Problem>> {
     let document = Document::parse(text)?;
     let definitions = Definitions::read(&mut document.root());
-    Catalogue::check(&definitions, folder, &Clock::System).await
+    Catalogue::check(&definitions, folder, &Clock::System, Ask::All).await
 }
 
 fn database(folder: &Path) -> Connection {
@@ -57,7 +60,8 @@ impl Shop {
         let cache = Cache::builder().settings(settings.clone());
         let cache = cache.open(&folder.path().join("store")).await.expect("a store");
         let catalogue = check(DEFINITIONS, folder.path()).await.expect("nothing is wrong");
-        let engine = Engine::start(cache, &settings, catalogue).expect("it starts");
+        let engine =
+            Engine::start(cache, &settings, catalogue, Observe::default()).expect("it starts");
         Self { folder, engine }
     }
 
@@ -128,17 +132,17 @@ async fn what_is_unknown_is_named() {
     let name = "totl".to_owned();
     assert_eq!(unknown, ReadFailure::UnknownWidget { name, nearest: nearest("total") });
     let unknown = shop.failure("total", "east", &[]).await;
-    assert_eq!(unknown, ReadFailure::UnknownTenant { id: "east".to_owned() });
+    assert_eq!(unknown, ReadFailure::Tenant(NoTenant::Unknown { id: "east".to_owned() }));
     let unknown = shop.failure("total", "north", &[("leest", "1")]).await;
     let name = "leest".to_owned();
-    assert_eq!(unknown, ReadFailure::UnknownParam { name, nearest: nearest("least") });
+    assert_eq!(unknown, InvalidReading::UnknownParam { name, nearest: nearest("least") }.into());
     let repeated = shop.failure("total", "north", &[("least", "1"), ("least", "1")]).await;
-    assert_eq!(repeated, ReadFailure::RepeatedParam { name: "least".to_owned() });
+    assert_eq!(repeated, InvalidReading::RepeatedParam { name: "least".to_owned() }.into());
     let unknown = shop.failure("total", "north", &[("least", "seven")]).await;
     let (name, value) = ("least".to_owned(), "seven".to_owned());
-    assert_eq!(unknown, ReadFailure::UnknownValue { name, value, nearest: None });
+    assert_eq!(unknown, InvalidReading::UnknownValue { name, value, nearest: None }.into());
     let missing = shop.failure("orders", "north", &[]).await;
-    assert_eq!(missing, ReadFailure::MissingParam { name: "channel".to_owned() });
+    assert_eq!(missing, InvalidReading::MissingParam { name: "channel".to_owned() }.into());
     let no_tag = shop.failure("orders", "north", &[("channel", "a b")]).await;
     assert!(matches!(no_tag, ReadFailure::Read(_)), "{no_tag:?}");
 
@@ -184,17 +188,17 @@ async fn what_the_cache_or_the_database_refuses_is_a_problem_with_its_line() {
     assert!(found("\"south\"", &format!("{long:?}")).await.starts_with("3: a tenant id"));
 }
 
-#[test]
-fn own_classes_are_told_apart_from_those_that_are_built_in() {
+#[tokio::test]
+async fn own_classes_are_told_apart_from_those_that_are_built_in() {
     let folder = tempfile::tempdir().expect("a folder");
     database(folder.path());
-    let found = |class: &str, default: Option<&str>| {
+    let found = async |class: &str, default: Option<&str>| {
         let text = format!("{DEFINITIONS}\n{class}");
         let document = Document::parse(&text).expect("it is TOML");
         let mut definitions = Definitions::read(&mut document.root());
         definitions.default_freshness =
             default.map(|name| Located { value: name.to_owned(), line: 1 });
-        match Catalogue::check(&definitions, folder.path(), &Clock::System) {
+        match Catalogue::check(&definitions, folder.path(), &Clock::System, Ask::All).await {
             Ok(catalogue) => catalogue.warnings().to_vec(),
             Err(problems) => problems,
         }
@@ -203,37 +207,37 @@ fn own_classes_are_told_apart_from_those_that_are_built_in() {
         assert!(problems.iter().all(|it| it.hint.is_some()), "{problems:?}");
         problems.into_iter().map(|it| format!("{}: {}", it.line, it.reason)).collect::<Vec<_>>()
     };
-    assert_eq!(reasons(found("[freshness.menu]\nttl = \"1m\"", Some("menu"))), [""; 0]);
-    let unused = found("[freshness.menu]\nttl = \"1m\"", None);
+    assert_eq!(reasons(found("[freshness.menu]\nttl = \"1m\"", Some("menu")).await), [""; 0]);
+    let unused = found("[freshness.menu]\nttl = \"1m\"", None).await;
     assert_eq!(unused[0].severity, Severity::Warning);
     assert_eq!(reasons(unused), ["20: no widget has the freshness class `menu`"]);
-    assert_eq!(reasons(found("", Some("mneu"))), ["1: there is no freshness class `mneu`"]);
+    assert_eq!(reasons(found("", Some("mneu")).await), ["1: there is no freshness class `mneu`"]);
     let figures = "[freshness.long]\nttl = \"1m\"\n[freshness.menu]\nttl = \"0s\"\ngrace = \"9999d\"\n\
                    jitter = 1\nrefresh_ahead = 0";
-    let told = reasons(found(figures, Some("menu")));
+    let told = reasons(found(figures, Some("menu")).await);
     assert_eq!(told[0], "20: the freshness class `long` is built in");
     let lines: Vec<_> = told.iter().map(|it| it.split(':').next()).collect();
     assert_eq!(lines, ["20", "23", "24", "25", "26"].map(Some));
 }
 
-#[test]
-fn a_placeholder_of_a_key_has_something_to_stand_for() {
+#[tokio::test]
+async fn a_placeholder_of_a_key_has_something_to_stand_for() {
     let folder = tempfile::tempdir().expect("a folder");
     database(folder.path());
-    let found = |key: &str| {
+    let found = async |key: &str| {
         let text = DEFINITIONS.replacen("freshness", &format!("key = \"{key}\"\nfreshness"), 1);
-        let problems = check(&text, folder.path()).err().unwrap_or_default();
+        let problems = check(&text, folder.path()).await.err().unwrap_or_default();
         let hint = |it: &Problem| it.hint.clone().unwrap_or_default();
         let shown = problems.iter().map(|it| format!("{}: {} ({})", it.line, it.reason, hint(it)));
         shown.collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(found("{widget}:{tenant}:{least}"), "");
+    assert_eq!(found("{widget}:{tenant}:{least}").await, "");
     assert_eq!(
-        found("{tenant}:{leest}"),
+        found("{tenant}:{leest}").await,
         "18: `{leest}` in the key is not a parameter of this widget (did you mean `least`?)"
     );
     assert_eq!(
-        found("{bucket}:{range}"),
+        found("{bucket}:{range}").await,
         "18: the key has {bucket}, and the widget no bucket (give it one: bucket = \"hour\")\n\
          18: the key has {range}, and the widget no ranges (give it some: ranges = [\"7d\", \"30d\"])"
     );
@@ -272,8 +276,8 @@ async fn widgets_with_one_query_and_one_key_are_told_apart() {
     let settings = Settings::default();
     let cache = Cache::builder().settings(settings.clone());
     let cache = cache.open(&folder.path().join("store")).await.expect("a store");
-    let catalogue = check(TWINS, folder.path()).expect("nothing is wrong");
-    let engine = Engine::start(cache, &settings, catalogue).expect("it starts");
+    let catalogue = check(TWINS, folder.path()).await.expect("nothing is wrong");
+    let engine = Engine::start(cache, &settings, catalogue, Observe::default()).expect("it starts");
     for name in ["one", "two"] {
         let answer = engine.read(name, "north", Vec::new()).await.expect("an answer");
         let (body, tier) = show(&answer);
@@ -331,11 +335,13 @@ async fn a_range_is_cut_by_the_tenants_calendar_and_moves_on_with_it() {
     let document = Document::parse(RANGED).expect("it is TOML");
     let definitions = Definitions::read(&mut document.root());
     let catalogue =
-        Catalogue::check(&definitions, folder.path(), &Clock::Manual(clock.clone())).await;
+        Catalogue::check(&definitions, folder.path(), &Clock::Manual(clock.clone()), Ask::All)
+            .await;
     let settings = Settings::default();
     let cache = Cache::builder().settings(settings.clone());
     let cache = cache.open(&folder.path().join("store")).await.expect("a store");
-    let engine = Engine::start(cache, &settings, catalogue.expect("sound")).expect("it starts");
+    let engine = Engine::start(cache, &settings, catalogue.expect("sound"), Observe::default())
+        .expect("it starts");
     let read = async |tenant: &str, range: &str| {
         let given = (!range.is_empty()).then(|| ("range".to_owned(), range.to_owned()));
         let answer = engine.read("sold", tenant, given.into_iter().collect()).await;
@@ -364,12 +370,15 @@ async fn a_range_is_cut_by_the_tenants_calendar_and_moves_on_with_it() {
         let given = given.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         engine.read("sold", "oslo", given.collect()).await.expect_err("a failure")
     };
-    assert!(matches!(failure(&[("range", "soon")]).await, ReadFailure::Range(_)));
+    assert!(matches!(
+        failure(&[("range", "soon")]).await,
+        ReadFailure::Invalid(InvalidReading::Range(_))
+    ));
     let twice = failure(&[("range", "7d"), ("range", "1d")]).await;
-    assert_eq!(twice, ReadFailure::RepeatedParam { name: "range".into() });
+    assert_eq!(twice, InvalidReading::RepeatedParam { name: "range".into() }.into());
     let nearest = Some("range".to_owned());
     assert_eq!(
         failure(&[("rage", "7d")]).await,
-        ReadFailure::UnknownParam { name: "rage".into(), nearest }
+        InvalidReading::UnknownParam { name: "rage".into(), nearest }.into()
     );
 }
