@@ -1,4 +1,6 @@
-//! Definitions with every kind of mistake, and queries against a real file.
+//! Definitions with every kind of mistake, and queries against real databases.
 
 mod definitions;
+mod postgres;
+mod postgres_types;
 mod sqlite;

@@ -1,0 +1,489 @@
+//! PostgreSQL as a source: it can only be read, within limits, and nothing is left behind.
+
+use std::{path::Path, time::Duration};
+
+use samovar_clock::Clock;
+use samovar_testkit::{PostgresServer, wait};
+use samovar_widgets::{
+    Bound, Definitions, Document, Limits, Query, Row, Rows, Scan, Selection, Source, SourceError,
+    SourceKind,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const SHOP: &str = "
+    create table orders (tenant text, channel text, total integer, at timestamptz);
+    insert into orders values ('north', 'web', 5, '2026-11-20 10:00Z'),
+                              ('north', 'web', 7, '2026-11-20 23:05:07Z'),
+                              ('north', 'till', 1, null), ('south', 'web', 100, null)";
+
+fn shop() -> PostgresServer {
+    let server = PostgresServer::start().expect("a server");
+    server.execute(SHOP).expect("a table");
+    server
+}
+
+pub(crate) fn open(url: &str, options: &str) -> Source {
+    open_in(Path::new(""), url, options).expect("it opens")
+}
+
+fn open_in(folder: &Path, url: &str, options: &str) -> Result<Source, SourceError> {
+    let text = format!("[source.shop]\nurl = \"{url}\"\n{options}\n");
+    let document = Document::parse(&text).expect("it is TOML");
+    let definitions = Definitions::read(&mut document.root());
+    Source::open(&definitions.sources[0], folder, Clock::System)
+}
+
+pub(crate) fn select(query: &str) -> Selection {
+    let query = Query::parse(SourceKind::Postgres, query).expect("a select");
+    Selection { query, json: Vec::new(), one: false, related: Vec::new() }
+}
+
+fn bindings() -> Vec<(String, Bound)> {
+    let text = |text: &str| Bound::Text(text.to_owned());
+    let channels = ["web", "till", "web' or '1'='1"].map(text);
+    vec![
+        ("tenant".to_owned(), text("north")),
+        ("channel".to_owned(), text("web' or '1'='1")),
+        ("channels".to_owned(), Bound::List(channels.to_vec())),
+        ("least".to_owned(), Bound::Integer(5)),
+        ("share".to_owned(), Bound::Number(0.5)),
+        ("yes".to_owned(), Bound::Boolean(true)),
+        ("from".to_owned(), Bound::Time("2026-11-20T23:05:07Z".parse().expect("a time"))),
+    ]
+}
+
+async fn answer(source: &Source, selection: &Selection, bytes: u64) -> Result<String, SourceError> {
+    let limits = Limits { rows: source.row_limit(), bytes };
+    let mut snapshot = source.snapshot().await?;
+    let body = selection.append(&mut snapshot, &bindings(), limits, Vec::new()).await?;
+    Ok(String::from_utf8(body).expect("JSON is UTF-8"))
+}
+
+pub(crate) async fn rows(source: &Source, query: &str) -> Result<String, SourceError> {
+    answer(source, &select(query), 1_000_000).await
+}
+
+/// Counts rows and keeps none.
+#[derive(Debug, Default)]
+struct Count(u64);
+
+impl Rows for Count {
+    fn columns(&mut self, _: &[String]) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
+        row.get(0)?;
+        self.0 += 1;
+        Ok(())
+    }
+}
+
+/// Says so when the first row is there.
+struct Tell(Option<tokio::sync::oneshot::Sender<()>>);
+
+impl Rows for Tell {
+    fn columns(&mut self, _: &[String]) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    fn row(&mut self, _: &Row<'_>) -> Result<(), SourceError> {
+        let _ = self.0.take().map(|first| first.send(()));
+        Ok(())
+    }
+}
+
+async fn until(what: &str, mut check: impl FnMut() -> bool) {
+    wait::until_async(PATIENCE, what, || std::future::ready(check().then_some(())))
+        .await
+        .expect("in time");
+}
+
+async fn nothing_runs(server: &PostgresServer, part: &str, connections: u64) {
+    until("nothing to run", || {
+        server.executing(part).expect("a count") == 0
+            && server.connections().expect("a count") <= connections
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_become_objects_and_values_are_bound_not_pasted() {
+    let server = shop();
+    let source = open(&server.url(), "");
+    let all = "select total, total / 2.0 as half, channel = 'web' as web from orders \
+               where tenant = :tenant and total >= :least order by total";
+    assert_eq!(
+        rows(&source, all).await.expect("rows"),
+        r#"{"rows":[{"total":5,"half":2.5000000000000000,"web":true},{"total":7,"half":3.5000000000000000,"web":true}]}"#
+    );
+    for (query, expected) in [
+        ("select total as n from orders where channel = :channel", r#"{"rows":[]}"#),
+        ("select count(*) as n from orders where channel in (:channels)", r#"{"rows":[{"n":4}]}"#),
+        ("select count(*) as n from orders where at >= :from", r#"{"rows":[{"n":1}]}"#),
+        ("select count(*) as n from orders where at::date = :from", r#"{"rows":[{"n":2}]}"#),
+        ("select count(*) as n from orders where total * :share > 3", r#"{"rows":[{"n":2}]}"#),
+        ("select count(*) as n from orders where :yes", r#"{"rows":[{"n":4}]}"#),
+        ("select count(*) as n from orders where total = :unbound", r#"{"rows":[{"n":0}]}"#),
+        ("select :channel as v", r#"{"rows":[{"v":"web' or '1'='1"}]}"#),
+        ("select :least + 1 as v", r#"{"rows":[{"v":6}]}"#),
+        ("select (:from)::timestamptz as v", r#"{"rows":[{"v":"2026-11-20T23:05:07Z"}]}"#),
+    ] {
+        assert_eq!(rows(&source, query).await.as_deref(), Ok(expected), "{query}");
+    }
+    let seconds = open(&server.url(), "times = \"seconds\"");
+    let at = rows(&seconds, "select (:from)::bigint as v").await;
+    assert_eq!(at.as_deref(), Ok(r#"{"rows":[{"v":1795215907}]}"#));
+}
+
+#[tokio::test]
+async fn errors_are_told_in_the_words_of_the_server_without_values() {
+    let server = shop();
+    let source = open(&server.url(), "");
+    for (query, expected) in [
+        (
+            "select * from orders where total = :channel",
+            "invalid input syntax for type integer: \"…\"",
+        ),
+        ("select totl from orders", "column \"totl\" does not exist; Perhaps you meant"),
+        (
+            "select total\nfrom orders o\nwhere tenant = :tenant and orders.total > 1",
+            "invalid reference to FROM-clause entry for table \"orders\" (line 3 of the query); ",
+        ),
+        ("select 1 / (total - 5) from orders", "division by zero"),
+    ] {
+        let error = rows(&source, query).await.expect_err("an error").to_string();
+        assert!(error.starts_with(&format!("the query failed: {expected}")), "{query}: {error}");
+        assert!(!error.contains("'1'='1"), "{query}: {error}");
+    }
+    // The connection of an error that the server told goes on.
+    assert_eq!(server.connections().expect("a count"), 1);
+}
+
+#[tokio::test]
+async fn sessions_are_set_up_and_keep_nothing_of_a_query() {
+    let server = shop();
+    server.execute("create type mood as enum ('good')").expect("a type");
+    let url = format!("{}?options=-c%20statement_timeout%3D0%20-c%20work_mem%3D5MB", server.url());
+    let source = open(&url, "connections = 1\ntimeout = \"7s\"");
+    let settings = "select string_agg(setting, ' ' order by name) as v from pg_settings \
+                    where name in ('application_name', 'default_transaction_read_only', \
+                    'idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout', \
+                    'TimeZone', 'transaction_isolation', 'transaction_read_only', 'work_mem')";
+    assert_eq!(
+        rows(&source, settings).await.as_deref(),
+        Ok(r#"{"rows":[{"v":"samovar on 12000 5000 7000 UTC repeatable read on 5120"}]}"#)
+    );
+    for _ in 0..20 {
+        rows(&source, "select 'good'::mood as v").await.expect("a row");
+    }
+    // This one, and what the driver asks about types.
+    let kept = rows(&source, "select count(*) as n from pg_prepared_statements").await;
+    assert_eq!(kept.as_deref(), Ok(r#"{"rows":[{"n":3}]}"#));
+    assert_eq!(server.connections().expect("a count"), 1);
+}
+
+#[tokio::test]
+async fn what_is_read_through_one_snapshot_is_of_one_moment() {
+    let server = shop();
+    let source = open(&server.url(), "");
+    let limits = Limits { rows: 10, bytes: 1000 };
+    let count = select("select count(*) as n from orders");
+    let mut snapshot = source.snapshot().await.expect("a connection");
+    let first = count.append(&mut snapshot, &[], limits, Vec::new()).await.expect("a row");
+    server.execute("delete from orders").expect("deleted");
+    let second = count.append(&mut snapshot, &[], limits, Vec::new()).await.expect("a row");
+    assert_eq!(first, second);
+    assert_eq!(snapshot.queries(), 2);
+    drop(snapshot);
+    assert_eq!(
+        rows(&source, "select count(*) as n from orders").await.as_deref(),
+        Ok(r#"{"rows":[{"n":0}]}"#)
+    );
+}
+
+#[tokio::test]
+async fn nothing_can_be_written_whatever_the_query_says() {
+    let server = shop();
+    server
+        .execute(
+            "create sequence numbers;
+             create function write() returns int language sql volatile as
+                 $$ insert into orders values ('x', 'x', 1, null) returning 1 $$;
+             create function unlock() returns int language plpgsql volatile as
+                 $$ begin set transaction read write; insert into orders values ('x'); return 1;
+                 end $$;
+             create function unset() returns int language plpgsql volatile as
+                 $$ begin set session default_transaction_read_only = off; return 1; end $$",
+        )
+        .expect("functions");
+    let source = open(&server.url(), "connections = 1");
+    for writes in ["select write() as v", "select unlock() as v", "select nextval('numbers') as v"]
+    {
+        let error = rows(&source, writes).await.expect_err("refused");
+        assert!(matches!(error, SourceError::Query { .. }), "{writes}: {error}");
+    }
+    // What a function sets is undone with its transaction.
+    rows(&source, "select unset() as v").await.expect("a row");
+    let setting = "select current_setting('default_transaction_read_only') as v";
+    assert_eq!(rows(&source, setting).await.as_deref(), Ok(r#"{"rows":[{"v":"on"}]}"#));
+    // Not understood by the parser, which leaves the judgement to the server.
+    for writes in [
+        "select 1 frobnicate; drop table orders",
+        "with x as (select 1) frobnicate delete from orders",
+    ] {
+        let Ok(query) = Query::parse(SourceKind::Postgres, writes) else { continue };
+        assert!(source.prepare(&query, &[]).await.is_err(), "{writes}");
+    }
+    let kept = rows(&source, "select count(*) as n from orders").await;
+    assert_eq!(kept.as_deref(), Ok(r#"{"rows":[{"n":4}]}"#));
+}
+
+#[tokio::test]
+async fn rows_and_bytes_have_limits_and_connections_are_waited_for() {
+    let server = shop();
+    let source = open(&server.url(), "row_limit = 2\ntimeout = \"300ms\"\nconnections = 1");
+    let query = "select total from orders";
+    assert_eq!(rows(&source, query).await, Err(SourceError::TooManyRows { limit: 2 }));
+    let short = answer(&source, &select(query), 20).await;
+    assert_eq!(short, Err(SourceError::TooManyBytes { limit: 20 }));
+    assert_eq!(rows(&source, "select 1 as a").await.as_deref(), Ok(r#"{"rows":[{"a":1}]}"#));
+    let held = source.snapshot().await.expect("the only connection");
+    assert_eq!(rows(&source, "select 1 as a").await, Err(SourceError::Busy));
+    drop(held);
+    assert!(rows(&source, "select 1 as a").await.is_ok());
+    nothing_runs(&server, "select total", 1).await;
+}
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_ends_at_the_server_too() {
+    let server = shop();
+    let source = open(&server.url(), "timeout = \"200ms\"\nconnections = 1");
+    let timeout = Err(SourceError::Timeout { seconds: 0.2 });
+    assert_eq!(rows(&source, "select pg_sleep(60)::text as v").await, timeout);
+    nothing_runs(&server, "pg_sleep", 1).await;
+    assert!(rows(&source, "select 1 as a").await.is_ok());
+    // Each row is quick, and the server has no reason to end it.
+    let endless = "select i from generate_series(1, 100000000000) as n(i)";
+    let mut snapshot = source.snapshot().await.expect("a connection");
+    let query = select(endless).query;
+    assert_eq!(
+        snapshot.read(&query, &[], Count::default()).await.map(|it| it.0),
+        timeout.map(|_| 0)
+    );
+    nothing_runs(&server, "generate_series", 1).await;
+    let again = snapshot.read(&query, &[], Count::default()).await.map(|it| it.0);
+    assert!(again.is_err(), "{again:?}");
+    assert!(rows(&source, "select 1 as a").await.is_ok());
+    // A table that somebody else has locked.
+    let locker = open(&server.url(), "");
+    let other = server.url();
+    let (client, connection) =
+        tokio_postgres::connect(&other, tokio_postgres::NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    client.batch_execute("begin; lock table orders").await.expect("locked");
+    assert_eq!(
+        rows(&source, "select total from orders").await,
+        Err(SourceError::Timeout { seconds: 0.2 })
+    );
+    drop(locker);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_nobody_waits_for_any_more_is_cancelled() {
+    let server = shop();
+    let source = open(&server.url(), "connections = 2");
+    let query =
+        select("select i, repeat('x', 100) from generate_series(1, 100000000) as n(i)").query;
+    for _ in 0..4 {
+        let (first, began) = tokio::sync::oneshot::channel();
+        let (source, query) = (source.clone(), query.clone());
+        let reading = tokio::spawn(async move {
+            let mut snapshot = source.snapshot().await.expect("a connection");
+            snapshot.read(&query, &[], Tell(Some(first))).await.map(drop)
+        });
+        began.await.expect("a row");
+        reading.abort();
+        assert!(reading.await.is_err_and(|error| error.is_cancelled()));
+        assert!(server.connections().expect("a count") <= 2);
+    }
+    nothing_runs(&server, "generate_series", 2).await;
+    // One that has not sent a row yet.
+    let waits = open(&server.url(), "connections = 1");
+    let reading = tokio::spawn(async move { rows(&waits, "select pg_sleep(60)::text as v").await });
+    until("it to run", || server.executing("pg_sleep").expect("a count") == 1).await;
+    reading.abort();
+    nothing_runs(&server, "pg_sleep", 2).await;
+    assert!(rows(&source, "select 1 as a").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_dropped_gives_its_connection_back() {
+    let server = shop();
+    let source = open(&server.url(), "connections = 2");
+    for _ in 0..20 {
+        drop(source.snapshot().await.expect("a connection"));
+        rows(&source, "select 1 as a").await.expect("a row");
+    }
+    let process = "select count(*) as n from pg_stat_activity where application_name = 'samovar'";
+    let told = rows(&source, process).await.expect("a row");
+    assert!([r#"{"rows":[{"n":1}]}"#, r#"{"rows":[{"n":2}]}"#].contains(&told.as_str()), "{told}");
+    until("them to be idle", || {
+        let open = "select 1 from pg_stat_activity where state like 'idle in%'";
+        server.query(open).expect("rows").is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_is_noticed_and_used_again_when_it_is_back() {
+    let server = shop();
+    let source = open(&server.url(), "connections = 2");
+    // An idle connection that will be dead.
+    rows(&source, "select 1 as a").await.expect("a row");
+    let (first, began) = tokio::sync::oneshot::channel();
+    let reader = source.clone();
+    let reading = tokio::spawn(async move {
+        let query = select("select i from generate_series(1, 100000000000) as n(i)").query;
+        let mut snapshot = reader.snapshot().await?;
+        snapshot.read(&query, &[], Tell(Some(first))).await.map(drop)
+    });
+    began.await.expect("a row");
+    server.kill();
+    let error = reading.await.expect("no panic").expect_err("no server");
+    assert!(matches!(error, SourceError::Lost { .. }), "{error}");
+    let error = rows(&source, "select 1 as a").await.expect_err("no server");
+    assert!(matches!(error, SourceError::Unreachable { .. }), "{error}");
+    server.restart().expect("it is back");
+    assert!(rows(&source, "select 1 as a").await.is_ok());
+    // Restarted while connections are idle.
+    server.restart().expect("it is back");
+    assert!(rows(&source, "select 1 as a").await.is_ok());
+    // Ended by an administrator.
+    let ends = "select pg_terminate_backend(pid) from pg_stat_activity \
+                where application_name = 'samovar'";
+    server.query(ends).expect("ended");
+    assert!(rows(&source, "select 1 as a").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stands_still_costs_no_more_than_the_limit() {
+    let server = shop();
+    let source = open(&server.url(), "connections = 1\ntimeout = \"500ms\"");
+    let mut snapshot = source.snapshot().await.expect("a connection");
+    let before = Clock::System.now();
+    server.stop_process().expect("stopped");
+    let query = select("select pg_sleep(0)::text as v").query;
+    let read = snapshot.read(&query, &[], Count::default()).await.map(|it| it.0);
+    assert_eq!(read, Err(SourceError::Timeout { seconds: 0.5 }));
+    // The place is not given back before the connection is closed, which takes its time, too.
+    assert_eq!(rows(&source, "select 1 as a").await, Err(SourceError::Busy));
+    let fresh = open(&server.url(), "connections = 1\ntimeout = \"500ms\"");
+    let error = rows(&fresh, "select 1 as a").await.expect_err("no answer");
+    assert!(error.to_string().ends_with("no answer within 0.5 s"), "{error}");
+    let took = Clock::System.now().since(before);
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    server.continue_process().expect("it goes on");
+    nothing_runs(&server, "pg_sleep", 1).await;
+    until("the place to be given back", || {
+        futures_util::FutureExt::now_or_never(source.snapshot()).is_some_and(|it| it.is_err())
+            || server.connections().expect("a count") <= 1
+    })
+    .await;
+    wait::until_async(PATIENCE, "an answer", || async {
+        rows(&source, "select 1 as a").await.ok()
+    })
+    .await
+    .expect("in time");
+}
+
+#[tokio::test]
+async fn who_cannot_be_reached_is_told_without_the_password() {
+    let server = shop();
+    let address = server.address();
+    let wrong = open(&format!("postgres://samovar:s3cret@{address}/postgres"), "");
+    let error = rows(&wrong, "select 1 as a").await.expect_err("a wrong password").to_string();
+    assert!(error.starts_with(&format!("cannot read postgres://{address}/postgres: ")), "{error}");
+    assert!(error.contains("password authentication failed"), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
+    let nowhere = open(&format!("postgres://samovar:s3cret@{address}/nowhere"), "");
+    let error = rows(&nowhere, "select 1 as a").await.expect_err("no database").to_string();
+    assert!(!error.contains("s3cret"), "{error}");
+    server.kill();
+    let before = Clock::System.now();
+    let error = rows(&wrong, "select 1 as a").await.expect_err("no server").to_string();
+    assert!(error.contains("refused") && !error.contains("s3cret"), "{error}");
+    assert!(Clock::System.now().since(before) < Duration::from_secs(2));
+    let odd = open_in(Path::new(""), "postgres://samovar:s3cret@db/shop?sslmode=s3cret", "");
+    let error = odd.map(drop).expect_err("no mode").to_string();
+    assert_eq!(error, "cannot read postgres://db/shop: invalid value for option `sslmode`");
+}
+
+#[tokio::test]
+async fn whole_tables_are_noticed_unless_they_are_small() {
+    let server = shop();
+    server
+        .execute(
+            "create table big as select i as id, 'north' as tenant, i % 100 as day
+                 from generate_series(1, 20425) as n(i);
+             create index by_day on big (day);
+             create schema old;
+             create table old.\"Big\" as select * from big;
+             analyze big",
+        )
+        .expect("a table");
+    let source = open(&server.url(), "");
+    let scans = async |text: &str| {
+        let query = Query::parse(SourceKind::Postgres, text).expect("a select");
+        source.prepare(&query, &bindings()).await.expect("prepared").scans
+    };
+    assert_eq!(
+        scans("select * from big where tenant = :tenant").await,
+        [Scan {
+            table: "big".to_owned(),
+            plan: "Seq Scan on big (about 20425 rows), filter: (big.tenant = 'north'::text)"
+                .to_owned(),
+        }]
+    );
+    // One that the server has not counted, in another schema, twice.
+    let old = scans("select a.id from old.\"Big\" a join old.\"Big\" b using (id)").await;
+    assert_eq!(old.len(), 1);
+    assert_eq!(old[0].table, "old.Big");
+    assert_eq!(scans("select * from big where day = :least").await, []);
+    assert_eq!(scans("select * from orders where tenant = :tenant").await, []);
+    // What cannot be planned with these values can be prepared.
+    let query = "select id from big where day = :channel";
+    let query = Query::parse(SourceKind::Postgres, query).expect("a select");
+    let prepared = source.prepare(&query, &bindings()).await.expect("prepared");
+    assert_eq!((prepared.columns[0].name.as_str(), prepared.scans), ("id", vec![]));
+    nothing_runs(&server, "explain", 1).await;
+    assert!(rows(&source, "select 1 as a").await.is_ok());
+}
+
+/// So that what is measured is this test's alone, and its memory is given back.
+fn resident_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn millions_of_rows_are_read_in_constant_memory() {
+    let server = shop();
+    let source = open(&server.url(), "");
+    let read = async |count: u64| {
+        let query =
+            format!("select i, repeat('x', 100) as t from generate_series(1, {count}) as n(i)");
+        let mut snapshot = source.snapshot().await.expect("a connection");
+        let query = select(&query).query;
+        snapshot.read(&query, &[], Count::default()).await.expect("rows").0
+    };
+    assert_eq!(read(10_000).await, 10_000);
+    let before = resident_kb();
+    assert_eq!(read(2_000_000).await, 2_000_000);
+    let grown_kb = resident_kb().saturating_sub(before);
+    // All of it would be more than 250 MB.
+    eprintln!("grown by {grown_kb} kB");
+    assert!(grown_kb <= 32 * 1024, "{grown_kb} kB");
+}
