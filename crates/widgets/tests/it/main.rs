@@ -2,5 +2,6 @@
 
 mod definitions;
 mod postgres;
+mod postgres_tls;
 mod postgres_types;
 mod sqlite;

@@ -27,7 +27,7 @@ pub(crate) fn open(url: &str, options: &str) -> Source {
     open_in(Path::new(""), url, options).expect("it opens")
 }
 
-fn open_in(folder: &Path, url: &str, options: &str) -> Result<Source, SourceError> {
+pub(crate) fn open_in(folder: &Path, url: &str, options: &str) -> Result<Source, SourceError> {
     let text = format!("[source.shop]\nurl = \"{url}\"\n{options}\n");
     let document = Document::parse(&text).expect("it is TOML");
     let definitions = Definitions::read(&mut document.root());
@@ -81,7 +81,7 @@ impl Rows for Count {
 }
 
 /// Says so when the first row is there.
-struct Tell(Option<tokio::sync::oneshot::Sender<()>>);
+pub(crate) struct Tell(pub(crate) Option<tokio::sync::oneshot::Sender<()>>);
 
 impl Rows for Tell {
     fn columns(&mut self, _: &[String]) -> Result<(), SourceError> {
@@ -100,7 +100,7 @@ async fn until(what: &str, mut check: impl FnMut() -> bool) {
         .expect("in time");
 }
 
-async fn nothing_runs(server: &PostgresServer, part: &str, connections: u64) {
+pub(crate) async fn nothing_runs(server: &PostgresServer, part: &str, connections: u64) {
     until("nothing to run", || {
         server.executing(part).expect("a count") == 0
             && server.connections().expect("a count") <= connections
@@ -112,18 +112,21 @@ async fn nothing_runs(server: &PostgresServer, part: &str, connections: u64) {
 async fn rows_become_objects_and_values_are_bound_not_pasted() {
     let server = shop();
     let source = open(&server.url(), "");
-    let all = "select total, total / 2.0 as half, channel = 'web' as web from orders \
+    let all = "select total, round(total / 2.0, 2) as half, channel = 'web' as web from orders \
                where tenant = :tenant and total >= :least order by total";
     assert_eq!(
         rows(&source, all).await.expect("rows"),
-        r#"{"rows":[{"total":5,"half":2.5000000000000000,"web":true},{"total":7,"half":3.5000000000000000,"web":true}]}"#
+        r#"{"rows":[{"total":5,"half":2.50,"web":true},{"total":7,"half":3.50,"web":true}]}"#
     );
     for (query, expected) in [
         ("select total as n from orders where channel = :channel", r#"{"rows":[]}"#),
         ("select count(*) as n from orders where channel in (:channels)", r#"{"rows":[{"n":4}]}"#),
         ("select count(*) as n from orders where at >= :from", r#"{"rows":[{"n":1}]}"#),
         ("select count(*) as n from orders where at::date = :from", r#"{"rows":[{"n":2}]}"#),
-        ("select count(*) as n from orders where total * :share > 3", r#"{"rows":[{"n":2}]}"#),
+        (
+            "select count(*) as n from orders where total * (:share)::float8 > 3",
+            r#"{"rows":[{"n":2}]}"#,
+        ),
         ("select count(*) as n from orders where :yes", r#"{"rows":[{"n":4}]}"#),
         ("select count(*) as n from orders where total = :unbound", r#"{"rows":[{"n":0}]}"#),
         ("select :channel as v", r#"{"rows":[{"v":"web' or '1'='1"}]}"#),
@@ -140,7 +143,7 @@ async fn rows_become_objects_and_values_are_bound_not_pasted() {
 #[tokio::test]
 async fn errors_are_told_in_the_words_of_the_server_without_values() {
     let server = shop();
-    let source = open(&server.url(), "");
+    let source = open(&server.url(), "connections = 1");
     for (query, expected) in [
         (
             "select * from orders where total = :channel",
@@ -173,7 +176,7 @@ async fn sessions_are_set_up_and_keep_nothing_of_a_query() {
                     'TimeZone', 'transaction_isolation', 'transaction_read_only', 'work_mem')";
     assert_eq!(
         rows(&source, settings).await.as_deref(),
-        Ok(r#"{"rows":[{"v":"samovar on 12000 5000 7000 UTC repeatable read on 5120"}]}"#)
+        Ok(r#"{"rows":[{"v":"UTC samovar on 12000 5000 7000 repeatable read on 5120"}]}"#)
     );
     for _ in 0..20 {
         rows(&source, "select 'good'::mood as v").await.expect("a row");
@@ -265,7 +268,7 @@ async fn a_query_that_takes_too_long_ends_at_the_server_too() {
     nothing_runs(&server, "pg_sleep", 1).await;
     assert!(rows(&source, "select 1 as a").await.is_ok());
     // Each row is quick, and the server has no reason to end it.
-    let endless = "select i from generate_series(1, 100000000000) as n(i)";
+    let endless = "select generate_series(1, 100000000000) as i";
     let mut snapshot = source.snapshot().await.expect("a connection");
     let query = select(endless).query;
     assert_eq!(
@@ -277,25 +280,21 @@ async fn a_query_that_takes_too_long_ends_at_the_server_too() {
     assert!(again.is_err(), "{again:?}");
     assert!(rows(&source, "select 1 as a").await.is_ok());
     // A table that somebody else has locked.
-    let locker = open(&server.url(), "");
-    let other = server.url();
     let (client, connection) =
-        tokio_postgres::connect(&other, tokio_postgres::NoTls).await.expect("a connection");
+        tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);
     client.batch_execute("begin; lock table orders").await.expect("locked");
     assert_eq!(
         rows(&source, "select total from orders").await,
         Err(SourceError::Timeout { seconds: 0.2 })
     );
-    drop(locker);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_that_nobody_waits_for_any_more_is_cancelled() {
     let server = shop();
     let source = open(&server.url(), "connections = 2");
-    let query =
-        select("select i, repeat('x', 100) from generate_series(1, 100000000) as n(i)").query;
+    let query = select("select generate_series(1, 100000000) as i, repeat('x', 100) as t").query;
     for _ in 0..4 {
         let (first, began) = tokio::sync::oneshot::channel();
         let (source, query) = (source.clone(), query.clone());
@@ -306,7 +305,8 @@ async fn a_query_that_nobody_waits_for_any_more_is_cancelled() {
         began.await.expect("a row");
         reading.abort();
         assert!(reading.await.is_err_and(|error| error.is_cancelled()));
-        assert!(server.connections().expect("a count") <= 2);
+        // One more may be on its way out of the server.
+        assert!(server.connections().expect("a count") <= 3);
     }
     nothing_runs(&server, "generate_series", 2).await;
     // One that has not sent a row yet.
@@ -345,7 +345,7 @@ async fn a_server_that_dies_is_noticed_and_used_again_when_it_is_back() {
     let (first, began) = tokio::sync::oneshot::channel();
     let reader = source.clone();
     let reading = tokio::spawn(async move {
-        let query = select("select i from generate_series(1, 100000000000) as n(i)").query;
+        let query = select("select generate_series(1, 100000000000) as i").query;
         let mut snapshot = reader.snapshot().await?;
         snapshot.read(&query, &[], Tell(Some(first))).await.map(drop)
     });
@@ -386,11 +386,6 @@ async fn a_server_that_stands_still_costs_no_more_than_the_limit() {
     assert!(took < Duration::from_secs(4), "{took:?}");
     server.continue_process().expect("it goes on");
     nothing_runs(&server, "pg_sleep", 1).await;
-    until("the place to be given back", || {
-        futures_util::FutureExt::now_or_never(source.snapshot()).is_some_and(|it| it.is_err())
-            || server.connections().expect("a count") <= 1
-    })
-    .await;
     wait::until_async(PATIENCE, "an answer", || async {
         rows(&source, "select 1 as a").await.ok()
     })
@@ -457,11 +452,37 @@ async fn whole_tables_are_noticed_unless_they_are_small() {
     let query = Query::parse(SourceKind::Postgres, query).expect("a select");
     let prepared = source.prepare(&query, &bindings()).await.expect("prepared");
     assert_eq!((prepared.columns[0].name.as_str(), prepared.scans), ("id", vec![]));
-    nothing_runs(&server, "explain", 1).await;
+    nothing_runs(&server, "explain", 4).await;
     assert!(rows(&source, "select 1 as a").await.is_ok());
 }
 
-/// So that what is measured is this test's alone, and its memory is given back.
+#[tokio::test]
+async fn large_tables_are_read_by_parallel_workers() {
+    let server = shop();
+    server
+        .execute(
+            "create table big as select generate_series(1, 50000) as id;
+             create function who() returns int language plpgsql parallel safe as
+                 $$ begin return pg_backend_pid(); end $$;
+             analyze big",
+        )
+        .expect("a table");
+    let settings =
+        ["parallel_setup_cost=0", "parallel_tuple_cost=0", "min_parallel_table_scan_size=0"]
+            .map(|setting| format!("-c%20{setting}"))
+            .join("%20");
+    let settings = format!("{settings}%20-c%20parallel_leader_participation=off");
+    let source = open(&format!("{}?options={settings}", server.url()), "");
+    let mut snapshot = source.snapshot().await.expect("a connection");
+    let limits = Limits { rows: 1, bytes: 100 };
+    let mut read = async |query: &str| {
+        select(query).append(&mut snapshot, &[], limits, Vec::new()).await.expect("a row")
+    };
+    let leader = read("select pg_backend_pid() as v").await;
+    assert_ne!(read("select max(who()) as v from big").await, leader);
+    assert_eq!(read("select who() as v").await, leader);
+}
+
 fn resident_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
@@ -473,8 +494,7 @@ async fn millions_of_rows_are_read_in_constant_memory() {
     let server = shop();
     let source = open(&server.url(), "");
     let read = async |count: u64| {
-        let query =
-            format!("select i, repeat('x', 100) as t from generate_series(1, {count}) as n(i)");
+        let query = format!("select generate_series(1, {count}) as i, repeat('x', 100) as t");
         let mut snapshot = source.snapshot().await.expect("a connection");
         let query = select(&query).query;
         snapshot.read(&query, &[], Count::default()).await.expect("rows").0

@@ -127,7 +127,9 @@ const UNREADABLE: &[(&str, &str)] = &[
     ("'\"a\"=>\"1\"'::hstore", "hstore"),
     ("'a b'::tsvector", "tsvector"),
     ("'101'::bit(3)", "bit"),
-    ("'(1,2)'::place", "place"),
+    // The server tells what a domain is made of, but not within an array.
+    ("'(1,2)'::place", "point"),
+    ("array['(1,2)'::place]", "place[]"),
 ];
 
 const SETUP: &str = "create extension citext; create extension hstore; create schema odd;
