@@ -2,6 +2,7 @@
 
 mod definitions;
 mod postgres;
+mod postgres_faults;
 mod postgres_tls;
 mod postgres_types;
 mod sqlite;

@@ -5,7 +5,10 @@ use std::{fs, path::Path, process::Command};
 use samovar_testkit::PostgresServer;
 use tempfile::TempDir;
 
-use crate::postgres::{Tell, nothing_runs, open, open_in, rows, select};
+use crate::{
+    postgres::{open, open_in, rows, select},
+    postgres_faults::{Tell, nothing_runs},
+};
 
 /// For one address, vouched for by itself.
 const CERTIFICATE: &str = "
