@@ -127,7 +127,11 @@ async fn a_query_that_nobody_waits_for_any_more_is_cancelled() {
     let reading = tokio::spawn(async move { rows(&waits, "select pg_sleep(60)::text as v").await });
     until("it to run", || server.executing("pg_sleep").expect("a count") == 1).await;
     reading.abort();
+    let before = Clock::System.now();
     nothing_runs(&server, "pg_sleep", 2).await;
+    // By a request to cancel: closing the connection alone would be noticed after the minute.
+    let took = Clock::System.now().since(before);
+    assert!(took < Duration::from_secs(4), "{took:?}");
     assert!(rows(&source, "select 1 as a").await.is_ok());
 }
 
@@ -178,6 +182,22 @@ async fn a_server_that_dies_is_noticed_and_used_again_when_it_is_back() {
                 where application_name = 'samovar'";
     server.query(ends).expect("ended");
     assert!(rows(&source, "select 1 as a").await.is_ok());
+}
+
+/// In one thread, so that nobody has looked at the connection since it died.
+#[tokio::test]
+async fn a_connection_that_died_unnoticed_is_replaced() {
+    let server = shop();
+    let source = open(&server.url(), "");
+    rows(&source, "select 1 as a").await.expect("a row");
+    until("it to be idle", || {
+        let idle = "select 1 from pg_stat_activity \
+                    where application_name = 'samovar' and state = 'idle'";
+        !server.query(idle).expect("rows").is_empty()
+    })
+    .await;
+    server.restart().expect("it is back");
+    assert_eq!(rows(&source, "select 1 as a").await.as_deref(), Ok(r#"{"rows":[{"a":1}]}"#));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
