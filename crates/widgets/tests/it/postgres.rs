@@ -110,6 +110,10 @@ async fn errors_are_told_in_the_words_of_the_server_without_values() {
             "invalid reference to FROM-clause entry for table \"orders\" (line 3 of the query); ",
         ),
         ("select 1 / (total - 5) from orders", "division by zero"),
+        (
+            "select 1 from orders where :channel is null",
+            "could not determine data type of parameter $1; say which in the query, like ",
+        ),
     ] {
         let error = rows(&source, query).await.expect_err("an error").to_string();
         assert!(error.starts_with(&format!("the query failed: {expected}")), "{query}: {error}");

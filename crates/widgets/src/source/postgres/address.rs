@@ -30,7 +30,7 @@ pub(super) enum Trust {
 }
 
 /// A server waits so long for a lock before it gives up, or for the whole time of a short query.
-const LOCK_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const LOCK_LIMIT: Duration = Duration::from_secs(5);
 /// A session that has nothing to do within its transaction is ended so long after the query's time.
 const IDLE_MARGIN: Duration = Duration::from_secs(5);
 /// Idle connections are kept alive through gateways, which forget them after minutes.

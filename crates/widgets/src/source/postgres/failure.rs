@@ -7,7 +7,7 @@ use tokio_postgres::{
     error::{DbError, ErrorPosition, Severity, SqlState},
 };
 
-use super::SourceError;
+use super::{SourceError, address::LOCK_LIMIT};
 
 /// Why a query did not end well.
 #[derive(Debug)]
@@ -45,8 +45,11 @@ impl Failure {
         };
         match error.as_db_error() {
             Some(said) if is_fatal(said) => SourceError::Lost { reason: masked(said) },
-            Some(said) if is_timeout(said.code()) => {
+            Some(said) if *said.code() == SqlState::QUERY_CANCELED => {
                 SourceError::Timeout { seconds: timeout.as_secs_f64() }
+            }
+            Some(said) if *said.code() == SqlState::LOCK_NOT_AVAILABLE => {
+                SourceError::Timeout { seconds: timeout.min(LOCK_LIMIT).as_secs_f64() }
             }
             Some(said) => SourceError::query(explained(said, query)),
             None if is_closed || error.is_closed() => SourceError::Lost { reason: reason(&error) },
@@ -76,10 +79,6 @@ fn is_fatal(said: &DbError) -> bool {
     !matches!(said.parsed_severity(), Some(Severity::Error) | None)
 }
 
-fn is_timeout(code: &SqlState) -> bool {
-    [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE].contains(code)
-}
-
 fn explained(said: &DbError, query: &str) -> String {
     let mut text = masked(said);
     if let Some(ErrorPosition::Original(at)) = said.position()
@@ -89,6 +88,9 @@ fn explained(said: &DbError, query: &str) -> String {
         let before = query.chars().take(*at as usize - 1);
         let line = 1 + before.filter(|letter| *letter == '\n').count();
         text.push_str(&format!(" (line {line} of the query)"));
+    }
+    if *said.code() == SqlState::INDETERMINATE_DATATYPE {
+        text.push_str("; say which in the query, like (:name)::text");
     }
     // About data it may repeat them; about names it does not know any.
     let is_about_names = said.code().code().starts_with("42");
