@@ -104,7 +104,7 @@ pub async fn check_prepared(
 }
 
 /// Whether rows are cut by both ends of a range.
-pub fn is_cut<'q>(queries: impl Iterator<Item = &'q Query> + Clone) -> bool {
-    let uses = |name: &str| queries.clone().any(|query| query.params().any(|(it, _)| it == name));
+pub fn is_cut(queries: &[&Query]) -> bool {
+    let uses = |name: &str| queries.iter().any(|query| query.params().any(|(it, _)| it == name));
     uses("from") && uses("to") || uses("first_day") && uses("last_day")
 }

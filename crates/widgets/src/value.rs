@@ -94,12 +94,13 @@ fn print(json: &mut Vec<u8>, what: impl std::fmt::Display) {
     write!(json, "{what}").expect("memory takes everything");
 }
 
-/// Decimals are plain, so their digits are all there is to them; more zeros than these in front or
-/// behind do not occur with so few digits.
+/// Decimals are plain, so their digits are all there is to them, and zeros that end a fraction say
+/// nothing; more zeros than these in front or behind do not occur with so few digits.
 fn fits_a_double(decimal: &str) -> bool {
     let digits = decimal.trim_start_matches('-');
     let is_plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let significant = digits.trim_start_matches(['0', '.']).bytes().filter(u8::is_ascii_digit);
+    let said = if digits.contains('.') { digits.trim_end_matches('0') } else { digits };
+    let significant = said.trim_start_matches(['0', '.']).bytes().filter(u8::is_ascii_digit);
     is_plain && significant.count() <= DIGITS && digits.len() <= 100
 }
 
@@ -144,6 +145,9 @@ mod tests {
             (Value::Decimal("0.00".into()), "0.00"),
             (Value::Decimal("0.000000000000001234".into()), "0.000000000000001234"),
             (Value::Decimal("123456789012.345".into()), "123456789012.345"),
+            (Value::Decimal("2.5000000000000000".into()), "2.5000000000000000"),
+            (Value::Decimal("0.33333333333333333333".into()), "\"0.33333333333333333333\""),
+            (Value::Decimal("1000000000000000".into()), "\"1000000000000000\""),
             (Value::Decimal("1234567890123.456".into()), "\"1234567890123.456\""),
             (Value::Decimal("NaN".into()), "\"NaN\""),
         ] {

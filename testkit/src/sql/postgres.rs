@@ -3,7 +3,10 @@
 use std::{
     fs,
     net::SocketAddr,
-    os::unix::{fs::chown, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::Command,
 };
@@ -58,6 +61,7 @@ const SETUP: &[&str] = &[
 #[derive(Debug, Clone, Default)]
 pub struct PostgresBuilder {
     lines: Vec<String>,
+    files: Vec<(&'static str, String)>,
 }
 
 impl PostgresBuilder {
@@ -68,6 +72,14 @@ impl PostgresBuilder {
         self
     }
 
+    /// Lets clients encrypt their connections; those that do not are served as well. Both are PEM.
+    #[must_use]
+    pub fn tls(mut self, certificate: impl Into<String>, key: impl Into<String>) -> Self {
+        self.files.push(("server.crt", certificate.into()));
+        self.files.push(("server.key", key.into()));
+        self.config("ssl = on")
+    }
+
     /// Starts the server on a free port and waits until it answers.
     ///
     /// # Errors
@@ -76,7 +88,7 @@ impl PostgresBuilder {
         let install = Install::find()?;
         start_on_a_free_port(|lease| {
             let server = PostgresServer { install: install.clone(), daemon: Daemon::new(lease)? };
-            server.prepare(&self.lines)?;
+            server.prepare(&self.lines, &self.files)?;
             server.restart()?;
             Ok(server)
         })
@@ -209,13 +221,20 @@ impl PostgresServer {
         self.daemon.log_tail()
     }
 
-    fn prepare(&self, lines: &[String]) -> Result<()> {
+    fn prepare(&self, lines: &[String], files: &[(&str, String)]) -> Result<()> {
         let data = self.daemon.data_dir();
         // Lets the server pass whatever the creation mask is.
         self.install.give(&self.daemon.dir())?;
         self.install.unpack(&data)?;
         let port = self.address().port();
         let config = format!("port = {port}\n{DEFAULTS}{}\n", lines.join("\n"));
+        for (name, text) in files {
+            let path = data.join(name);
+            fs::write(&path, text)?;
+            // A key that others can read is refused.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            self.install.give(&path)?;
+        }
         // Both exist already, and keep their owner.
         fs::write(data.join("postgresql.conf"), config)?;
         Ok(fs::write(data.join("pg_hba.conf"), ACCESS)?)

@@ -258,7 +258,7 @@ fn check_use(widget: &WidgetDefinition, selection: &Selection) -> Vec<Problem> {
             )));
         }
     }
-    if !widget.ranges.is_empty() && !is_cut(queries.iter().copied()) {
+    if !widget.ranges.is_empty() && !is_cut(&queries) {
         let reason = "the widget has ranges, and its query is not cut by them";
         let hint = "use at >= :from and at < :to, or day between :first_day and :last_day";
         problems.push(Problem::new(widget.query.line, reason).hint(hint));

@@ -83,7 +83,7 @@ impl Source {
         let kind = definition.url.value.kind();
         let database = match kind {
             SourceKind::Sqlite => Database::Sqlite(Sqlite::open(definition, folder, clock)),
-            SourceKind::Postgres => Database::Postgres(Postgres::open(definition, clock)?),
+            SourceKind::Postgres => Database::Postgres(Postgres::open(definition, folder, clock)?),
             SourceKind::MySql => Database::MySql(MySql::open(definition, clock)?),
         };
         let identity = format!("{} {:?}", definition.url.value, definition.times);

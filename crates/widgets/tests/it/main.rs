@@ -4,4 +4,8 @@ mod definitions;
 mod mysql;
 mod mysql_faults;
 mod mysql_types;
+mod postgres;
+mod postgres_faults;
+mod postgres_tls;
+mod postgres_types;
 mod sqlite;
