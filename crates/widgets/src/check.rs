@@ -6,16 +6,25 @@ use crate::{
 };
 
 /// What a query can refer to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Names<'n> {
     /// The parameters of its widget, besides the tenant.
     pub params: &'n [&'n str],
     /// Whether there are ranges to cut by.
     pub ranges: bool,
-    /// Whether it is given the keys of other rows.
-    pub ids: bool,
-    /// What a query of all tenants cannot do.
-    pub no_tenant: bool,
+    pub whose: Whose,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Widget,
+    /// It is given the keys of other rows.
+    Include,
+    /// Lists the values of a parameter for one tenant.
+    Values,
+    /// Lists the tenants.
+    Tenants,
 }
 
 /// What a widget with ranges can cut its rows by: instants, the second one outside; or days of the
@@ -45,24 +54,26 @@ pub fn check_text(
 fn check_name(name: &str, names: Names<'_>) -> Option<impl FnOnce(usize) -> Problem> {
     let known = || {
         let cuts = CUTS.into_iter().filter(|_| names.ranges);
-        let ids = names.ids.then_some(IDS);
-        let tenant = (!names.no_tenant).then_some("tenant");
+        let ids = (names.whose == Whose::Include).then_some(IDS);
+        let tenant = (names.whose != Whose::Tenants).then_some("tenant");
         names.params.iter().copied().chain(cuts).chain(ids).chain(tenant)
     };
     if known().any(|known| known == name) {
         return None;
     }
-    let (reason, hint) = if CUTS.contains(&name) {
-        (
-            format!("the query uses `:{name}`, and the widget has no ranges"),
-            "list them: ranges = [\"7d\", \"30d\"]".to_owned(),
-        )
-    } else {
-        let hint = match nearest(name, known()) {
+    let mut reason = format!("the query uses `:{name}`, not a parameter");
+    let hint = match names.whose {
+        Whose::Tenants => "the query of the tenants has no parameters".to_owned(),
+        Whose::Values => "the query of a parameter's values has `:tenant` alone".to_owned(),
+        Whose::Widget if name == IDS => "it belongs into the query of an include".to_owned(),
+        Whose::Widget | Whose::Include if CUTS.contains(&name) => {
+            reason = format!("the query uses `:{name}`, and the widget has no ranges");
+            "list them: ranges = [\"7d\", \"30d\"]".to_owned()
+        }
+        Whose::Widget | Whose::Include => match nearest(name, known()) {
             Some(meant) => format!("did you mean `:{meant}`?"),
             None => format!("declare it: params.{name} = {{ default = \"\" }}"),
-        };
-        (format!("the query uses `:{name}`, not a parameter"), hint)
+        },
     };
     Some(move |line| Problem::new(line, reason).hint(hint))
 }
@@ -81,7 +92,7 @@ pub async fn check_prepared(
         Ok(prepared) => prepared,
         Err(SourceError::Query { reason }) => {
             let reason = format!("the query cannot be prepared: {reason}");
-            let hint = "run it in a client of the database, with values for its parameters";
+            let hint = "correct the query, or what is in its source";
             return Ok(Err(vec![Problem::new(line, reason).hint(hint)]));
         }
         Err(away) => return Err(away),

@@ -19,7 +19,7 @@ mod units;
 mod url;
 mod value;
 
-pub use check::{CUTS, Names, check_prepared, check_text, is_cut};
+pub use check::{CUTS, Names, Whose, check_prepared, check_text, is_cut};
 pub use definitions::{
     BoardDefinition, BucketDefinition, Definitions, FreshnessDefinition, IncludeDefinition, Mode,
     ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition, SourceDefinition,

@@ -64,7 +64,7 @@ impl<'d> Databases<'d> {
         source: &str,
         text: &Located<String>,
     ) -> Result<Query, Vec<Problem>> {
-        let names = Names { no_tenant: true, ..Names::default() };
+        let names = Names { params: &[], ranges: false, whose: Whose::Tenants };
         let mut warnings = Vec::new();
         let known = self.check(source, text, names, &[], &mut warnings).await?;
         if let Some(prepared) = &known.prepared
@@ -84,7 +84,8 @@ impl<'d> Databases<'d> {
         sample: &[(String, Bound)],
         problems: &mut Vec<Problem>,
     ) -> Option<Query> {
-        let checked = self.check(source, text, Names::default(), sample, problems).await;
+        let names = Names { params: &[], ranges: false, whose: Whose::Values };
+        let checked = self.check(source, text, names, sample, problems).await;
         checked.map(|known| known.query).map_err(|found| problems.extend(found)).ok()
     }
 
@@ -97,7 +98,7 @@ impl<'d> Databases<'d> {
     ) -> Option<Selection> {
         let params: Vec<&str> = widget.params.iter().map(|it| it.name.value.as_str()).collect();
         let ranges = !widget.ranges.is_empty();
-        let names = Names { params: &params, ranges, ..Names::default() };
+        let names = Names { params: &params, ranges, whose: Whose::Widget };
         let before = problems.len();
         let main = self.check(&widget.source, &widget.query, names, sample, problems).await;
         let main = main.map_err(|found| problems.extend(found)).ok();
@@ -153,7 +154,7 @@ impl<'d> Databases<'d> {
         }
         let mut sample = wanted.sample.to_vec();
         sample.push(("ids".to_owned(), Bound::List(vec![Bound::Integer(1)])));
-        let names = Names { ids: true, ..wanted.names };
+        let names = Names { whose: Whose::Include, ..wanted.names };
         let checked = self.check(wanted.source, &include.query, names, &sample, problems).await;
         let known = checked.map_err(|found| problems.extend(found)).ok();
         let columns = known.as_ref().and_then(|known| known.prepared.clone());
