@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use samovar_clock::Clock;
 use samovar_widgets::{
     Bound, Definitions, IncludeDefinition, Located, Names, Prepared, Problem, Query, Related, Scan,
-    Selection, Source, SourceError, WidgetDefinition, check_prepared, check_text, is_cut,
+    Selection, Source, SourceError, Whose, WidgetDefinition, check_prepared, check_text, is_cut,
 };
 
 use super::{Ask, Opened, severity, way_to};
