@@ -26,6 +26,8 @@ pub(crate) struct Board {
     pub(crate) title: String,
     /// In the order of their tiles.
     pub(crate) widgets: Vec<String>,
+    /// Whether tiles of different moments are all computed anew.
+    pub(crate) agree: bool,
 }
 
 /// A board as a list of boards shows it.
@@ -61,6 +63,10 @@ enum Make {
     All,
 }
 
+/// How often the tiles of a board that has to agree are made: somebody else may be making one of them
+/// by itself.
+const ATTEMPTS: usize = 2;
+
 type BoundTile = (String, Result<BoundReading, ReadFailure>);
 
 impl Engine {
@@ -89,7 +95,7 @@ impl Engine {
         let bound = inner.bind_tiles(board, tenant, &given).await?;
         let readings: Vec<&BoundReading> =
             bound.iter().filter_map(|(_, tile)| tile.as_ref().ok()).collect();
-        let mut answers = inner.read_together(&readings).await.into_iter();
+        let mut answers = inner.read_together(&readings, board.agree).await.into_iter();
         let tiles = bound.into_iter().map(|(widget, tile)| {
             let answer = tile.and_then(|_| answers.next().expect("one for each that is bound"));
             Tile { widget, answer }
@@ -99,18 +105,16 @@ impl Engine {
             let wanted = Wanted::Board { name, tenant, given: &given };
             inner.hot.note(&wanted, inner.clock.now(), first);
         }
+        let agree = of_one_moment(tiles.iter().map(|tile| tile.answer.as_ref().ok()));
         let (board, title) = (board.name.clone(), board.title.clone());
-        Ok(BoardAnswer { board, title, tenant: tenant.to_owned(), agree: agree(&tiles), tiles })
+        Ok(BoardAnswer { board, title, tenant: tenant.to_owned(), agree, tiles })
     }
 }
 
 /// Tiles that were fresh when they were looked at may still be of two moments, between which a change
 /// was committed that is yet to be announced. Only what was read through one snapshot agrees.
-fn agree(tiles: &[Tile]) -> bool {
-    let mut moments = tiles.iter().map(|tile| match &tile.answer {
-        Ok(answer) => answer.provenance().moment,
-        Err(_) => 0,
-    });
+fn of_one_moment<'a>(answers: impl Iterator<Item = Option<&'a Answer>>) -> bool {
+    let mut moments = answers.map(|answer| answer.map_or(0, |it| it.provenance().moment));
     let first = moments.next().unwrap_or(0);
     first != 0 && moments.all(|moment| moment == first)
 }
@@ -156,26 +160,28 @@ impl Inner {
         Ok(())
     }
 
-    /// Answers in the order of the readings.
+    /// Answers in the order of the readings. With `agree`, what is found is of no use beside what has
+    /// to be made.
     async fn read_together(
         self: &Arc<Self>,
         readings: &[&BoundReading],
+        agree: bool,
     ) -> Vec<Result<Answer, ReadFailure>> {
         // Where the store cannot be asked, each reading finds its own way around it.
         let mut found =
             self.look_for(readings).await.unwrap_or_else(|_| vec![None; readings.len()]);
-        let missing: Vec<BoundReading> = readings
-            .iter()
-            .zip(&found)
-            .filter(|(_, it)| it.is_none())
-            .map(|(it, _)| (*it).clone())
-            .collect();
-        if !missing.is_empty() {
-            let patience = missing.iter().map(|it| it.served.entry.patience).min();
-            let made = self.make(missing, patience.unwrap_or_default()).await;
-            let mut made = made.into_iter();
-            for (place, _) in found.iter_mut().zip(readings).filter(|(it, _)| it.is_none()) {
-                *place = made.next().flatten();
+        let mut which = Make::Missing;
+        for _ in 0..ATTEMPTS {
+            if agree && !of_one_moment(found.iter().map(Option::as_ref)) {
+                found.fill(None);
+                which = Make::All;
+            }
+            if found.iter().all(Option::is_some) {
+                break;
+            }
+            self.fill(&mut found, readings, which).await;
+            if !agree {
+                break;
             }
         }
         let answers = found.into_iter().zip(readings).map(async |(found, reading)| match found {
@@ -184,6 +190,22 @@ impl Inner {
             None => Ok(self.answer(reading).await?),
         });
         join_all(answers).await
+    }
+
+    /// Makes what is not there.
+    async fn fill(
+        self: &Arc<Self>,
+        found: &mut [Option<Answer>],
+        readings: &[&BoundReading],
+        which: Make,
+    ) {
+        let pairs = readings.iter().zip(found.iter());
+        let missing = pairs.filter(|(_, it)| it.is_none()).map(|(it, _)| (*it).clone());
+        let missing: Vec<BoundReading> = missing.collect();
+        let patience = missing.iter().map(|it| it.served.entry.patience).min();
+        let made = self.make(missing, which, patience.unwrap_or_default()).await;
+        let places = found.iter_mut().filter(|it| it.is_none());
+        places.zip(made).for_each(|(place, made)| *place = made);
     }
 
     /// Fresh values, in one look.
@@ -200,11 +222,12 @@ impl Inner {
     async fn make(
         self: &Arc<Self>,
         missing: Vec<BoundReading>,
+        which: Make,
         patience: Duration,
     ) -> Vec<Option<Answer>> {
         let made = Arc::new(Mutex::new(vec![None; missing.len()]));
         let (inner, into) = (self.clone(), made.clone());
-        let work = tokio::spawn(async move { inner.make_all(missing, &into, Make::Missing).await });
+        let work = tokio::spawn(async move { inner.make_all(missing, &into, which).await });
         // What is not made by then goes on, and is found by whoever reads it next.
         let _ = self.clock.timeout(patience, work).await;
         made.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -24,6 +24,8 @@ pub(crate) const AT_A_TIME: usize = 8;
 const MOST_WATCHED: usize = 1 << 16;
 /// So often must a value have been read for the next one to be made before it is asked for.
 const READS: u32 = 2;
+/// What was read for the first time is looked at after this time.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// Whatever is planned is looked at again after this time: versions may have moved.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 /// Of a refresh that failed, or that somebody else is at.
@@ -112,8 +114,8 @@ impl Hot {
             return;
         }
         watched.units.insert(hash, Unit { name: wanted.name(), reads: 1 });
-        // The cache knows better when it should be refreshed: it is asked then.
-        watched.plan.push(Reverse((now + answer.fresh_for() / 2, hash)));
+        // When it should be refreshed is found out then.
+        watched.plan.push(Reverse((now + FIRST_LOOK.min(answer.fresh_for() / 2), hash)));
         drop(watched);
         self.changed.notify_one();
     }

@@ -96,6 +96,7 @@ impl Catalogue {
             name: it.name.value.clone(),
             title: it.title.clone(),
             widgets: it.widgets.iter().map(|widget| widget.value.clone()).collect(),
+            agree: it.agree,
         };
         let boards = definitions.boards.iter().map(board).collect();
         let (clock, warnings) = (clock.clone(), problems);

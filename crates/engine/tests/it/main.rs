@@ -1,5 +1,12 @@
 //! Readings over a real table and a real embedded store.
 
+mod boards;
+mod desk;
+mod documents;
+mod modes;
+mod tenants;
+mod watched;
+
 use std::{path::Path, sync::Arc};
 
 use rusqlite::Connection;

@@ -10,6 +10,8 @@ pub struct BoardDefinition {
     pub title: String,
     /// In the order of their tiles.
     pub widgets: Vec<Located<String>>,
+    /// All tiles are computed anew when they are not of one moment.
+    pub agree: bool,
 }
 
 pub(super) fn read(
@@ -27,6 +29,7 @@ pub(super) fn read(
         let declare = || format!("declare it: [widget.{}]", widget.value);
         section.note(problem.meant(&widget.value, names, declare));
     }
+    let agree = section.flag("agree").is_some_and(|it| it.value);
     section.finish();
-    Some(BoardDefinition { name, title, widgets: widgets? })
+    Some(BoardDefinition { name, title, widgets: widgets?, agree })
 }

@@ -1,0 +1,134 @@
+//! Readings that are read often are refreshed before anybody has to wait for them.
+
+use std::{sync::Arc, time::Duration};
+
+use samovar_clock::{Clock, ManualClock};
+use samovar_engine::Tier;
+use samovar_testkit::wait;
+
+use crate::desk::{Desk, PATIENCE, clock_at, data, pairs};
+
+const DEFINITIONS: &str = r#"
+[tenants]
+list = [{ id = "north", time_zone = "Europe/Oslo" }]
+
+[freshness.minute]
+ttl = "1m"
+grace = "1m"
+jitter = 0.0
+refresh_ahead = 0.5
+
+[source.shop]
+url = "sqlite://shop.db"
+
+[widget.orders]
+source = "shop"
+query = "select count(*) as orders from orders where :tenant <> ''"
+freshness = "minute"
+
+[widget.stock]
+source = "shop"
+query = "select 1 as stock where :tenant <> ''"
+freshness = "minute"
+
+[widget.today]
+source = "shop"
+query = "select :first_day as day where :tenant <> '' and :last_day <> ''"
+ranges = ["today"]
+freshness = "daily"
+
+[board.shop]
+widgets = ["orders", "stock"]
+"#;
+
+/// The scheduler sees a clock that is moved by hand as often as it looks at it.
+struct Moving {
+    clock: Arc<ManualClock>,
+    desk: Desk,
+}
+
+impl Moving {
+    async fn open(time: &str) -> Self {
+        let clock = clock_at(time);
+        let schema = "create table orders (id integer)";
+        let desk = Desk::open_at(DEFINITIONS, schema, Clock::Manual(clock.clone())).await;
+        Self { clock, desk }
+    }
+
+    async fn refreshes(&self, widget: &str) -> u64 {
+        let statistics = self.desk.engine.statistics().await;
+        statistics.widgets.get(widget).map_or(0, |it| it.refreshes)
+    }
+
+    /// Time passes until `done`, a second at a time.
+    async fn pass_until<T>(&self, what: &str, done: impl AsyncFn() -> Option<T>) -> T {
+        let step = || async {
+            let found = done().await;
+            if found.is_none() {
+                self.clock.advance(Duration::from_secs(1));
+            }
+            found
+        };
+        wait::until_async(PATIENCE, what, step).await.expect(what)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_often_is_refreshed_and_what_is_not_is_left() {
+    let moving = Moving::open("2026-11-20T12:00:00Z").await;
+    let desk = &moving.desk;
+    for _ in 0..3 {
+        desk.read("orders", &[]).await;
+    }
+    desk.read("stock", &[]).await;
+    assert_eq!(desk.engine.watched(), 2);
+    desk.write("insert into orders values (1)");
+    let refreshed = async || (moving.refreshes("orders").await == 1).then_some(());
+    moving.pass_until("a refresh", refreshed).await;
+    // Before its time was over, and without anybody who asked.
+    let shown = async || {
+        let answer = desk.read("orders", &[]).await;
+        (data(&answer)["rows"][0]["orders"] == 1).then(|| answer.tier())
+    };
+    assert_eq!(moving.pass_until("the new value", shown).await, Tier::Local);
+    let forgotten = async || (desk.engine.watched() == 1).then_some(());
+    moving.pass_until("the other is forgotten", forgotten).await;
+    assert_eq!(moving.refreshes("stock").await, 0, "it was read once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tiles_of_a_board_are_refreshed_together() {
+    let moving = Moving::open("2026-11-20T12:00:00Z").await;
+    let desk = &moving.desk;
+    let read = async || desk.engine.read_board("shop", "north", pairs(&[])).await.expect("read");
+    let first = read().await;
+    assert!(first.agree);
+    read().await;
+    desk.write("insert into orders values (1)");
+    let moved = async || {
+        let board = read().await;
+        let answer = board.tiles[0].answer.as_ref().expect("an answer");
+        (data(answer)["rows"][0]["orders"] == 1).then_some(board)
+    };
+    let later = moving.pass_until("a refresh of the board", moved).await;
+    assert!(later.agree, "one was due, and all were made in one snapshot");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_midnight_of_the_tenant_the_new_day_is_made_beforehand() {
+    // An hour before midnight in Oslo.
+    let moving = Moving::open("2026-11-20T22:00:00Z").await;
+    let desk = &moving.desk;
+    for _ in 0..3 {
+        assert_eq!(data(&desk.read("today", &[]).await)["rows"][0]["day"], "2026-11-20");
+    }
+    moving.clock.advance(Duration::from_secs(3590));
+    let made = async || (moving.refreshes("today").await == 1).then_some(());
+    moving.pass_until("a new day", made).await;
+    let answer = async || {
+        let answer = desk.read("today", &[]).await;
+        (answer.tier() == Tier::Local).then(|| data(&answer))
+    };
+    let shown = moving.pass_until("the new day in memory", answer).await;
+    assert_eq!(shown["rows"][0]["day"], "2026-11-21");
+}
