@@ -160,6 +160,7 @@ async fn a_board_that_has_to_agree_is_never_wrong_either() {
 }
 
 /// Reads a board while its database changes all the time.
+#[expect(clippy::print_stdout, reason = "the figure, for whoever asks with --no-capture")]
 async fn watch(board_name: &str, reads: usize) {
     let desk = Arc::new(open().await);
     let over = Arc::new(AtomicBool::new(false));

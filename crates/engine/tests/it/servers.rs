@@ -299,6 +299,7 @@ async fn a_document_takes_one_query_for_each_include_whatever_the_database() {
 }
 
 /// What a server shows through one snapshot is of one moment, as boards rely on.
+#[expect(clippy::print_stdout, reason = "the figure, for whoever asks with --no-capture")]
 async fn agrees(server: Server) {
     server.execute("create table tiles (tile int primary key, version int)");
     server.execute(

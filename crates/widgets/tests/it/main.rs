@@ -1,6 +1,7 @@
 //! Definitions with every kind of mistake, and queries against real databases.
 
 mod definitions;
+mod memory;
 mod mysql;
 mod mysql_faults;
 mod mysql_types;

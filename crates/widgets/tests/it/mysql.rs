@@ -340,25 +340,3 @@ async fn columns_are_known_before_anything_is_read() {
     let error = source.prepare(&query("select nothing from places"), &[]).await;
     assert!(matches!(error, Err(SourceError::Query { .. })), "{error:?}");
 }
-
-/// The memory of this process, as the system sees it.
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("a figure");
-    let pages = statm.split(' ').nth(1).and_then(|it| it.parse::<u64>().ok());
-    pages.expect("a number") * 4096
-}
-
-#[tokio::test]
-async fn rows_are_not_kept() {
-    const MANY: u64 = 2_000_000;
-    let server = shop();
-    let source = open(&server.url(), "");
-    let text = format!("select seq, 'some text', seq / 3 as third from seq_1_to_{MANY}");
-    let mut snapshot = source.snapshot().await.expect("a connection");
-    let before = resident_bytes();
-    let count = snapshot.read(&query(&text), &[], Count::new()).await.expect("rows");
-    let grown = resident_bytes().saturating_sub(before);
-    assert_eq!(count.rows, MANY);
-    println!("{MANY} rows, {} KiB", grown >> 10);
-    assert!(grown <= 32 << 20, "{grown} bytes");
-}

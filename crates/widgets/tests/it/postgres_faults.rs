@@ -236,21 +236,6 @@ fn resident_kb() -> u64 {
 const MILLIONS: &str = "select generate_series(1, 2000000) as i, repeat('x', 100) as t";
 const LEAST_GROWTH_SEEN_AS_A_LEAK_KB: u64 = 32 * 1024;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn millions_of_rows_are_read_in_constant_memory() {
-    let server = shop();
-    let source = open(&server.url(), "");
-    let read = async |query: &str| {
-        let mut snapshot = source.snapshot().await.expect("a connection");
-        snapshot.read(&select(query).query, &[], Count::default()).await.expect("rows").0
-    };
-    assert_eq!(read("select generate_series(1, 10000) as i").await, 10_000);
-    let before_kb = resident_kb();
-    assert_eq!(read(MILLIONS).await, 2_000_000);
-    let grown_kb = resident_kb().saturating_sub(before_kb);
-    assert!(grown_kb < LEAST_GROWTH_SEEN_AS_A_LEAK_KB, "{grown_kb} kB");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_server_waits_for_a_reader_that_is_slower() {
     let server = shop();
