@@ -137,7 +137,13 @@ impl Inner {
                     // To its end, because a lease that was won has to be given back.
                     let rest = (started + bound.deadline).since(self.clock.now());
                     match self.clock.timeout(rest, self.to_its_end(leading)).await {
-                        Ok(Some(Led::Compute(ticket))) => return Ok(Beginning::Compute(*ticket)),
+                        Ok(Some(Led::Compute(ticket))) => {
+                            // Who makes one anew was not looking for one.
+                            if want == Want::Value {
+                                bound.row.count(Count::Misses);
+                            }
+                            return Ok(Beginning::Compute(*ticket));
+                        }
                         Ok(Some(Led::Done(_))) => {
                             match self.wait(&flight, Joined::FIRST, &bound, started).await? {
                                 Waited::Answer(answer) => return Ok(Beginning::Answer(answer)),

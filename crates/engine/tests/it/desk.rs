@@ -90,10 +90,6 @@ impl Desk {
         self.try_read(widget, "north", given).await.expect("an answer")
     }
 
-    pub(crate) async fn data(&self, widget: &str, given: &[(&str, &str)]) -> Value {
-        data(&self.read(widget, given).await)
-    }
-
     pub(crate) async fn invalidate(&self, tenant: &str, tag: &str) {
         let (tenant, tags) = (Some(tenant.to_owned()), vec![tag.to_owned()]);
         let change = Change { tenant, tags, ..Change::default() };
