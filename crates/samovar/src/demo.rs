@@ -64,6 +64,8 @@ fn invitation(address: SocketAddr) -> String {
          With a parameter, and for a range of days:\n\
          \x20 curl -i 'http://{address}/v1/widgets/top_products?tenant=north&channel=web'\n\
          \x20 curl -i 'http://{address}/v1/widgets/sales_by_day?tenant=north&range=7d'\n\
+         All of them, of one state of the database:\n\
+         \x20 curl 'http://{address}/v1/boards/sales?tenant=north'\n\
          Orders have changed: what depends on them is computed anew when it is read.\n\
          \x20 curl --json '{tags}' http://{address}/v1/invalidate\n"
     )

@@ -20,7 +20,7 @@ fn the_calls_are_those_of_the_demo_and_so_are_the_answers() {
     let folder = shop.path("demo").display().to_string();
     let demo = shop.start(&["demo", "--data-dir", &folder, "--listen", "127.0.0.1:0"]);
     let demo = Served::of(demo);
-    for call in 0..4 {
+    for call in 0..5 {
         let call = demo.process.hear("  curl ", LIMIT).unwrap_or_else(|_| panic!("call {call}"));
         let call = call.replace(&demo.address, ADDRESS);
         let shown = README.contains(&format!("$ curl {call}\n"))
