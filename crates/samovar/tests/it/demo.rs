@@ -23,21 +23,24 @@ fn orders(demo: &Served) -> u64 {
 fn the_calls_that_the_demo_prints_work_as_printed() {
     let shop = Shop::new();
     let demo = demo(&shop, "500");
-    for _ in 0..4 {
-        demo.process.hear("  curl ", LIMIT).expect("four calls are printed");
+    for _ in 0..5 {
+        demo.process.hear("  curl ", LIMIT).expect("five calls are printed");
     }
     let said = demo.process.stdout();
     let gets = said.lines().filter_map(|line| line.split_once('\'')?.1.strip_suffix('\''));
     let prefix = format!("http://{}", demo.address);
     let gets: Vec<_> = gets.filter_map(|url| url.strip_prefix(&prefix)).collect();
-    assert_eq!(gets.len(), 3, "{said}");
+    assert_eq!(gets.len(), 4, "{said}");
+    let (board, widgets) = gets.split_last().expect("four");
     for tier in ["computed", "local"] {
-        for path in &gets {
+        for path in widgets {
             let answer = get(&demo.address, path, &[]);
             assert_eq!((answer.status, answer.header("samovar-tier")), (200, tier));
             assert!(!answer.json()["data"]["rows"].as_array().expect("rows").is_empty());
         }
     }
+    let board = get(&demo.address, board, &[]).json();
+    assert_eq!(board["widgets"].as_array().map(Vec::len), Some(3));
     assert!(said.contains(r#"--json '{"tenant":"north","tags":["orders"]}'"#), "{said}");
     let change = json!({ "tenant": "north", "tags": ["orders"] });
     assert_eq!(post(&demo.address, "/v1/invalidate", &change).status, 200);
