@@ -32,9 +32,6 @@ impl Part {
 }
 
 fn parse(template: &str, path: &PathPattern) -> Result<Vec<Part>, Problem> {
-    if template.len() > limits::TEMPLATE_BYTES {
-        return Err(Problem::TooLong { bytes: template.len() });
-    }
     let wrong = |why| Problem::Template { template: template.to_owned(), why };
     let mut parts = Vec::new();
     let mut rest = template;
@@ -69,6 +66,13 @@ fn parse(template: &str, path: &PathPattern) -> Result<Vec<Part>, Problem> {
     Ok(parts)
 }
 
+fn check_length(template: &str) -> Result<(), Problem> {
+    match template.len() {
+        bytes if bytes > limits::TEMPLATE_BYTES => Err(Problem::TooLong { bytes }),
+        _ => Ok(()),
+    }
+}
+
 /// A tag with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TagTemplate {
@@ -81,6 +85,7 @@ impl TagTemplate {
     /// The first segment must be plain text: it is the broadest tag to fall back on, and no client
     /// may choose it.
     pub(crate) fn parse(template: &str, path: &PathPattern) -> Result<Self, Problem> {
+        check_length(template)?;
         let (global, text) =
             template.strip_prefix(GLOBAL_PREFIX).map_or((false, template), |text| (true, text));
         let segments: Vec<Vec<Part>> =
@@ -171,6 +176,7 @@ pub(crate) struct TextTemplate(Vec<Part>);
 
 impl TextTemplate {
     pub(crate) fn parse(template: &str, path: &PathPattern) -> Result<Self, Problem> {
+        check_length(template)?;
         parse(template, path).map(Self)
     }
 
