@@ -92,7 +92,7 @@
 //! | the target refuses (a wrong token, an unknown tenant) | `Samovar-Invalidated: no`, an error in the log, no repetition |
 //! | the client goes away before the service has answered | the request runs on by itself and is then treated as any other ([`InvalidateLayer::finish_within`], [`InvalidateLayer::cancel_when_dropped`]) |
 //! | the client goes away after that | invalidated |
-//! | the process ends while a change waits | the change is lost: await [`InvalidateLayer::idle`] before the end; where that is not enough, let the database tell (capture) |
+//! | the process ends while a change waits | the change is lost: await [`InvalidateLayer::idle`] before the end |
 //!
 //! A write that could not be invalidated is never turned into an error: it has happened, and a
 //! client that sees an error would repeat it. Who must know looks at the header.
