@@ -110,6 +110,8 @@ async fn an_invalidation_is_not_cut_short_by_the_time_for_running_on() {
     app.shop.answer.send_replace(Some(StatusCode::OK));
     target.until_tried(1).await;
     manual.advance(Duration::from_secs(1));
+    // The task that was woken has its turn.
+    tokio::task::yield_now().await;
     target.mood.send_replace(Mood::Well);
     layer.idle().await;
     assert_eq!(target.tried(), 1);

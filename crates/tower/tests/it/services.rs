@@ -90,7 +90,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_its_place_in_a_limit_until_its_invalidation_is_over() {
+async fn clones_that_share_a_limit_are_all_answered() {
     let app = App::open().await;
     let (layer, _) = layer(&app);
     let service = ConcurrencyLimitLayer::new(1).layer(layer.layer(Picky::default()));
