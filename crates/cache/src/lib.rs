@@ -110,8 +110,8 @@
 //! # }
 //! ```
 //!
-//! A value made from other readings is stamped first and its parts are read through
-//! [`Ticket::read_parts`]; it is as old as the oldest of them.
+//! A value made from other readings is stamped first and its parts are read through its [`Parts`]
+//! ([`Cache::get_or_compose`], [`Ticket::parts`]); it is as old as the oldest of them.
 //!
 //! # Types, and "there is nothing"
 //!
@@ -201,6 +201,6 @@ pub use shared::{BackOff, CleanedUp, LeaseState, StoreError, StoreState};
 pub use stats::{Counters, Health, HealthTargets, LATENCY_BOUNDS_US, Latency};
 pub use tag::{Tag, TagError};
 pub use tenant::{Tenant, TenantError};
-pub use ticket::Ticket;
+pub use ticket::{Parts, Ticket};
 pub use version::VersionKey;
 pub use widget::{Definition, DefinitionError, Reading, ReadingError, Widget};

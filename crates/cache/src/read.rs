@@ -15,7 +15,7 @@ use crate::{
     search::{Led, Looked, Want},
     shared::{LookUp, Origin},
     stats::Count,
-    ticket::Ticket,
+    ticket::{Parts, Ticket},
     wait::Waited,
     widget::{Bound, Reading, ReadingError},
 };
@@ -44,15 +44,31 @@ impl Cache {
         V: Into<Value>,
         E: std::fmt::Display,
     {
+        self.get_or_compose(reading, |_| compute()).await
+    }
+
+    /// [`Cache::get_or_compute`] for a value that is made of other readings: `compose` reads them
+    /// through its [`Parts`], after the value's own stamps were captured.
+    pub async fn get_or_compose<C, F, V, E>(
+        &self,
+        reading: &Reading<'_>,
+        compose: C,
+    ) -> Result<Answer, ReadError>
+    where
+        C: FnOnce(Parts) -> F + Send + 'static,
+        F: Future<Output = Result<V, E>> + Send + 'static,
+        V: Into<Value>,
+        E: std::fmt::Display,
+    {
         match self.0.find(reading)? {
             Found::Answer { answer, refresh: false } => Ok(answer),
             Found::Answer { answer, refresh: true } => {
-                self.0.refresh_behind(reading, &answer, compute)?;
+                self.0.refresh_behind(reading, &answer, compose)?;
                 Ok(answer)
             }
             Found::Nothing => {
                 let bound = self.0.bind(reading)?;
-                self.0.clone().wait_or_lead(bound, compute).await
+                self.0.clone().wait_or_lead(bound, compose).await
             }
         }
     }
@@ -85,6 +101,7 @@ impl Cache {
                 return Err(self.0.too_late(started));
             };
             let flight = lead.flight.clone();
+            let compute = |_: Parts| compute();
             self.0.clone().spawn_flight(lead, bound.clone(), Want::Anew, None, compute);
             return match self.0.wait(&flight, Joined::FIRST, &bound, started).await? {
                 Waited::Answer(answer) => Ok(answer),
@@ -173,7 +190,7 @@ impl Inner {
         compute: C,
     ) -> Result<Answer, ReadError>
     where
-        C: FnOnce() -> F + Send + 'static,
+        C: FnOnce(Parts) -> F + Send + 'static,
         F: Future<Output = Result<V, E>> + Send + 'static,
         V: Into<Value>,
         E: std::fmt::Display,
@@ -251,7 +268,7 @@ impl Inner {
         compute: C,
     ) -> Result<(), ReadingError>
     where
-        C: FnOnce() -> F + Send + 'static,
+        C: FnOnce(Parts) -> F + Send + 'static,
         F: Future<Output = Result<V, E>> + Send + 'static,
         V: Into<Value>,
         E: std::fmt::Display,
@@ -284,7 +301,7 @@ impl Inner {
         looked: Option<Looked>,
         compute: C,
     ) where
-        C: FnOnce() -> F + Send + 'static,
+        C: FnOnce(Parts) -> F + Send + 'static,
         F: Future<Output = Result<V, E>> + Send + 'static,
         V: Into<Value>,
         E: std::fmt::Display,
@@ -305,7 +322,7 @@ impl Inner {
         compute: C,
     ) -> Result<(), ReadError>
     where
-        C: FnOnce() -> F + Send + 'static,
+        C: FnOnce(Parts) -> F + Send + 'static,
         F: Future<Output = Result<V, E>> + Send + 'static,
         V: Into<Value>,
         E: std::fmt::Display,
@@ -316,8 +333,8 @@ impl Inner {
             Led::Done(Outcome::Failed(error)) => return Err(error),
             Led::Done(_) => return Ok(()),
         };
-        let limit = bound.widget.0.compute_limit;
-        let work = AssertUnwindSafe(async move { compute().await }).catch_unwind();
+        let (limit, parts) = (bound.widget.0.compute_limit, ticket.parts());
+        let work = AssertUnwindSafe(async move { compute(parts).await }).catch_unwind();
         let computed: Result<Value, String> = match self.clock.timeout(limit, work).await {
             Ok(Ok(Ok(value))) => Ok(value.into()),
             Ok(Ok(Err(error))) => Err(error.to_string()),

@@ -10,6 +10,7 @@ use crate::{
     local::Usable,
     search::Want,
     stats::Count,
+    ticket::Parts,
     widget::{Reading, ReadingError},
 };
 
@@ -55,6 +56,21 @@ impl Cache {
     ) -> Result<(), ReadError>
     where
         C: FnOnce() -> F + Send + 'static,
+        F: Future<Output = Result<V, E>> + Send + 'static,
+        V: Into<Value> + 'static,
+        E: std::fmt::Display + 'static,
+    {
+        self.refresh_composed(reading, |_| compute()).await
+    }
+
+    /// [`Cache::refresh`] for a value that is made of other readings.
+    pub async fn refresh_composed<C, F, V, E>(
+        &self,
+        reading: &Reading<'_>,
+        compute: C,
+    ) -> Result<(), ReadError>
+    where
+        C: FnOnce(Parts) -> F + Send + 'static,
         F: Future<Output = Result<V, E>> + Send + 'static,
         V: Into<Value> + 'static,
         E: std::fmt::Display + 'static,

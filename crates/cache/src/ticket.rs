@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -36,14 +36,47 @@ pub struct Ticket {
     bound: Arc<Bound>,
     phase: u32,
     began_at: Instant,
-    /// From when the value's age counts: the capture of its stamps, or that of its oldest part.
-    as_of: Instant,
+    parts: Parts,
     /// `None` while the store is down.
     lease: Option<Lease>,
     /// Holds one of the few computes that are allowed while the store is down.
     unstored: bool,
     /// Taken when the flight ends.
     lead: Option<Lead>,
+}
+
+/// The way from a compute to the readings its value is made of. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    inner: Arc<Inner>,
+    /// From when the value's age counts, in nanoseconds of the boot clock: the capture of its stamps,
+    /// or that of its oldest part.
+    as_of: Arc<AtomicU64>,
+}
+
+impl Parts {
+    /// Reads what the value is made from, after the value's own stamps were captured and each
+    /// checked against the shared tier. The value becomes as old as the oldest of them.
+    ///
+    /// `None` is a part that is not fresh: make it, then ask again. The parts must carry tags at
+    /// or below those of this reading, or the value will not notice their changes.
+    pub async fn read(&self, parts: &[Reading<'_>]) -> Result<Vec<Option<Answer>>, ReadError> {
+        let answers = self.inner.get_many(parts, true).await?;
+        for answer in answers.iter().flatten() {
+            self.include(answer);
+        }
+        Ok(answers)
+    }
+
+    /// Counts a part that was made after the value's stamps were captured: [`Ticket::commit`] has
+    /// returned it.
+    pub fn include(&self, part: &Answer) {
+        self.as_of.fetch_min(part.entry.as_of.as_nanos(), Ordering::AcqRel);
+    }
+
+    fn as_of(&self) -> Instant {
+        Instant::from_nanos(self.as_of.load(Ordering::Acquire))
+    }
 }
 
 /// A lease at the store, with the stamps that were captured when it was won.
@@ -79,12 +112,13 @@ impl Prepared {
             keep_renewing(&inner, &bound, token, &renewal);
             Lease { token, won, capture, steps, renewal }
         });
+        let as_of = Arc::new(AtomicU64::new(self.sent_at.as_nanos()));
         Ticket {
+            parts: Parts { inner: inner.clone(), as_of },
             inner,
             bound,
             phase: self.phase,
             began_at: self.sent_at,
-            as_of: self.sent_at,
             unstored: lease.is_none(),
             lease,
             lead: Some(lead),
@@ -116,20 +150,9 @@ impl Ticket {
         self.bound.key.shown()
     }
 
-    /// Reads what the value is made from, after the value's own stamps were captured and each
-    /// checked against the shared tier. The value becomes as old as the oldest of them.
-    ///
-    /// `None` is a part that is not fresh: make it, then ask again. The parts must carry tags at
-    /// or below those of this reading, or the value will not notice their changes.
-    pub async fn read_parts(
-        &mut self,
-        parts: &[Reading<'_>],
-    ) -> Result<Vec<Option<Answer>>, ReadError> {
-        let answers = self.inner.get_many(parts, true).await?;
-        for answer in answers.iter().flatten() {
-            self.as_of = self.as_of.min(answer.entry.as_of);
-        }
-        Ok(answers)
+    /// For a value that is made of other readings.
+    pub fn parts(&self) -> Parts {
+        self.parts.clone()
     }
 
     /// Stores the value if the lease is still this ticket's, and serves it to all who wait.
@@ -168,7 +191,7 @@ impl Ticket {
             &origins,
             capture,
             steps,
-            self.as_of,
+            self.parts.as_of(),
             None,
         ));
         let lead = self.lead.take().expect("a ticket ends once");
@@ -230,7 +253,7 @@ impl Ticket {
         let p99 = widget.compute.compute_quantile(0.99).unwrap_or(compute);
         let (commit, as_of_ms, stamps) = match &self.lease {
             Some(lease) => {
-                let older = self.began_at.since(self.as_of).as_millis() as u64;
+                let older = self.began_at.since(self.parts.as_of()).as_millis() as u64;
                 let stamps = self.stamps(lease).await;
                 (lease.token, lease.won.now_ms.saturating_sub(older), stamps)
             }

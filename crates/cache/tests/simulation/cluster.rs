@@ -304,7 +304,7 @@ impl Node {
                 Beginning::Compute(ticket) => ticket.commit(self.compose(&read)).await,
             };
         }
-        let mut ticket = match self.cache.begin(&reading).await? {
+        let ticket = match self.cache.begin(&reading).await? {
             Beginning::Answer(answer) => return Ok(answer),
             Beginning::Compute(ticket) => ticket,
         };
@@ -323,7 +323,7 @@ impl Node {
                     self.plain.reading(&self.cluster.tenant).params(params).tags(tags)
                 })
                 .collect();
-            let found = ticket.read_parts(&readings).await?;
+            let found = ticket.parts().read(&readings).await?;
             if found.iter().all(Option::is_some) {
                 let found: Vec<Answer> = found.into_iter().flatten().collect();
                 self.cluster.dawdle().await;
