@@ -9,6 +9,7 @@ use crate::{
     entry::{Coding, EntryError, Provenance},
     local::Entry,
     shared::StoreError,
+    stats::Count,
     widget::ReadingError,
 };
 
@@ -133,6 +134,14 @@ impl Answer {
     /// The key as shown to people.
     pub fn key(&self) -> &str {
         self.entry.key.shown()
+    }
+
+    /// A hit of the local tier, now that it is served.
+    #[inline]
+    pub(crate) fn counted(self) -> Self {
+        let fresh = self.state == State::Fresh;
+        self.entry.row.count(if fresh { Count::LocalHits } else { Count::StaleHits });
+        self
     }
 
     pub(crate) fn stale(mut self, because: StaleBecause) -> Self {

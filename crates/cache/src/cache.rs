@@ -20,7 +20,7 @@ use crate::{
     local::Usable,
     node::Node,
     shared::{EmbeddedTier, RedisTier, Shared, StoreState},
-    stats::{Count, Counters, Health, HealthTargets, Rows},
+    stats::{Counters, Health, HealthTargets, Rows},
     widget::{Bound, Definition, DefinitionError, Reading, ReadingError, Widget},
 };
 
@@ -228,7 +228,7 @@ fn keep_sampling(inner: &Arc<Inner>) {
 
 /// What the local tier found.
 pub(crate) enum Found {
-    /// To be served; `refresh` asks for a refresh in the background.
+    /// To be served, and counted then; `refresh` asks for a refresh in the background.
     Answer { answer: Answer, refresh: bool },
     /// Not here, or only the shared tier can tell.
     Nothing,
@@ -262,7 +262,7 @@ impl Cache {
     #[inline]
     pub fn get(&self, reading: &Reading<'_>) -> Option<Answer> {
         match self.0.find(reading) {
-            Ok(Found::Answer { answer, .. }) if answer.is_fresh() => Some(answer),
+            Ok(Found::Answer { answer, .. }) if answer.is_fresh() => Some(answer.counted()),
             _ => None,
         }
     }
@@ -361,8 +361,6 @@ impl Inner {
             Usable::Spread => (State::Stale(crate::StaleBecause::Spread), false),
             Usable::Ask => return Found::Nothing,
         };
-        let count = if state == State::Fresh { Count::LocalHits } else { Count::StaleHits };
-        entry.row.count(count);
         let answer = Answer { entry, state, tier: Tier::Local, stored: true, read_at: now };
         Found::Answer { answer, refresh }
     }

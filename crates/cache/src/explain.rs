@@ -99,7 +99,11 @@ impl Cache {
                 age,
                 ttl: entry.lifetimes.ttl,
                 grace: entry.lifetimes.grace,
-                refresh_in: (entry.lifetimes.ttl - entry.lifetimes.lead).saturating_sub(age),
+                refresh_in: entry
+                    .lifetimes
+                    .ttl
+                    .saturating_sub(entry.lifetimes.lead)
+                    .saturating_sub(age),
                 compute: entry.compute,
                 bytes: entry.value.len() as u64,
                 raw_bytes: entry.raw_len,

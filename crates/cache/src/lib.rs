@@ -194,7 +194,7 @@ pub use key::{Bucket, KeyError, KeyTemplate};
 pub use laws::{Law, Laws};
 pub use pattern::Pattern;
 pub use read::Beginning;
-pub use refresh::Due;
+pub use refresh::{Due, Refreshed, Turn};
 #[cfg(feature = "simulation")]
 pub use shared::simulated;
 pub use shared::{BackOff, CleanedUp, LeaseState, StoreError, StoreState};

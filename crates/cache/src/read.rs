@@ -61,10 +61,10 @@ impl Cache {
         E: std::fmt::Display,
     {
         match self.0.find(reading)? {
-            Found::Answer { answer, refresh: false } => Ok(answer),
+            Found::Answer { answer, refresh: false } => Ok(answer.counted()),
             Found::Answer { answer, refresh: true } => {
                 self.0.refresh_behind(reading, &answer, compose)?;
-                Ok(answer)
+                Ok(answer.counted())
             }
             Found::Nothing => {
                 let bound = self.0.bind(reading)?;
@@ -115,16 +115,12 @@ impl Cache {
     /// Between the two calls nobody else computes this reading. Data must be read after `begin`
     /// has returned; then [`Ticket::commit`] or [`Ticket::fail`].
     pub async fn begin(&self, reading: &Reading<'_>) -> Result<Beginning, ReadError> {
-        if let Found::Answer { answer, refresh: false } = self.0.find(reading)? {
-            return Ok(Beginning::Answer(answer));
+        match self.0.find(reading)? {
+            Found::Answer { answer, refresh } if answer.is_fresh() || !refresh => {
+                Ok(Beginning::Answer(answer.counted()))
+            }
+            _ => self.0.begin(self.0.bind(reading)?).await,
         }
-        self.0.begin(self.0.bind(reading)?, Want::Value).await
-    }
-
-    /// Like [`Cache::begin`], whatever the cache holds: a value only where somebody else was making
-    /// one already.
-    pub async fn begin_anew(&self, reading: &Reading<'_>) -> Result<Beginning, ReadError> {
-        self.0.begin(self.0.bind(reading)?, Want::Anew).await
     }
 
     /// Fresh values of many readings, in one wait for those that are not local. `None` where there
@@ -138,11 +134,7 @@ impl Cache {
 }
 
 impl Inner {
-    async fn begin(
-        self: &Arc<Self>,
-        bound: Arc<Bound>,
-        want: Want,
-    ) -> Result<Beginning, ReadError> {
+    async fn begin(self: &Arc<Self>, bound: Arc<Bound>) -> Result<Beginning, ReadError> {
         let started = self.clock.now();
         loop {
             match self.join(&bound, started) {
@@ -150,15 +142,13 @@ impl Inner {
                     lead.flight.goes_to_background();
                     let flight = lead.flight.clone();
                     let inner = self.clone();
-                    let leading = Box::pin(inner.lead(lead, bound.clone(), want, started, None));
+                    let leading =
+                        Box::pin(inner.lead(lead, bound.clone(), Want::Value, started, None));
                     // To its end, because a lease that was won has to be given back.
                     let rest = (started + bound.deadline).since(self.clock.now());
                     match self.clock.timeout(rest, self.to_its_end(leading)).await {
                         Ok(Some(Led::Compute(ticket))) => {
-                            // Who makes one anew was not looking for one.
-                            if want == Want::Value {
-                                bound.row.count(Count::Misses);
-                            }
+                            bound.row.count(Count::Misses);
                             return Ok(Beginning::Compute(*ticket));
                         }
                         Ok(Some(Led::Done(_))) => {
@@ -233,7 +223,7 @@ impl Inner {
             if !bound.strict()
                 && let Found::Answer { answer, refresh: false } = self.find_key(bound.key.as_str())
             {
-                return Ok(answer);
+                return Ok(answer.counted());
             }
         }
     }
@@ -312,7 +302,7 @@ impl Inner {
         spawner.spawn(async move { drop(self.fly(lead, bound, want, looked, compute).await) });
     }
 
-    /// Leads a flight to its end.
+    /// Leads a flight to its end. False: somebody else does what was wanted.
     pub(crate) async fn fly<C, F, V, E>(
         self: Arc<Self>,
         lead: Lead,
@@ -320,7 +310,7 @@ impl Inner {
         want: Want,
         looked: Option<Looked>,
         compute: C,
-    ) -> Result<(), ReadError>
+    ) -> Result<bool, ReadError>
     where
         C: FnOnce(Parts) -> F + Send + 'static,
         F: Future<Output = Result<V, E>> + Send + 'static,
@@ -331,7 +321,8 @@ impl Inner {
         let ticket = match self.clone().lead(lead, bound.clone(), want, started, looked).await {
             Led::Compute(ticket) => ticket,
             Led::Done(Outcome::Failed(error)) => return Err(error),
-            Led::Done(_) => return Ok(()),
+            Led::Done(Outcome::Again) => return Ok(false),
+            Led::Done(Outcome::Answer(..)) => return Ok(true),
         };
         let (limit, parts) = (bound.widget.0.compute_limit, ticket.parts());
         let work = AssertUnwindSafe(async move { compute(parts).await }).catch_unwind();
@@ -342,7 +333,7 @@ impl Inner {
             Err(_) => Err(format!("it took longer than {limit:?}")),
         };
         match computed {
-            Ok(value) => ticket.commit(value).await.map(drop),
+            Ok(value) => ticket.commit(value).await.map(|_| true),
             Err(error) => Err(ticket.fail(&error).await),
         }
     }
@@ -364,7 +355,7 @@ impl Inner {
                 && let Found::Answer { answer, .. } = self.find(reading)?
                 && answer.is_fresh()
             {
-                answers[index] = Some(answer);
+                answers[index] = Some(answer.counted());
                 continue;
             }
             let bound = self.bind(reading)?;

@@ -3,14 +3,15 @@
 use std::{future::Future, time::Duration};
 
 use crate::{
-    answer::{ReadError, Value},
+    answer::{Answer, ReadError, Value},
     cache::Cache,
-    flight::Role,
+    flight::{Outcome, Role},
+    freshness::RefreshAhead,
     key::shown,
     local::Usable,
-    search::Want,
+    search::{Led, Want},
     stats::Count,
-    ticket::Parts,
+    ticket::{Parts, Ticket},
     widget::{Reading, ReadingError},
 };
 
@@ -23,7 +24,31 @@ pub enum Due {
     Now,
     /// This process holds no value of it.
     Unknown,
+    /// Its class is not refreshed ahead.
+    Never,
 }
+
+/// Who refreshed a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    /// It is fresh in this process now.
+    Here,
+    /// Somebody else is at it.
+    Elsewhere,
+}
+
+/// What became of the wish for a newer value.
+#[derive(Debug)]
+pub enum Turn {
+    Compute(Ticket),
+    /// Somebody else has made one.
+    Answer(Answer),
+    /// Somebody else is making one.
+    Elsewhere,
+}
+
+/// The commit of no entry: any fresh value is newer.
+const NONE: u64 = 0;
 
 impl Cache {
     /// The key of a reading as shown to people.
@@ -35,6 +60,9 @@ impl Cache {
 
     /// Looks at the local tier and counts nothing.
     pub fn due(&self, reading: &Reading<'_>) -> Result<Due, ReadingError> {
+        if reading.widget.0.freshness.refresh == RefreshAhead::Never {
+            return Ok(Due::Never);
+        }
         let mut key = String::new();
         reading.write_key(&self.0.clock, &mut key)?;
         let now = self.0.clock.now();
@@ -48,12 +76,13 @@ impl Cache {
 
     /// Sees to it that this process holds a fresh value, and one newer than that whose lead is
     /// reached: from the shared tier, or from `compute`. Returns when that is done, or when somebody
-    /// else is at it. Counts as a refresh, not as a read.
+    /// else is at it. Counts as a refresh, not as a read. Nothing is computed while the store is down,
+    /// or while the reading backs off.
     pub async fn refresh<C, F, V, E>(
         &self,
         reading: &Reading<'_>,
         compute: C,
-    ) -> Result<(), ReadError>
+    ) -> Result<Refreshed, ReadError>
     where
         C: FnOnce() -> F + Send + 'static,
         F: Future<Output = Result<V, E>> + Send + 'static,
@@ -68,7 +97,7 @@ impl Cache {
         &self,
         reading: &Reading<'_>,
         compute: C,
-    ) -> Result<(), ReadError>
+    ) -> Result<Refreshed, ReadError>
     where
         C: FnOnce(Parts) -> F + Send + 'static,
         F: Future<Output = Result<V, E>> + Send + 'static,
@@ -78,21 +107,49 @@ impl Cache {
         let bound = self.0.bind(reading)?;
         let started = self.0.clock.now();
         let lead = match self.0.join(&bound, started) {
-            Role::Follow(flight, _) => return self.0.landed(&flight, &bound, started).await,
+            Role::Follow(flight, _) => {
+                self.0.landed(&flight, &bound, started).await?;
+                return Ok(Refreshed::Elsewhere);
+            }
             Role::Lead(lead) => lead,
         };
         lead.flight.goes_to_background();
         bound.row.count(Count::Refreshes);
-        let want = match self.0.node.local.get(bound.key.as_str()) {
+        let than = match self.0.node.local.get(bound.key.as_str()) {
             Some(entry) => match entry.judge(started, &self.0.node.cells, self.0.laws) {
-                Usable::Refresh | Usable::Stale => Want::Newer { than: entry.commit },
+                Usable::Refresh | Usable::Stale => entry.commit,
                 // Whether it is still good is known to the shared tier.
-                Usable::Ask | Usable::Fresh | Usable::Spread => Want::Value,
+                Usable::Ask | Usable::Fresh | Usable::Spread => NONE,
             },
-            None => Want::Value,
+            None => NONE,
         };
         let inner = self.0.clone();
-        let flown = Box::pin(inner.fly(lead, bound, want, None, compute));
-        self.0.to_its_end(flown).await.unwrap_or(Ok(()))
+        let flown = Box::pin(inner.fly(lead, bound, Want::Newer { than }, None, compute));
+        match self.0.to_its_end(flown).await {
+            Some(Ok(true)) => Ok(Refreshed::Here),
+            Some(Ok(false)) | None => Ok(Refreshed::Elsewhere),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// The right to compute a reading although there may be a fresh value: one newer than `than`, or
+    /// than none. Waits for nobody, and respects the back-off of a reading that fails.
+    pub async fn begin_newer(
+        &self,
+        reading: &Reading<'_>,
+        than: Option<&Answer>,
+    ) -> Result<Turn, ReadError> {
+        let bound = self.0.bind(reading)?;
+        let started = self.0.clock.now();
+        let Role::Lead(lead) = self.0.join(&bound, started) else { return Ok(Turn::Elsewhere) };
+        lead.flight.goes_to_background();
+        let want = Want::Newer { than: than.map_or(NONE, |answer| answer.entry.commit) };
+        let leading = Box::pin(self.0.clone().lead(lead, bound, want, started, None));
+        Ok(match self.0.to_its_end(leading).await {
+            Some(Led::Compute(ticket)) => Turn::Compute(*ticket),
+            Some(Led::Done(Outcome::Answer(answer, _))) => Turn::Answer(answer),
+            Some(Led::Done(Outcome::Failed(error))) => return Err(error),
+            Some(Led::Done(Outcome::Again)) | None => Turn::Elsewhere,
+        })
     }
 }

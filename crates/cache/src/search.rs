@@ -99,7 +99,7 @@ impl Inner {
                     return Search::Ended(Outcome::Answer(answer, phase));
                 }
                 Looked::Failed(error) => {
-                    return self.without_store(lead, bound, &error, started).await;
+                    return self.without_store(lead, bound, &error, want, started).await;
                 }
             };
             let capture = self.node.cells.capture(&bound.versions);
@@ -148,7 +148,7 @@ impl Inner {
                     if matches!(error, StoreError::Unanswered(_)) {
                         self.release_behind(bound, token);
                     }
-                    return self.without_store(lead, bound, &error, started).await;
+                    return self.without_store(lead, bound, &error, want, started).await;
                 }
             }
         }
@@ -253,9 +253,14 @@ impl Inner {
         lead: &Lead,
         bound: &Arc<Bound>,
         error: &StoreError,
+        want: Want,
         started: Instant,
     ) -> Search {
         tracing::debug!(key = bound.key.shown(), %error, "reading without the store");
+        if matches!(want, Want::Newer { .. }) {
+            // What a refresh computes now would be kept nowhere, and readers need the places.
+            return Search::Ended(Outcome::Failed(error.clone().into()));
+        }
         if let Some(answer) = self.local_without_store(bound) {
             let phase = lead.flight.capture(Default::default(), None);
             return Search::Ended(Outcome::Answer(answer, phase));

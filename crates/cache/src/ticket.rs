@@ -150,6 +150,13 @@ impl Ticket {
         self.bound.key.shown()
     }
 
+    /// False while the store is down: the value will serve those who wait, and be kept nowhere. Few
+    /// such tickets are given out at a time, so whoever has one should not ask for another before it
+    /// has ended.
+    pub fn is_leased(&self) -> bool {
+        self.lease.is_some()
+    }
+
     /// For a value that is made of other readings.
     pub fn parts(&self) -> Parts {
         self.parts.clone()

@@ -1,21 +1,18 @@
 //! A board: its widgets in one look, and what is missing from one snapshot of its source, so that
 //! tiles agree.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
-use futures_util::future::join_all;
-use samovar_cache::{Answer, Beginning, ReadError, Ticket};
-use samovar_widgets::{Mode, nearest};
+use futures_util::{FutureExt, future::join_all};
+use samovar_cache::{Answer, Refreshed, Ticket, Turn, Value};
+use samovar_widgets::{Mode, Snapshot, nearest};
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    ReadFailure,
+    Member, ReadFailure,
     engine::{Engine, Inner},
-    hot::Wanted,
+    hot::Name,
     reading::{BoundReading, InvalidReading, RANGE},
 };
 
@@ -56,16 +53,28 @@ pub struct Tile {
     pub answer: Result<Answer, ReadFailure>,
 }
 
-/// Which of the readings are computed.
-#[derive(Clone, Copy, Debug)]
-enum Make {
-    Missing,
-    All,
-}
-
 /// How often the tiles of a board that has to agree are made: somebody else may be making one of them
 /// by itself.
 const ATTEMPTS: usize = 2;
+/// Boards that have to agree are made one at a time, those that share one of these.
+const TURNS: usize = 64;
+
+/// Who makes a board that has to agree: others wait for what is made.
+#[derive(Debug)]
+pub(crate) struct Turns([Arc<tokio::sync::Mutex<()>>; TURNS]);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Arc::default()))
+    }
+}
+
+/// A reading, and the value that there is but that is not wanted.
+#[derive(Clone, Debug)]
+struct Wish {
+    reading: BoundReading,
+    than: Option<Answer>,
+}
 
 type BoundTile = (String, Result<BoundReading, ReadFailure>);
 
@@ -92,18 +101,27 @@ impl Engine {
             let nearest = nearest(name, inner.boards.keys().map(String::as_str)).map(str::to_owned);
             ReadFailure::UnknownBoard { name: name.to_owned(), nearest }
         })?;
-        let bound = inner.bind_tiles(board, tenant, &given).await?;
-        let readings: Vec<&BoundReading> =
-            bound.iter().filter_map(|(_, tile)| tile.as_ref().ok()).collect();
-        let mut answers = inner.read_together(&readings, board.agree).await.into_iter();
+        let member = inner.member(tenant).await?;
+        inner.check_given(board, &given)?;
+        let bound = inner.bind_tiles(board, &member, &given);
+        let readings: Vec<BoundReading> =
+            bound.iter().filter_map(|(_, tile)| tile.as_ref().ok().cloned()).collect();
+        let mut answers = if board.agree {
+            inner.read_agreeing(&board.name, readings.clone()).await
+        } else {
+            inner.read_together(&readings).await
+        }
+        .into_iter();
         let tiles = bound.into_iter().map(|(widget, tile)| {
             let answer = tile.and_then(|_| answers.next().expect("one for each that is bound"));
             Tile { widget, answer }
         });
         let tiles: Vec<Tile> = tiles.collect();
-        if let Some(first) = tiles.iter().find_map(|tile| tile.answer.as_ref().ok()) {
-            let wanted = Wanted::Board { name, tenant, given: &given };
-            inner.hot.note(&wanted, inner.clock.now(), first);
+        if board.agree {
+            let (board, tenant) = (board.name.clone(), tenant.to_owned());
+            inner.hot.note(Name::Board { board, tenant, given }, inner.clock.now());
+        } else {
+            readings.iter().for_each(|reading| inner.hot.note(reading.name(), inner.clock.now()));
         }
         let agree = of_one_moment(tiles.iter().map(|tile| tile.answer.as_ref().ok()));
         let (board, title) = (board.name.clone(), board.title.clone());
@@ -120,18 +138,16 @@ fn of_one_moment<'a>(answers: impl Iterator<Item = Option<&'a Answer>>) -> bool 
 }
 
 impl Inner {
-    /// Every tile by itself, unless nothing of the board can be read.
-    pub(crate) async fn bind_tiles(
+    /// Every tile by itself.
+    pub(crate) fn bind_tiles(
         self: &Arc<Self>,
         board: &Board,
-        tenant: &str,
+        member: &Arc<Member>,
         given: &[(String, String)],
-    ) -> Result<Vec<BoundTile>, ReadFailure> {
-        let member = self.member(tenant).await?;
-        self.check_given(board, given)?;
+    ) -> Vec<BoundTile> {
         let tile = |widget: &String| {
             let served = self.served(widget)?.clone();
-            match served.entry.mode.of(tenant) {
+            match served.entry.mode.of(member.tenant.as_str()) {
                 Mode::On => {}
                 Mode::Off => return Err(ReadFailure::Off),
                 Mode::Shadow => return Err(ReadFailure::Shadow),
@@ -140,7 +156,7 @@ impl Inner {
             let given = given.iter().filter(takes).cloned().collect();
             Ok(BoundReading::bind(served.clone(), member.clone(), given, self.now())?)
         };
-        Ok(board.widgets.iter().map(|widget| (widget.clone(), tile(widget))).collect())
+        board.widgets.iter().map(|widget| (widget.clone(), tile(widget))).collect()
     }
 
     /// What no tile takes was not meant for this board.
@@ -160,154 +176,191 @@ impl Inner {
         Ok(())
     }
 
-    /// Answers in the order of the readings. With `agree`, what is found is of no use beside what has
-    /// to be made.
+    /// Answers in the order of the readings: what is fresh is found in one look, what is not is made
+    /// from one snapshot.
     async fn read_together(
         self: &Arc<Self>,
-        readings: &[&BoundReading],
-        agree: bool,
+        readings: &[BoundReading],
     ) -> Vec<Result<Answer, ReadFailure>> {
-        // Where the store cannot be asked, each reading finds its own way around it.
-        let mut found =
-            self.look_for(readings).await.unwrap_or_else(|_| vec![None; readings.len()]);
-        let mut which = Make::Missing;
-        for _ in 0..ATTEMPTS {
-            if agree && !of_one_moment(found.iter().map(Option::as_ref)) {
-                found.fill(None);
-                which = Make::All;
+        let mut found = self.look_for(readings).await;
+        if found.iter().any(Option::is_none) {
+            let missing = readings.iter().zip(&found).filter(|(_, found)| found.is_none());
+            let missing = missing.map(|(it, _)| Wish { reading: it.clone(), than: None });
+            let made = self.make_behind(missing.collect()).await;
+            let places = found.iter_mut().filter(|it| it.is_none());
+            places.zip(made).for_each(|(place, made)| *place = made);
+        }
+        self.complete(readings, found).await
+    }
+
+    /// Answers of one moment where that can be had: whoever comes first makes all of them, and others
+    /// wait for that.
+    async fn read_agreeing(
+        self: &Arc<Self>,
+        board: &str,
+        readings: Vec<BoundReading>,
+    ) -> Vec<Result<Answer, ReadFailure>> {
+        let mut found = self.look_for(&readings).await;
+        if !of_one_moment(found.iter().map(Option::as_ref)) {
+            let patience = readings.iter().map(|it| it.served.entry.patience).min();
+            let keys: Vec<_> = readings.iter().map(|reading| self.key_of(reading)).collect();
+            let turn = xxh3_64(format!("{board}\n{}", keys.join("\n")).as_bytes()) as usize % TURNS;
+            let (inner, turn) = (self.clone(), self.turns.0[turn].clone());
+            let wanted = readings.clone();
+            // To its end, also when nobody waits any more: the next who looks finds it.
+            let made = tokio::spawn(async move {
+                let _turn = turn.lock_owned().await;
+                inner.make_agree(&wanted).await
+            });
+            if let Ok(Ok(made)) = self.clock.timeout(patience.unwrap_or_default(), made).await {
+                found = made;
             }
-            if found.iter().all(Option::is_some) {
+        }
+        self.complete(&readings, found).await
+    }
+
+    /// Makes all readings anew, unless they were made meanwhile. Once more where somebody else made
+    /// one of them by itself.
+    async fn make_agree(self: &Arc<Self>, readings: &[BoundReading]) -> Vec<Option<Answer>> {
+        let mut found = self.look_for(readings).await;
+        for _ in 0..ATTEMPTS {
+            if of_one_moment(found.iter().map(Option::as_ref)) {
                 break;
             }
-            self.fill(&mut found, readings, which).await;
-            if !agree {
+            let wishes = readings.iter().zip(&found);
+            let wishes = wishes.map(|(it, than)| Wish { reading: it.clone(), than: than.clone() });
+            let made = self.make(wishes.collect()).await;
+            let waited = made.into_iter().zip(readings).map(async |(made, reading)| match made {
+                Some(answer) => Some(answer),
+                // Somebody else is at it, or it fails.
+                None => self.answer(reading).await.ok(),
+            });
+            found = join_all(waited).await;
+            if found.iter().any(Option::is_none) {
                 break;
             }
         }
+        found
+    }
+
+    /// An old value for what could not be found or made, or the reason why there is none.
+    async fn complete(
+        self: &Arc<Self>,
+        readings: &[BoundReading],
+        found: Vec<Option<Answer>>,
+    ) -> Vec<Result<Answer, ReadFailure>> {
         let answers = found.into_iter().zip(readings).map(async |(found, reading)| match found {
             Some(answer) => Ok(answer),
-            // An old value, or the reason why there is none.
             None => Ok(self.answer(reading).await?),
         });
         join_all(answers).await
     }
 
-    /// Makes what is not there.
-    async fn fill(
-        self: &Arc<Self>,
-        found: &mut [Option<Answer>],
-        readings: &[&BoundReading],
-        which: Make,
-    ) {
-        let pairs = readings.iter().zip(found.iter());
-        let missing = pairs.filter(|(_, it)| it.is_none()).map(|(it, _)| (*it).clone());
-        let missing: Vec<BoundReading> = missing.collect();
-        let patience = missing.iter().map(|it| it.served.entry.patience).min();
-        let made = self.make(missing, which, patience.unwrap_or_default()).await;
-        let places = found.iter_mut().filter(|it| it.is_none());
-        places.zip(made).for_each(|(place, made)| *place = made);
-    }
-
-    /// Fresh values, in one look.
-    async fn look_for(&self, readings: &[&BoundReading]) -> Result<Vec<Option<Answer>>, ReadError> {
+    /// Fresh values, in one look. Where the store cannot be asked there are none: each reading finds
+    /// its own way around it.
+    async fn look_for(&self, readings: &[BoundReading]) -> Vec<Option<Answer>> {
         let pairs: Vec<_> = readings.iter().map(|reading| reading.pairs()).collect();
         let tags: Vec<_> = readings.iter().map(|reading| move || reading.tags()).collect();
         let borrowed = readings.iter().zip(&pairs).zip(&tags);
         let borrowed: Vec<_> =
             borrowed.map(|((reading, pairs), tags)| reading.borrow(pairs, tags)).collect();
-        self.cache.get_many(&borrowed).await
+        let found = self.cache.get_many(&borrowed).await;
+        found.unwrap_or_else(|_| vec![None; readings.len()])
     }
 
     /// Makes what is missing to its end, and gives what is there when patience is over.
-    async fn make(
-        self: &Arc<Self>,
-        missing: Vec<BoundReading>,
-        which: Make,
-        patience: Duration,
-    ) -> Vec<Option<Answer>> {
-        let made = Arc::new(Mutex::new(vec![None; missing.len()]));
-        let (inner, into) = (self.clone(), made.clone());
-        let work = tokio::spawn(async move { inner.make_all(missing, &into, which).await });
+    async fn make_behind(self: &Arc<Self>, wishes: Vec<Wish>) -> Vec<Option<Answer>> {
+        let patience = wishes.iter().map(|it| it.reading.served.entry.patience).min();
+        let (inner, count) = (self.clone(), wishes.len());
+        let work = tokio::spawn(async move { inner.make(wishes).await });
         // What is not made by then goes on, and is found by whoever reads it next.
-        let _ = self.clock.timeout(patience, work).await;
-        made.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    async fn make_all(
-        self: Arc<Self>,
-        missing: Vec<BoundReading>,
-        made: &Mutex<Vec<Option<Answer>>>,
-        which: Make,
-    ) {
-        let mut by_source: BTreeMap<String, Vec<(usize, BoundReading)>> = BTreeMap::new();
-        for (index, reading) in missing.into_iter().enumerate() {
-            let source = reading.served.entry.source_name.clone();
-            by_source.entry(source).or_default().push((index, reading));
+        match self.clock.timeout(patience.unwrap_or_default(), work).await {
+            Ok(Ok(made)) => made,
+            _ => vec![None; count],
         }
-        let sources =
-            by_source.into_values().map(|readings| self.make_of_source(readings, made, which));
-        join_all(sources).await;
     }
 
-    /// All stamps are captured before the snapshot is opened from which all values are read.
-    async fn make_of_source(
-        self: &Arc<Self>,
-        mut readings: Vec<(usize, BoundReading)>,
-        made: &Mutex<Vec<Option<Answer>>>,
-        which: Make,
-    ) {
-        // Leases are taken in one order everywhere: two boards never wait for each other.
-        readings.sort_by_cached_key(|(_, reading)| self.key_of(reading));
-        let keep = |index: usize, answer: Answer| {
-            made.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(answer);
-        };
-        let mut tickets = Vec::new();
-        for (index, reading) in &readings {
+    /// What is of one source is of one moment. `None`: somebody else is at it, or it fails.
+    async fn make(self: &Arc<Self>, wishes: Vec<Wish>) -> Vec<Option<Answer>> {
+        let mut made = vec![None; wishes.len()];
+        let mut by_source: BTreeMap<String, Vec<(usize, Wish)>> = BTreeMap::new();
+        for (index, wish) in wishes.into_iter().enumerate() {
+            let source = wish.reading.served.entry.source_name.clone();
+            by_source.entry(source).or_default().push((index, wish));
+        }
+        let sources = by_source.into_values().map(|wishes| self.make_of_source(wishes));
+        for (index, answer) in join_all(sources).await.into_iter().flatten() {
+            made[index] = Some(answer);
+        }
+        made
+    }
+
+    /// All stamps are captured before the snapshot is opened from which all values are read. No lease
+    /// is waited for while others are held.
+    async fn make_of_source(self: &Arc<Self>, wishes: Vec<(usize, Wish)>) -> Vec<(usize, Answer)> {
+        let (mut made, mut tickets) = (Vec::new(), Vec::new());
+        for (index, Wish { reading, than }) in &wishes {
             let (pairs, tags) = (reading.pairs(), || reading.tags());
-            let borrowed = reading.borrow(&pairs, &tags);
-            let begun = match which {
-                Make::Missing => self.cache.begin(&borrowed).await,
-                Make::All => self.cache.begin_anew(&borrowed).await,
-            };
-            match begun {
-                Ok(Beginning::Answer(answer)) => keep(*index, answer),
-                Ok(Beginning::Compute(ticket)) => tickets.push((*index, reading, ticket)),
+            match self.cache.begin_newer(&reading.borrow(&pairs, &tags), than.as_ref()).await {
+                Ok(Turn::Answer(answer)) if answer.is_fresh() => made.push((*index, answer)),
+                Ok(Turn::Compute(ticket)) => tickets.push((*index, reading, ticket)),
                 // It is told when the reading is asked for by itself.
-                Err(_) => {}
+                Ok(Turn::Answer(_) | Turn::Elsewhere) | Err(_) => {}
             }
         }
-        self.compute_together(tickets, keep).await;
+        made.extend(self.compute_together(tickets).await);
+        made
     }
 
     async fn compute_together(
         &self,
         tickets: Vec<(usize, &BoundReading, Ticket)>,
-        keep: impl Fn(usize, Answer),
-    ) {
+    ) -> Vec<(usize, Answer)> {
+        let mut made = Vec::new();
         let mut open = None;
+        let mut away = None::<String>;
         for (index, reading, ticket) in tickets {
+            if let Some(error) = &away {
+                ticket.fail(error).await;
+                continue;
+            }
             let (snapshot, moment) = match &mut open {
                 Some(open) => open,
                 None => match reading.served.entry.source.snapshot().await {
                     Ok(snapshot) => open.insert((snapshot, self.random.id())),
                     Err(error) => {
-                        ticket.fail(&error.to_string()).await;
+                        // What one cannot reach, the others will not either.
+                        ticket.fail(away.insert(error.to_string())).await;
                         continue;
                     }
                 },
             };
-            match self.compute_through(reading, snapshot, *moment).await {
-                Ok(value) => {
-                    if let Ok(answer) = ticket.commit(value).await {
-                        keep(index, answer);
-                    }
-                }
+            match self.compute_in_time(reading, snapshot, *moment).await {
+                Ok(value) => made.extend(ticket.commit(value).await.ok().map(|it| (index, it))),
                 Err(error) => {
                     // Nothing more is read through it.
                     open = None;
-                    ticket.fail(&error.to_string()).await;
+                    ticket.fail(&error).await;
                 }
             }
+        }
+        made
+    }
+
+    /// Ends at the limit of the widget, and when the compute panics, as it does for single readings.
+    async fn compute_in_time(
+        &self,
+        reading: &BoundReading,
+        snapshot: &mut Snapshot,
+        moment: u64,
+    ) -> Result<Value, String> {
+        let limit = reading.served.entry.compute_limit;
+        let work = AssertUnwindSafe(self.compute_through(reading, snapshot, moment)).catch_unwind();
+        match self.clock.timeout(limit, work).await {
+            Ok(Ok(Ok(value))) => Ok(value),
+            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Err(_)) => Err("it panicked".to_owned()),
+            Err(_) => Err(format!("it took longer than {limit:?}")),
         }
     }
 
@@ -315,12 +368,19 @@ impl Inner {
         reading.with(|reading| self.cache.key_of(reading)).unwrap_or_default()
     }
 
-    /// Makes all readings of a board anew, because one of them is due.
-    pub(crate) async fn refresh_together(self: &Arc<Self>, readings: Vec<BoundReading>) -> bool {
-        let count = readings.len();
-        let made = Mutex::new(vec![None; count]);
-        self.clone().make_all(readings, &made, Make::All).await;
-        let made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
-        made.iter().all(Option::is_some)
+    /// Makes all readings of a board that has to agree, because one of them is due.
+    pub(crate) async fn remake(
+        self: &Arc<Self>,
+        readings: Vec<BoundReading>,
+    ) -> Result<Refreshed, ()> {
+        let found = self.look_for(&readings).await;
+        let wishes = readings.into_iter().zip(found);
+        let wishes: Vec<_> = wishes.map(|(reading, than)| Wish { reading, than }).collect();
+        let count = wishes.len();
+        match self.make(wishes).await.iter().flatten().count() {
+            made if made == count => Ok(Refreshed::Here),
+            0 => Err(()),
+            _ => Ok(Refreshed::Elsewhere),
+        }
     }
 }

@@ -26,10 +26,10 @@ impl Inner {
         snapshot: &mut Snapshot,
         moment: u64,
     ) -> Result<Value, SourceError> {
-        let (began, before) = (self.clock.now(), snapshot.queries());
+        let (timed, before) = (self.slow.time(&self.clock, reading), snapshot.queries());
         let body = self.body(reading, snapshot).await;
         let queries = snapshot.queries() - before;
-        self.slow.note(self.clock.wall(), self.clock.now().since(began), queries, reading, &body);
+        timed.ended(queries, body.as_ref().map(drop));
         Ok(Value::Read(body?.into(), Provenance { moment, queries }))
     }
 

@@ -6,11 +6,10 @@ use samovar_cache::{Cache, DefinitionError, HealthTargets, Settings, Widget};
 use samovar_clock::{Clock, Random};
 use samovar_widgets::Values;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 
 use crate::{
     Catalogue,
-    board::Board,
+    board::{Board, Turns},
     catalogue::Entry,
     classes::Classes,
     hot::{self, Hot},
@@ -33,8 +32,7 @@ pub(crate) struct Inner {
     pub(crate) classes: Classes,
     pub(crate) listings: Listings,
     pub(crate) hot: Hot,
-    /// Refreshes at a time: readers come first.
-    pub(crate) refreshes: Arc<Semaphore>,
+    pub(crate) turns: Turns,
     pub(crate) slow: Slow,
     pub(crate) health: HealthTargets,
     /// Bytes of one value, so that a compute ends before it has made more.
@@ -100,6 +98,9 @@ impl Engine {
             let shadow = Shadow::default();
             served.insert(entry.name.clone(), Arc::new(Served { entry, widget, shadow }));
         }
+        let hot = Hot::new(served.values().map(|served: &Arc<Served>| {
+            (served.entry.source_name.clone(), served.entry.connections)
+        }));
         let tenants = Tenants::open(tenants, &cache).map_err(|error| StartError { error })?;
         let listings = Listings::declare(&served, &cache).map_err(|error| StartError { error })?;
         let boards = boards.into_iter().map(|board| (board.name.clone(), board)).collect();
@@ -110,8 +111,8 @@ impl Engine {
             boards,
             classes,
             listings,
-            hot: Hot::default(),
-            refreshes: Arc::new(Semaphore::new(hot::AT_A_TIME)),
+            hot,
+            turns: Turns::default(),
             slow: Slow::new(observe.slow),
             health: observe.health,
             value_limit: settings.value_limit,
@@ -134,6 +135,11 @@ impl Engine {
     /// When they cannot be read, and never could.
     pub async fn tenants(&self) -> Result<Arc<Members>, NoTenant> {
         self.0.members().await
+    }
+
+    /// By which it tells time.
+    pub fn clock(&self) -> Clock {
+        self.0.clock.clone()
     }
 
     /// Whether the store can be reached.

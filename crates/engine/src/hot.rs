@@ -1,295 +1,333 @@
 //! Readings that are read often, refreshed before anybody has to wait for them: the one whose value
 //! ends first goes first.
+//!
+//! A reading is watched from its second read on. When its value is due and it was read again since,
+//! it is refreshed; otherwise it is forgotten, and so is one that fails. Whoever reads it next makes
+//! it known anew.
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BinaryHeap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use samovar_cache::{Answer, Due};
+use samovar_cache::{Due, Refreshed};
 use samovar_clock::Instant;
-use tokio::sync::Notify;
-use xxhash_rust::xxh3::Xxh3;
+use samovar_widgets::BucketDefinition;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::{
     engine::{Engine, Inner},
-    reading::{BoundReading, RANGE},
+    reading::BoundReading,
 };
 
-/// Refreshes that run at the same time, over all sources.
-pub(crate) const AT_A_TIME: usize = 8;
 /// Readings and boards that are watched at a time. More are left to their readers.
 const MOST_WATCHED: usize = 1 << 16;
-/// So often must a value have been read for the next one to be made before it is asked for.
-const READS: u32 = 2;
-/// What was read for the first time is looked at after this time.
+/// Where first reads are remembered, so that a second one is known as such.
+const SEEN: usize = 1 << 13;
+/// What is watched since now is looked at after this time: only then is it known when it is due.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// Whatever is planned is looked at again after this time: versions may have moved.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
-/// Of a refresh that failed, or that somebody else is at.
+/// When somebody else is at it, or its source has no place free.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Over this time the readings of a new day or hour are spread.
 const SPREAD: Duration = Duration::from_secs(5);
 
-/// What was read.
-pub(crate) enum Wanted<'a> {
-    /// With what was given for it: its dates follow the calendar.
-    Widget(&'a BoundReading, &'a [(String, String)]),
-    Board {
-        name: &'a str,
-        tenant: &'a str,
-        given: &'a [(String, String)],
-    },
-}
-
-/// The readings that are watched, and when to look at each.
-#[derive(Debug, Default)]
-pub(crate) struct Hot {
-    watched: Mutex<Watched>,
-    /// Something may be due earlier than was planned.
-    changed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Watched {
-    units: HashMap<u64, Unit>,
-    plan: BinaryHeap<Reverse<(Instant, u64)>>,
-}
-
-#[derive(Debug)]
-struct Unit {
-    name: Name,
-    /// Since it was refreshed.
-    reads: u32,
-}
-
-#[derive(Clone, Debug)]
-enum Name {
+/// What is watched, in the words in which its dates follow the calendar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
     Widget { widget: String, tenant: String, given: Vec<(String, String)> },
     Board { board: String, tenant: String, given: Vec<(String, String)> },
 }
 
-impl Wanted<'_> {
-    fn parts(&self) -> (u8, &str, &str, &[(String, String)]) {
-        match self {
-            Wanted::Widget(reading, given) => (0, reading.widget(), reading.tenant(), given),
-            Wanted::Board { name, tenant, given } => (1, name, tenant, given),
-        }
-    }
+/// The readings that are watched, and when to look at each.
+#[derive(Debug)]
+pub(crate) struct Hot {
+    /// The last name that was read once, by its hash.
+    seen: Box<[AtomicU64]>,
+    units: [Mutex<HashMap<u64, Unit>>; 16],
+    plan: Mutex<BinaryHeap<Reverse<(Instant, u64)>>>,
+    /// Something may be due earlier than was planned.
+    changed: Notify,
+    /// Refreshes of each source at a time: half of its connections are left to readers.
+    places: BTreeMap<String, Arc<Semaphore>>,
+}
 
-    /// Equal for what is read in the same words.
+#[derive(Debug)]
+struct Unit {
+    name: Arc<Name>,
+    /// Since it was looked at.
+    reads: u32,
+    /// Of the keys that it had then: others are those of a new day or bucket.
+    keys: u64,
+}
+
+impl Name {
     fn hash(&self) -> u64 {
-        let (kind, name, tenant, given) = self.parts();
+        let (kind, name, tenant, given) = match self {
+            Name::Widget { widget, tenant, given } => (0, widget, tenant, given),
+            Name::Board { board, tenant, given } => (1, board, tenant, given),
+        };
         let mut hash = Xxh3::new();
         hash.update(&[kind]);
-        for text in [name, tenant].into_iter().chain(given.iter().flat_map(|(n, v)| [&**n, &**v])) {
+        for text in [name, tenant].into_iter().chain(given.iter().flat_map(|(n, v)| [n, v])) {
             hash.update(&(text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         }
         hash.digest()
     }
-
-    fn name(&self) -> Name {
-        let (kind, name, tenant, given) = self.parts();
-        let (name, tenant, given) = (name.to_owned(), tenant.to_owned(), given.to_vec());
-        match kind {
-            0 => Name::Widget { widget: name, tenant, given },
-            _ => Name::Board { board: name, tenant, given },
-        }
-    }
 }
 
 impl Hot {
-    /// Counts a read. What is read for the first time is looked at when its value ends.
-    pub(crate) fn note(&self, wanted: &Wanted<'_>, now: Instant, answer: &Answer) {
-        let hash = wanted.hash();
-        let mut watched = self.watched();
-        if let Some(unit) = watched.units.get_mut(&hash) {
+    /// `connections` of each source.
+    pub(crate) fn new(connections: impl Iterator<Item = (String, usize)>) -> Self {
+        let places = |connections: usize| Arc::new(Semaphore::new((connections / 2).max(1)));
+        Self {
+            seen: (0..SEEN).map(|_| AtomicU64::new(0)).collect(),
+            units: Default::default(),
+            plan: Mutex::default(),
+            changed: Notify::new(),
+            places: connections.map(|(name, count)| (name, places(count))).collect(),
+        }
+    }
+
+    /// Counts a read.
+    pub(crate) fn note(&self, name: Name, now: Instant) {
+        let hash = name.hash();
+        let mut units = self.units(hash);
+        if let Some(unit) = units.get_mut(&hash) {
             unit.reads = unit.reads.saturating_add(1);
             return;
         }
-        if watched.units.len() >= MOST_WATCHED {
+        // What is read once takes no room, however much of it there is.
+        if self.seen[hash as usize % SEEN].swap(hash, Ordering::Relaxed) != hash
+            || units.len() >= MOST_WATCHED / self.units.len()
+        {
             return;
         }
-        watched.units.insert(hash, Unit { name: wanted.name(), reads: 1 });
-        // When it should be refreshed is found out then.
-        watched.plan.push(Reverse((now + FIRST_LOOK.min(answer.fresh_for() / 2), hash)));
-        drop(watched);
+        units.insert(hash, Unit { name: Arc::new(name), reads: 2, keys: 0 });
+        drop(units);
+        self.plan(hash, now + FIRST_LOOK);
+    }
+
+    fn units(&self, hash: u64) -> std::sync::MutexGuard<'_, HashMap<u64, Unit>> {
+        let part = (hash >> 32) as usize % self.units.len();
+        self.units[part].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn planned(&self) -> std::sync::MutexGuard<'_, BinaryHeap<Reverse<(Instant, u64)>>> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn plan(&self, hash: u64, at: Instant) {
+        self.planned().push(Reverse((at, hash)));
         self.changed.notify_one();
     }
 
-    fn watched(&self) -> std::sync::MutexGuard<'_, Watched> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is to be looked at now, or else when.
-    fn next(&self, now: Instant) -> Result<(u64, Name, u32), Instant> {
-        let mut watched = self.watched();
+    /// What is to be looked at now, or else when. There is one plan for each that is watched.
+    fn next(&self, now: Instant) -> Result<(u64, Arc<Name>), Instant> {
+        let mut plan = self.planned();
         loop {
-            let Some(Reverse((at, hash))) = watched.plan.peek().copied() else {
-                return Err(now + LOOK_AGAIN);
-            };
-            if at > now {
-                return Err(at);
-            }
-            watched.plan.pop();
-            if let Some(unit) = watched.units.get(&hash) {
-                return Ok((hash, unit.name.clone(), unit.reads));
+            match plan.peek().copied() {
+                None => return Err(now + LOOK_AGAIN),
+                Some(Reverse((at, _))) if at > now => return Err(at),
+                Some(Reverse((_, hash))) => {
+                    plan.pop();
+                    if let Some(unit) = self.units(hash).get(&hash) {
+                        return Ok((hash, unit.name.clone()));
+                    }
+                }
             }
         }
-    }
-
-    fn look_again(&self, hash: u64, at: Instant, refreshed: bool) {
-        let mut watched = self.watched();
-        if refreshed && let Some(unit) = watched.units.get_mut(&hash) {
-            unit.reads = 0;
-        }
-        watched.plan.push(Reverse((at, hash)));
-        drop(watched);
-        self.changed.notify_one();
     }
 
     fn forget(&self, hash: u64) {
-        self.watched().units.remove(&hash);
+        self.units(hash).remove(&hash);
+    }
+
+    /// How often it was read since the last look, and whether its keys are others than then.
+    fn look(&self, hash: u64, keys: u64) -> (u32, bool) {
+        let mut units = self.units(hash);
+        let Some(unit) = units.get_mut(&hash) else { return (0, false) };
+        let moved = unit.keys != 0 && unit.keys != keys;
+        unit.keys = keys;
+        (unit.reads, moved)
+    }
+
+    /// From now on only later reads count.
+    fn start_over(&self, hash: u64) {
+        if let Some(unit) = self.units(hash).get_mut(&hash) {
+            unit.reads = 0;
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.watched().units.len()
+        let count = |units: &Mutex<HashMap<u64, Unit>>| {
+            units.lock().unwrap_or_else(PoisonError::into_inner).len()
+        };
+        self.units.iter().map(count).sum()
     }
 }
 
 /// Refreshes what is due for as long as there is an engine.
 pub(crate) fn keep_refreshing(inner: &Arc<Inner>) {
-    let (weak, clock) = (Arc::downgrade(inner), inner.clock.clone());
+    let (weak, clock): (Weak<Inner>, _) = (Arc::downgrade(inner), inner.clock.clone());
     tokio::spawn(async move {
         loop {
             let Some(inner) = weak.upgrade() else { return };
-            let next = inner.hot.next(clock.now());
-            match next {
-                Ok((hash, name, reads)) => inner.look_at(hash, name, reads).await,
+            let now = clock.now();
+            match inner.hot.next(now) {
+                Ok((hash, name)) => inner.look_at(hash, &name, now),
                 Err(at) => {
-                    let wait = at.since(clock.now()).max(Duration::from_millis(1));
-                    let changed = inner.hot.changed.notified();
-                    // Not held while waiting, or the engine would never end.
-                    let sooner = wait.min(Duration::from_secs(1));
-                    let _ = clock.timeout(sooner, changed).await;
+                    // An engine that ends is noticed within this time.
+                    let wait = at.since(now).clamp(Duration::from_millis(1), AGAIN);
+                    let _ = clock.timeout(wait, inner.hot.changed.notified()).await;
                 }
             }
         }
     });
 }
 
+/// Plans the next look at a unit, however its refresh ends.
+struct Planned {
+    inner: Arc<Inner>,
+    hash: u64,
+    after: Duration,
+}
+
+impl Drop for Planned {
+    fn drop(&mut self) {
+        let at = self.inner.clock.now() + self.after;
+        self.inner.hot.plan(self.hash, at);
+    }
+}
+
 impl Inner {
-    /// Plans the next look at a reading, or refreshes it when it is time.
-    async fn look_at(self: &Arc<Self>, hash: u64, name: Name, reads: u32) {
-        let now = self.clock.now();
-        let Some(readings) = self.bind_hot(&name).await else {
-            return self.hot.forget(hash);
-        };
-        let mut first = None::<Duration>;
-        let mut boundary = LOOK_AGAIN;
+    /// Plans the next look at a reading, or refreshes it when it is time. Waits for nothing.
+    fn look_at(self: &Arc<Self>, hash: u64, name: &Arc<Name>, now: Instant) {
+        let Some(readings) = self.bind_hot(name) else { return self.hot.forget(hash) };
+        let mut keys = String::new();
+        let (mut left, mut boundary) = (None::<Duration>, LOOK_AGAIN);
+        let mut unknown = false;
         for reading in &readings {
-            let due = match reading.with(|reading| self.cache.due(reading)) {
-                Ok(Due::In(left)) => left,
-                Ok(Due::Now | Due::Unknown) => Duration::ZERO,
-                Err(_) => return self.hot.forget(hash),
-            };
-            first = Some(first.map_or(due, |first| first.min(due)));
+            let looked = reading.with(|reading| {
+                Ok::<_, samovar_cache::ReadingError>((
+                    self.cache.due(reading)?,
+                    self.cache.key_of(reading)?,
+                ))
+            });
+            let Ok((due, key)) = looked else { return self.hot.forget(hash) };
+            keys.push_str(&key);
+            match due {
+                Due::In(time) => left = Some(left.map_or(time, |left| left.min(time))),
+                Due::Now => left = Some(Duration::ZERO),
+                Due::Unknown => unknown = true,
+                Due::Never => {}
+            }
             boundary = boundary.min(self.until_rollover(reading));
         }
-        match first {
-            None => self.hot.forget(hash),
-            Some(left) if !left.is_zero() => {
-                self.hot.look_again(hash, now + left.min(boundary), false);
-            }
+        let (reads, moved) = self.hot.look(hash, xxh3_64(keys.as_bytes()).max(1));
+        // What is not held is a new day's, or it fails, or it was dropped: only the first is made.
+        let due = left.is_some_and(|left| left.is_zero()) || (unknown && moved);
+        match left {
             // Nobody wants it any more.
-            Some(_) if reads < READS => self.hot.forget(hash),
-            Some(_) => self.refresh_behind(hash, name, readings).await,
+            _ if due && reads == 0 => self.hot.forget(hash),
+            _ if due => self.refresh_behind(hash, name, readings),
+            Some(left) => self.hot.plan(hash, now + left.min(boundary)),
+            None => self.hot.forget(hash),
         }
     }
 
-    async fn bind_hot(self: &Arc<Self>, name: &Name) -> Option<Vec<BoundReading>> {
+    fn bind_hot(self: &Arc<Self>, name: &Name) -> Option<Vec<BoundReading>> {
+        let (Name::Widget { tenant, .. } | Name::Board { tenant, .. }) = name;
+        // Who is not known any more is forgotten; nobody is asked here.
+        let member = self.tenants.known().get(tenant)?.clone();
         match name {
-            Name::Widget { widget, tenant, given } => {
-                let bound = self.bind(widget, tenant, given.clone()).await.ok()?;
-                Some(vec![bound])
+            Name::Widget { widget, given, .. } => {
+                let served = self.widgets.get(widget)?.clone();
+                let bound = BoundReading::bind(served, member, given.clone(), self.now());
+                Some(vec![bound.ok()?])
             }
-            Name::Board { board, tenant, given } => {
-                let board = self.boards.get(board)?;
-                self.bind_tiles(board, tenant, given)
-                    .await
-                    .ok()
-                    .map(|tiles| tiles.into_iter().filter_map(|(_, tile)| tile.ok()).collect())
+            Name::Board { board, given, .. } => {
+                let tiles = self.bind_tiles(self.boards.get(board)?, &member, given);
+                Some(tiles.into_iter().filter_map(|(_, tile)| tile.ok()).collect())
             }
         }
     }
 
-    /// Waits for a place at the source, so that readers are not kept out, and goes on without waiting
-    /// for the end.
-    async fn refresh_behind(self: &Arc<Self>, hash: u64, name: Name, readings: Vec<BoundReading>) {
-        let places = self.refreshes.clone();
-        let Ok(place) = places.acquire_owned().await else { return };
-        let inner = self.clone();
+    /// Where its source has a place free.
+    fn refresh_behind(self: &Arc<Self>, hash: u64, name: &Arc<Name>, readings: Vec<BoundReading>) {
+        let planned = Planned { inner: self.clone(), hash, after: AGAIN };
+        let Some(place) = self.place_for(&readings) else { return };
+        self.hot.start_over(hash);
+        let name = name.clone();
         tokio::spawn(async move {
-            let done = match &name {
-                Name::Board { .. } => inner.refresh_together(readings).await,
-                Name::Widget { .. } => {
-                    let mut done = true;
-                    for reading in readings {
-                        done &= inner.refresh(reading).await;
-                    }
-                    done
-                }
+            // All of it moves here, or it would be dropped, and planned, before the refresh.
+            let mut planned = planned;
+            let inner = planned.inner.clone();
+            let done = match &*name {
+                Name::Board { .. } => inner.remake(readings).await,
+                Name::Widget { .. } => inner.refresh(readings).await,
             };
-            drop(place);
-            let now = inner.clock.now();
-            let again = if done { now } else { now + AGAIN };
-            inner.hot.look_again(hash, again + Duration::from_millis(1), done);
+            drop::<OwnedSemaphorePermit>(place);
+            match done {
+                Ok(Refreshed::Here) => planned.after = Duration::from_millis(1),
+                Ok(Refreshed::Elsewhere) => {}
+                // Its readers see it back off, and make it known again when it is well.
+                Err(()) => inner.hot.forget(hash),
+            }
         });
     }
 
-    async fn refresh(self: &Arc<Self>, reading: BoundReading) -> bool {
-        let (pairs, tags) = (reading.pairs(), || reading.tags());
-        let (inner, wanted) = (self.clone(), reading.clone());
-        let compute = move || inner.compute(wanted);
-        let refreshed = self.cache.refresh(&reading.borrow(&pairs, &tags), compute).await;
-        if let Err(error) = &refreshed {
-            let (widget, tenant) = (reading.widget(), reading.tenant());
-            tracing::debug!(widget, tenant, %error, "a reading could not be refreshed");
+    fn place_for(&self, readings: &[BoundReading]) -> Option<OwnedSemaphorePermit> {
+        let source = &readings.first()?.served.entry.source_name;
+        self.hot.places.get(source)?.clone().try_acquire_owned().ok()
+    }
+
+    async fn refresh(self: &Arc<Self>, readings: Vec<BoundReading>) -> Result<Refreshed, ()> {
+        let mut all = Refreshed::Here;
+        for reading in readings {
+            let (pairs, tags) = (reading.pairs(), || reading.tags());
+            let (inner, wanted) = (self.clone(), reading.clone());
+            let compute = move || inner.compute(wanted);
+            match self.cache.refresh(&reading.borrow(&pairs, &tags), compute).await {
+                Ok(Refreshed::Here) => {}
+                Ok(Refreshed::Elsewhere) => all = Refreshed::Elsewhere,
+                Err(error) => {
+                    let (widget, tenant) = (reading.widget(), reading.tenant());
+                    tracing::debug!(widget, tenant, %error, "a reading could not be refreshed");
+                    return Err(());
+                }
+            }
         }
-        refreshed.is_ok()
+        Ok(all)
     }
 
     /// Until the calendar or the clock of its tenant makes another reading of it, somewhat spread.
     fn until_rollover(&self, reading: &BoundReading) -> Duration {
         let entry = &reading.served.entry;
-        let has_range = reading.params().contains_key(RANGE);
-        let Some(cut) = entry.bucket.or(has_range.then_some(Rollover::Day)) else {
-            return LOOK_AGAIN;
-        };
+        let day = reading.is_ranged().then_some(BucketDefinition::Day);
+        let Some(cut) = entry.bucket.or(day) else { return LOOK_AGAIN };
         let now = self.now().to_zoned(reading.member.zone.clone());
-        let unit = match cut {
-            Rollover::Minute => jiff::Unit::Minute,
-            Rollover::Hour => jiff::Unit::Hour,
-            Rollover::Day => jiff::Unit::Day,
+        let (unit, spread) = match cut {
+            BucketDefinition::Minute => (jiff::Unit::Minute, SPREAD / 5),
+            BucketDefinition::Hour => (jiff::Unit::Hour, SPREAD),
+            BucketDefinition::Day => (jiff::Unit::Day, SPREAD),
         };
         let round = jiff::ZonedRound::new().smallest(unit).mode(jiff::RoundMode::Ceil);
         // A moment later, so that exactly on the boundary the next one is found.
         let later = now.checked_add(jiff::SignedDuration::from_millis(1));
-        let next = later.and_then(|later| later.round(round));
-        let Ok(next) = next else { return LOOK_AGAIN };
+        let Ok(next) = later.and_then(|later| later.round(round)) else { return LOOK_AGAIN };
         let left = Duration::try_from(now.duration_until(&next)).unwrap_or(LOOK_AGAIN);
-        let spread = match cut {
-            Rollover::Minute => SPREAD.min(Duration::from_secs(1)),
-            Rollover::Hour | Rollover::Day => SPREAD,
-        };
         left + spread.mul_f64(self.random.fraction())
     }
 }
-
-pub(crate) use samovar_widgets::BucketDefinition as Rollover;
 
 impl Engine {
     /// Readings and boards that are refreshed before they are asked for, when they are read often.

@@ -32,6 +32,7 @@ pub use samovar_cache::{
     Answer, ChangeError, CleanedUp, Coding, HealthTargets, ReadError, StaleBecause, State,
     StoreError, Tier,
 };
+pub use samovar_clock::Clock;
 pub use samovar_widgets::parse_duration;
 pub use shadow::{Comparisons, Difference};
 pub use slow::SlowCompute;

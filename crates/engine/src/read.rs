@@ -8,7 +8,6 @@ use samovar_widgets::{Mode, nearest};
 
 use crate::{
     engine::{Engine, Inner, Served},
-    hot::Wanted,
     reading::{BoundReading, InvalidReading},
     tenants::NoTenant,
 };
@@ -41,7 +40,7 @@ impl Engine {
         tenant: &str,
         given: Vec<(String, String)>,
     ) -> Result<Answer, ReadFailure> {
-        let reading = self.0.bind(widget, tenant, given.clone()).await?;
+        let reading = self.0.bind(widget, tenant, given).await?;
         match reading.served.entry.mode.of(tenant) {
             Mode::On => {}
             Mode::Off => return Err(ReadFailure::Off),
@@ -51,7 +50,7 @@ impl Engine {
             }
         }
         let answer = self.0.answer(&reading).await?;
-        self.0.hot.note(&Wanted::Widget(&reading, &given), self.0.clock.now(), &answer);
+        self.0.hot.note(reading.name(), self.0.clock.now());
         Ok(answer)
     }
 

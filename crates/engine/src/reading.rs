@@ -8,7 +8,7 @@ use samovar_widgets::{
     Bound, Dates, InvalidRange, ParamDefinition, ParamType, Range, Values, nearest,
 };
 
-use crate::{Member, engine::Served};
+use crate::{Member, engine::Served, hot::Name};
 
 /// It outlives the request that bound it.
 #[derive(Clone, Debug)]
@@ -17,12 +17,14 @@ pub(crate) struct BoundReading {
     pub(crate) member: Arc<Member>,
     /// With the dates of its range.
     params: BTreeMap<String, String>,
-    dates: Option<Dates>,
+    dates: Option<(Range, Dates)>,
 }
 
 /// The parameter of widgets that are cut by time; its value becomes dates before anything is made of
 /// it, so that `7d` of today and the same seven days are one reading.
 pub(crate) const RANGE: &str = "range";
+/// In keys only: no parameter can be called so.
+const ZONE: &str = "zone";
 
 /// What was given cannot be bound.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -35,6 +37,8 @@ pub enum InvalidReading {
     MissingParam { name: String },
     #[error("`{value}` is none of the values of the parameter `{name}`")]
     UnknownValue { name: String, value: String, nearest: Option<String> },
+    #[error("the parameter `{name}` holds a character that no database takes")]
+    Unbindable { name: String },
     #[error("the parameter `{name}` takes a value of type {kind}, like {}", kind.example())]
     WrongType { name: String, kind: ParamType },
     #[error(transparent)]
@@ -51,7 +55,7 @@ impl BoundReading {
     ) -> Result<Self, InvalidReading> {
         let dates = take_dates(&served, &member, &mut given, now)?;
         let mut params = bind(&served, given)?;
-        if let Some(dates) = dates {
+        if let Some((_, dates)) = dates {
             params.insert(RANGE.to_owned(), dates.to_string());
         }
         Ok(Self { served, member, params, dates })
@@ -60,6 +64,22 @@ impl BoundReading {
     /// Every parameter, as an answer repeats it.
     pub(crate) fn params(&self) -> &BTreeMap<String, String> {
         &self.params
+    }
+
+    /// What was given for it, in one form: the range by its name, so that it follows the calendar.
+    pub(crate) fn given(&self) -> Vec<(String, String)> {
+        let params = self.params.iter().filter(|(name, _)| *name != RANGE);
+        let range = self.dates.map(|(range, _)| (RANGE.to_owned(), range.to_string()));
+        params.map(|(name, value)| (name.clone(), value.clone())).chain(range).collect()
+    }
+
+    pub(crate) fn name(&self) -> Name {
+        let (widget, tenant) = (self.widget().to_owned(), self.tenant().to_owned());
+        Name::Widget { widget, tenant, given: self.given() }
+    }
+
+    pub(crate) fn is_ranged(&self) -> bool {
+        self.dates.is_some()
     }
 
     pub(crate) fn tenant(&self) -> &str {
@@ -77,8 +97,11 @@ impl BoundReading {
         look(&self.borrow(&pairs, &tags))
     }
 
+    /// What tells it from other readings of its widget. Its days are cut by the zone of its tenant,
+    /// which may be another one tomorrow.
     pub(crate) fn pairs(&self) -> Vec<(&str, &str)> {
-        self.params.iter().map(|(name, value)| (&**name, &**value)).collect()
+        let zone = self.dates.map(|_| (ZONE, self.member.zone.iana_name().unwrap_or("fixed")));
+        self.params.iter().map(|(name, value)| (&**name, &**value)).chain(zone).collect()
     }
 
     pub(crate) fn tags(&self) -> Result<Vec<Tag>, TagError> {
@@ -98,7 +121,7 @@ impl BoundReading {
     /// What its queries are given.
     pub(crate) fn bindings(&self) -> Vec<(String, Bound)> {
         let mut bindings = vec![("tenant".to_owned(), Bound::Text(self.tenant().to_owned()))];
-        if let Some(dates) = self.dates {
+        if let Some((_, dates)) = self.dates {
             bindings.extend(cuts(dates, &self.member));
         }
         for param in &self.served.entry.params {
@@ -116,14 +139,14 @@ fn take_dates(
     member: &Member,
     given: &mut Vec<(String, String)>,
     now: Timestamp,
-) -> Result<Option<Dates>, InvalidRange> {
+) -> Result<Option<(Range, Dates)>, InvalidRange> {
     let Some(default) = served.entry.ranges.first() else { return Ok(None) };
     let named = given.iter().position(|(name, _)| name == RANGE);
     let range = match named {
         Some(index) => given.remove(index).1.parse::<Range>()?,
         None => *default,
     };
-    Ok(Some(range.dates(now, &member.zone)))
+    Ok(Some((range, range.dates(now, &member.zone))))
 }
 
 pub(crate) fn cuts(dates: Dates, member: &Member) -> Vec<(String, Bound)> {
@@ -183,6 +206,9 @@ fn bind(
 
 fn check_value(param: &ParamDefinition, given: &str) -> Result<String, InvalidReading> {
     let name = || param.name.value.clone();
+    if given.contains('\0') {
+        return Err(InvalidReading::Unbindable { name: name() });
+    }
     let canonical = param.kind.canonical(given);
     let value =
         canonical.ok_or_else(|| InvalidReading::WrongType { name: name(), kind: param.kind })?;

@@ -9,7 +9,10 @@ use std::sync::{
 use samovar_cache::Value;
 use serde::Serialize;
 
-use crate::{engine::Inner, reading::BoundReading};
+use crate::{
+    engine::{Inner, Served},
+    reading::BoundReading,
+};
 
 /// How the readings of one widget compared with what the source says at that time.
 #[derive(Debug, Default)]
@@ -45,6 +48,15 @@ impl Shadow {
     }
 }
 
+/// Ends the comparison, however it ends.
+struct Comparing(Arc<Served>);
+
+impl Drop for Comparing {
+    fn drop(&mut self) {
+        self.0.shadow.comparing.store(false, Ordering::Release);
+    }
+}
+
 impl Inner {
     /// Compares in the background, unless this widget is being compared already.
     pub(crate) fn compare(self: &Arc<Self>, reading: BoundReading) {
@@ -54,9 +66,9 @@ impl Inner {
         }
         let inner = self.clone();
         tokio::spawn(async move {
+            let comparing = Comparing(reading.served.clone());
             let found = inner.comparison(&reading).await;
-            let shadow = &reading.served.shadow;
-            let mut seen = shadow.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = comparing.0.shadow.seen.lock().unwrap_or_else(PoisonError::into_inner);
             match found {
                 Ok(None) => seen.equal += 1,
                 Ok(Some(difference)) => {
@@ -65,8 +77,6 @@ impl Inner {
                 }
                 Err(()) => seen.failed += 1,
             }
-            drop(seen);
-            shadow.comparing.store(false, Ordering::Release);
         });
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use samovar_clock::WallTime;
+use samovar_clock::{Clock, Instant, WallTime};
 use samovar_widgets::SourceError;
 use serde::Serialize;
 
@@ -36,22 +36,55 @@ pub struct SlowCompute {
     pub error: Option<String>,
 }
 
+/// A compute that is under way. Noted when it ends, also when it is given up.
+pub(crate) struct Timed<'c> {
+    slow: &'c Slow,
+    clock: &'c Clock,
+    reading: &'c BoundReading,
+    began: Instant,
+    queries: u32,
+    /// `None` while it is under way.
+    result: Option<Result<(), String>>,
+}
+
+impl Timed<'_> {
+    pub(crate) fn ended(mut self, queries: u32, result: Result<(), &SourceError>) {
+        self.queries = queries;
+        self.result = Some(result.map_err(ToString::to_string));
+    }
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        let took = self.clock.now().since(self.began);
+        if took < self.slow.above {
+            return;
+        }
+        let error = match self.result.take() {
+            Some(result) => result.err(),
+            None => Some("it was given up".to_owned()),
+        };
+        self.slow.note(self.clock.wall(), took, self.queries, self.reading, error);
+    }
+}
+
 impl Slow {
     pub(crate) fn new(above: Duration) -> Self {
         Self { above, kept: Mutex::default() }
     }
 
-    pub(crate) fn note(
+    pub(crate) fn time<'c>(&'c self, clock: &'c Clock, reading: &'c BoundReading) -> Timed<'c> {
+        Timed { slow: self, clock, reading, began: clock.now(), queries: 0, result: None }
+    }
+
+    fn note(
         &self,
         at: WallTime,
         took: Duration,
         queries: u32,
         reading: &BoundReading,
-        result: &Result<Vec<u8>, SourceError>,
+        error: Option<String>,
     ) {
-        if took < self.above {
-            return;
-        }
         let took_ms = took.as_millis().try_into().unwrap_or(u64::MAX);
         let (widget, tenant) = (reading.widget(), reading.tenant());
         tracing::warn!(widget, tenant, took_ms, queries, "a compute was slow");
@@ -63,7 +96,7 @@ impl Slow {
             took_ms,
             queries,
             query: reading.served.entry.selection.query.text().to_owned(),
-            error: result.as_ref().err().map(ToString::to_string),
+            error,
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {

@@ -133,7 +133,10 @@ impl Inner {
         let local = self.cache.local_state();
         let store = self.cache.store_state().await;
         let mut totals: BTreeMap<String, Counters> = BTreeMap::new();
-        for (widget, _, counters) in self.cache.counters() {
+        // Lists of tenants and values are nobody's widgets.
+        let declared =
+            |(widget, ..): &(String, String, Counters)| self.widgets.contains_key(widget);
+        for (widget, _, counters) in self.cache.counters().into_iter().filter(declared) {
             totals.entry(widget).or_default().add(&counters);
         }
         let widgets = totals.into_iter().map(|(name, it)| {

@@ -3,6 +3,9 @@
 use samovar_cache::{Tag, TagError};
 use samovar_widgets::{Located, Problem};
 
+/// How a global tag begins.
+const GLOBAL: &str = "global:";
+
 /// A tag such as `campaign/{campaign}`.
 #[derive(Clone, Debug)]
 pub(crate) struct TagTemplate(Vec<Part>);
@@ -42,12 +45,19 @@ impl TagTemplate {
     pub(crate) fn fill<'v>(&self, value: impl Fn(&str) -> &'v str) -> Result<Tag, TagError> {
         let mut filled = String::new();
         for part in &self.0 {
-            filled.push_str(match part {
-                Part::Text(text) => text,
-                Part::Param(name) => value(name),
-            });
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                // A value is a part of one segment: it moves the tag nowhere else.
+                Part::Param(name) if value(name).contains('/') => {
+                    let tag = value(name).to_owned();
+                    return Err(TagError::Character { tag, bad: '/' });
+                }
+                Part::Param(name) => filled.push_str(value(name)),
+            }
         }
-        filled.parse()
+        let is_global =
+            matches!(self.0.first(), Some(Part::Text(text)) if text.starts_with(GLOBAL));
+        if is_global { filled.parse() } else { Tag::new(&filled) }
     }
 }
 
@@ -87,7 +97,12 @@ mod tests {
         let template = parse("campaign/{id}/gifts").expect("valid");
         let tag = template.fill(|_| "7").expect("a tag");
         assert_eq!(tag.to_string(), "campaign/7/gifts");
-        assert!(template.fill(|_| "a b").is_err());
+        for wrong in ["a b", "a/b", "", "7/../8"] {
+            assert!(template.fill(|_| wrong).is_err(), "{wrong}");
+        }
+        assert!(parse("{id}").expect("valid").fill(|_| "global:x").is_err());
+        let global = parse("global:rates/{id}").expect("valid").fill(|_| "usd").expect("a tag");
+        assert!(global.is_global());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    sync::{Arc, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
@@ -58,12 +58,12 @@ struct Asked {
     source: Source,
     selection: Selection,
     refresh: Duration,
-    /// `None` before the first answer.
-    last: Mutex<Last>,
+    last: tokio::sync::Mutex<Last>,
 }
 
 #[derive(Debug, Default)]
 struct Last {
+    /// `None` before the first answer.
     asked_at: Option<Instant>,
     error: Option<String>,
 }
@@ -90,7 +90,7 @@ impl Tenants {
                 let definition = Definition::new(WIDGET).version(&version).freshness(freshness);
                 let widget = cache.declare(definition)?;
                 let everybody = Tenant::new("everybody").expect("a name");
-                let last = Mutex::default();
+                let last = tokio::sync::Mutex::default();
                 let query = Asked { widget, everybody, source, selection, refresh, last };
                 Self { known: RwLock::default(), query: Some(query) }
             }
@@ -111,12 +111,6 @@ impl Tenants {
 
 /// The name under which the list is kept.
 const WIDGET: &str = "samovar.tenants";
-
-impl Asked {
-    fn last(&self) -> std::sync::MutexGuard<'_, Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Inner {
     pub(crate) async fn member(self: &Arc<Self>, id: &str) -> Result<Arc<Member>, NoTenant> {
@@ -139,29 +133,20 @@ impl Inner {
         Ok(self.tenants.known())
     }
 
-    /// Asks unless that was done within `not_within`.
+    /// Asks unless that was done within `not_within`. One at a time: who waited takes what came.
     async fn ask_for_tenants(self: &Arc<Self>, not_within: Duration) -> Result<(), NoTenant> {
         let Some(asked) = &self.tenants.query else { return Ok(()) };
+        let mut last = asked.last.lock().await;
         let now = self.clock.now();
-        let is_due = {
-            let mut last = asked.last();
-            let due = last.asked_at.is_none_or(|at| now.since(at) >= not_within);
+        if last.asked_at.is_none_or(|at| now.since(at) >= not_within) {
             let first = last.asked_at.is_none();
-            if due && !first {
-                last.asked_at = Some(now);
-            }
-            due
-        };
-        if is_due {
-            let read = self.read_tenants(asked).await;
-            let mut last = asked.last();
-            last.asked_at = Some(now);
-            last.error = read.err();
+            last.error = self.read_tenants(asked, first).await.err();
+            last.asked_at = Some(self.clock.now());
             if let Some(reason) = &last.error {
                 tracing::warn!(reason, "the tenants cannot be read");
             }
         }
-        match &asked.last().error {
+        match &last.error {
             Some(reason) if self.tenants.known().is_empty() => {
                 Err(NoTenant::Unread { reason: reason.clone() })
             }
@@ -169,7 +154,8 @@ impl Inner {
         }
     }
 
-    async fn read_tenants(self: &Arc<Self>, asked: &Asked) -> Result<(), String> {
+    /// At first any list will do; later it has to be a new one.
+    async fn read_tenants(self: &Arc<Self>, asked: &Asked, first: bool) -> Result<(), String> {
         let reading = asked.widget.reading(&asked.everybody);
         let compute = || {
             let (source, selection) = (asked.source.clone(), asked.selection.clone());
@@ -180,18 +166,14 @@ impl Inner {
                 selection.append(&mut snapshot, &[], limits, Vec::new()).await
             }
         };
-        // A list that is known is served while a new one is made: whoever asks for one waits.
-        let refreshed = self.cache.recompute(&reading, compute()).await;
-        let answer = match refreshed {
-            Ok(answer) => answer,
-            Err(error) => {
-                let kept = self.cache.get_or_compute(&reading, compute()).await;
-                let kept = kept.map_err(|_| error.to_string())?;
-                self.take_tenants(&kept)?;
-                return Err(error.to_string());
-            }
-        };
-        self.take_tenants(&answer)
+        if first {
+            let kept = self.cache.get_or_compute(&reading, compute()).await;
+            return self.take_tenants(&kept.map_err(|error| error.to_string())?);
+        }
+        match self.cache.recompute(&reading, compute()).await {
+            Ok(answer) => self.take_tenants(&answer),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     fn take_tenants(&self, answer: &Answer) -> Result<(), String> {

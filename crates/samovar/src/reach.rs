@@ -47,8 +47,13 @@ impl Reach {
         let catalogue = config.catalogue(Ask::Nobody).await?;
         let cache = config.open_cache().await?;
         let engine = Engine::start(cache.clone(), &config.cache, catalogue, config.observe);
-        let engine = engine.map_err(|error| Failure::failed("declaring the widgets", error))?;
-        Ok(Reach::Own { router: Server::router(engine), cache })
+        match engine {
+            Ok(engine) => Ok(Reach::Own { router: Server::router(engine), cache }),
+            Err(error) => {
+                cache.close().await;
+                Err(Failure::failed("declaring the widgets", error))
+            }
+        }
     }
 
     pub(crate) async fn get(

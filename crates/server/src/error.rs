@@ -129,7 +129,7 @@ impl From<InvalidReading> for ApiError {
             InvalidReading::UnknownValue { name, nearest, .. } => {
                 Self::new(BAD, "unknown_value", message).field(&name).meant(nearest)
             }
-            InvalidReading::WrongType { name, .. } => {
+            InvalidReading::WrongType { name, .. } | InvalidReading::Unbindable { name } => {
                 Self::new(BAD, "wrong_type", message).field(&name)
             }
             InvalidReading::Range(_) => Self::new(BAD, "invalid_range", message).field("range"),

@@ -11,6 +11,10 @@ pub const BODY_BYTES: usize = 256 << 10;
 pub const HEADER_BYTES: usize = 16 << 10;
 /// How long a client may take to send its headers. Longer: the connection ends.
 pub const HEADER_TIME: Duration = Duration::from_secs(30);
+/// After this time it is tried again to accept connections for which the system had no room.
+pub const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+/// Bytes of the answer of a board. Tiles beyond them are answered with an error.
+pub const BOARD_BYTES: usize = 32 << 20;
 /// Tenants in a list of what there is. More are counted only.
 pub const TENANTS_SHOWN: usize = 1000;
 /// Commands that wait for their connection to be accepted. More are refused.

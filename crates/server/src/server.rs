@@ -17,7 +17,7 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
-use samovar_engine::Engine;
+use samovar_engine::{Clock, Engine};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream},
@@ -32,6 +32,7 @@ pub struct Server {
     listener: TcpListener,
     /// For the commands of this machine's user.
     socket: Option<Socket>,
+    clock: Clock,
     router: Router,
     places: Arc<Semaphore>,
     /// A connection has ended.
@@ -82,6 +83,7 @@ impl Server {
         Ok(Self {
             listener,
             socket: None,
+            clock: engine.clock(),
             router: routes::router(engine),
             places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
             ended: Arc::new(Notify::new()),
@@ -165,7 +167,8 @@ impl Server {
             // Out of descriptors, most likely: the next one is free when a connection ends.
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections");
-                self.ended.notified().await;
+                // Others may have taken them, whose end nobody here hears of.
+                let _ = self.clock.timeout(limits::ACCEPT_AGAIN, self.ended.notified()).await;
                 None
             }
         }

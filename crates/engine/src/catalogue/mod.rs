@@ -4,13 +4,14 @@
 mod queries;
 mod widget;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use samovar_cache::{Definition, Tenant, TenantError};
 use samovar_clock::Clock;
 use samovar_widgets::{
-    BucketDefinition, Definitions, ModeDefinition, ParamDefinition, Problem, Query, Range,
-    Selection, Severity, Source, SourceDefinition, SourceKind, TenantDefinition, TenantsDefinition,
+    BoardDefinition, BucketDefinition, Definitions, ModeDefinition, ParamDefinition, Problem,
+    Query, Range, Selection, Severity, Source, SourceDefinition, SourceKind, TenantDefinition,
+    TenantsDefinition,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -51,7 +52,10 @@ pub(crate) struct Entry {
     pub(crate) bucket: Option<BucketDefinition>,
     pub(crate) tags: Vec<TagTemplate>,
     pub(crate) mode: ModeDefinition,
-    pub(crate) patience: std::time::Duration,
+    pub(crate) patience: Duration,
+    pub(crate) compute_limit: Duration,
+    /// Of its source.
+    pub(crate) connections: usize,
 }
 
 /// Whether the databases are asked about the queries.
@@ -85,6 +89,7 @@ impl Catalogue {
             let entry = widget::check(definition, &classes, &mut databases, &mut problems);
             widgets.extend(entry.await);
         }
+        problems.extend(definitions.boards.iter().filter_map(|it| check_board(it, definitions)));
         problems.extend(databases.away());
         problems.sort_by_key(|problem| problem.line);
         let Some(tenants) = tenants.filter(|_| !problems.iter().any(Problem::is_error)) else {
@@ -92,7 +97,7 @@ impl Catalogue {
         };
         problems.extend(unused_sources(definitions).chain(classes.unused(definitions)));
         problems.sort_by_key(|problem| problem.line);
-        let board = |it: &samovar_widgets::BoardDefinition| Board {
+        let board = |it: &BoardDefinition| Board {
             name: it.name.value.clone(),
             title: it.title.clone(),
             widgets: it.widgets.iter().map(|widget| widget.value.clone()).collect(),
@@ -133,6 +138,21 @@ async fn check_tenants(
             Some(TenantsFrom::Query { source, selection, refresh: *refresh })
         }
     }
+}
+
+/// A board that has to agree is read through one snapshot.
+fn check_board(board: &BoardDefinition, definitions: &Definitions) -> Option<Problem> {
+    let source = |name: &str| {
+        let widget = definitions.widgets.iter().find(|it| it.name.value == name);
+        widget.map(|widget| widget.source.as_str())
+    };
+    let mut sources = board.widgets.iter().filter_map(|it| Some((source(&it.value)?, it)));
+    let (first, _) = sources.next().filter(|_| board.agree)?;
+    let (other, tile) = sources.find(|(source, _)| *source != first)?;
+    let name = &tile.value;
+    let reason = format!("`{name}` reads from `{other}`, and what stands before it from `{first}`");
+    let hint = "widgets of one source can agree: leave it out, or `agree`";
+    Some(Problem::new(tile.line, reason).hint(hint))
 }
 
 fn check_tenant(tenant: &TenantDefinition) -> Result<Member, Problem> {

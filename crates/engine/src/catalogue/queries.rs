@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use jiff::Timestamp;
 use samovar_clock::Clock;
 use samovar_widgets::{
     Bound, Definitions, IncludeDefinition, Located, Names, Prepared, Problem, Query, Related, Scan,
@@ -14,6 +15,7 @@ use super::{Ask, Opened, severity, way_to};
 pub(super) struct Databases<'d> {
     opened: Opened<'d>,
     ask: Ask,
+    now: Timestamp,
     away: BTreeMap<&'d str, SourceError>,
 }
 
@@ -42,11 +44,22 @@ impl<'d> Databases<'d> {
                 }
             }
         }
-        Self { opened, ask, away: BTreeMap::new() }
+        let now = Timestamp::from_millisecond(clock.wall().as_millis());
+        Self { opened, ask, now: now.unwrap_or(Timestamp::UNIX_EPOCH), away: BTreeMap::new() }
     }
 
     pub(super) fn source(&self, name: &str) -> Option<&Source> {
         self.opened.get(name).map(|(source, _)| source)
+    }
+
+    /// Plans are made for the days that are asked for most.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// How many it may have.
+    pub(super) fn connections(&self, name: &str) -> usize {
+        self.opened.get(name).map_or(1, |(_, definition)| definition.connections)
     }
 
     /// Each source that could not be asked is told once, not for each of its widgets.
@@ -258,6 +271,11 @@ fn check_use(widget: &WidgetDefinition, selection: &Selection) -> Vec<Problem> {
                 "use `:{name}`, or remove it: each of its values would be computed and kept apart"
             )));
         }
+    }
+    if !widget.shared && selection.query.params().all(|(used, _)| used != "tenant") {
+        let reason = "the query does not ask for `:tenant`: everybody would get the same rows";
+        let hint = "write where tenant_id = :tenant, or say shared = true if that is meant";
+        problems.push(Problem::new(widget.query.line, reason).hint(hint));
     }
     if !widget.ranges.is_empty() && !is_cut(&queries) {
         let reason = "the widget has ranges, and its query is not cut by them";

@@ -19,6 +19,7 @@ use crate::{
 
 /// What a reader waits for a recomputation where its widget does not say otherwise.
 const PATIENCE: Duration = Duration::from_secs(2);
+const COMPUTE_LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) async fn check(
     widget: &WidgetDefinition,
@@ -28,7 +29,7 @@ pub(super) async fn check(
 ) -> Option<Entry> {
     let errors = |problems: &[Problem]| problems.iter().filter(|it| it.is_error()).count();
     let before = errors(problems);
-    let sample = sample(widget);
+    let sample = sample(widget, databases.now());
     let selection = databases.check_selection(widget, &sample, problems).await;
     let mut listings = Vec::new();
     for param in &widget.params {
@@ -51,7 +52,9 @@ pub(super) async fn check(
     let freshness = freshness.filter(|_| errors(problems) == before)?;
     // A source that is missing here is a problem already.
     let (source, selection) = (databases.source(&widget.source)?.clone(), selection?);
-    let version = version_of(&source, &selection, &widget.name.value);
+    let kinds = widget.params.iter().map(|param| format!("{}: {}", param.name.value, param.kind));
+    let name = kinds.fold(widget.name.value.clone(), |text, kind| text + "\n" + &kind);
+    let version = version_of(&source, &selection, &name);
     Some(Entry {
         name: widget.name.value.clone(),
         title: widget.title.clone(),
@@ -68,16 +71,18 @@ pub(super) async fn check(
         tags,
         mode: widget.mode.clone(),
         patience: widget.patience.unwrap_or(PATIENCE),
+        compute_limit: widget.compute_limit.unwrap_or(COMPUTE_LIMIT),
+        connections: databases.connections(&widget.source),
     })
 }
 
 /// Values of the kind that its queries will be given, for whoever plans them.
-fn sample(widget: &WidgetDefinition) -> Vec<(String, Bound)> {
+fn sample(widget: &WidgetDefinition, now: Timestamp) -> Vec<(String, Bound)> {
     let mut sample = vec![("tenant".to_owned(), Bound::Text("1".to_owned()))];
     if let Some(range) = widget.ranges.first() {
         let tenant = Tenant::new("1").expect("a name");
         let member = Member { tenant, zone: TimeZone::UTC, name: String::new() };
-        sample.extend(cuts(range.dates(Timestamp::UNIX_EPOCH, &member.zone), &member));
+        sample.extend(cuts(range.dates(now, &member.zone), &member));
     }
     let value = |param: &ParamDefinition| {
         let first = match &param.values {
@@ -95,7 +100,8 @@ fn define(widget: &WidgetDefinition, freshness: Freshness, version: &str) -> Def
     let mut definition = Definition::new(&widget.name.value)
         .version(version)
         .freshness(freshness)
-        .patience(PATIENCE);
+        .patience(PATIENCE)
+        .compute_limit(widget.compute_limit.unwrap_or(COMPUTE_LIMIT));
     if let Some(key) = &widget.key {
         definition = definition.key(&key.value);
     }
@@ -111,9 +117,6 @@ fn define(widget: &WidgetDefinition, freshness: Freshness, version: &str) -> Def
     }
     if let Some(deadline) = widget.deadline {
         definition = definition.deadline(deadline);
-    }
-    if let Some(limit) = widget.compute_limit {
-        definition = definition.compute_limit(limit);
     }
     if widget.strict { definition.strict() } else { definition }
 }

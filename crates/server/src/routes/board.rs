@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::{
     error::ApiError,
     input::{UrlPath, UrlQuery, take_tenant},
+    limits,
     negotiate::entity_tag,
     shown::{state, tier},
 };
@@ -23,7 +24,7 @@ pub(super) async fn get(
 ) -> Result<Response, ApiError> {
     let tenant = take_tenant(&mut params)?;
     let board = engine.read_board(&name, &tenant, params).await?;
-    let body = write(&engine, board)?;
+    let body = write(&engine, board);
     let kind = HeaderValue::from_static("application/json");
     let cached = HeaderValue::from_static("private, no-store");
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, cached)];
@@ -60,7 +61,7 @@ struct Failed {
 
 /// `{"board","title","tenant","agree","widgets":[...]}`: each widget as its stored bytes, and what
 /// the headers of a single reading would say.
-fn write(engine: &Engine, board: BoardAnswer) -> Result<Vec<u8>, ApiError> {
+fn write(engine: &Engine, board: BoardAnswer) -> Vec<u8> {
     let BoardAnswer { board, title, tenant, agree, tiles } = board;
     let head = Head { board: &board, title: &title, tenant: &tenant, agree };
     let mut body = encode(&head);
@@ -72,18 +73,30 @@ fn write(engine: &Engine, board: BoardAnswer) -> Result<Vec<u8>, ApiError> {
         }
         let Tile { widget, answer } = tile;
         match answer {
-            Ok(answer) => {
-                let stored = answer.bytes().map_err(samovar_engine::ReadError::from)?;
-                // Both are objects: one goes on where the other ends.
-                body.extend(stored.strip_suffix(b"}").unwrap_or(&stored));
-                body.push(b',');
-                body.extend(&encode(&said(engine, &answer))[1..]);
-            }
+            Ok(answer) => match answer.bytes() {
+                Ok(stored) if body.len() + stored.len() <= limits::BOARD_BYTES => {
+                    // Both are objects: one goes on where the other ends.
+                    body.extend(stored.strip_suffix(b"}").unwrap_or(&stored));
+                    body.push(b',');
+                    body.extend(&encode(&said(engine, &answer))[1..]);
+                }
+                Ok(_) => body.extend(encode(&Failed { widget, error: too_large() })),
+                Err(error) => {
+                    let error = samovar_engine::ReadError::from(error).into();
+                    body.extend(encode(&Failed { widget, error }));
+                }
+            },
             Err(error) => body.extend(encode(&Failed { widget, error: error.into() })),
         }
     }
     body.extend(b"]}");
-    Ok(body)
+    body
+}
+
+fn too_large() -> ApiError {
+    let message = format!("the board has more than {} bytes", limits::BOARD_BYTES);
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "board_too_large", message)
+        .hint("read this widget by itself, or split the board")
 }
 
 fn said<'a>(engine: &Engine, answer: &Answer) -> Said<'a> {

@@ -93,8 +93,8 @@ impl fmt::Display for ParamType {
 }
 
 /// What a query or a key calls these things already.
-const TAKEN: [&str; 9] =
-    ["tenant", "widget", "bucket", "range", "from", "to", "first_day", "last_day", "ids"];
+const TAKEN: [&str; 10] =
+    ["tenant", "widget", "bucket", "range", "zone", "from", "to", "first_day", "last_day", "ids"];
 
 pub(super) fn read(widget: &mut Section<'_>) -> Vec<ParamDefinition> {
     let sections = widget.sections("params");

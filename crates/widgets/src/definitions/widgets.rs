@@ -23,6 +23,8 @@ pub struct WidgetDefinition {
     pub json: Vec<Located<String>>,
     /// The first row, or null, instead of a list.
     pub one: bool,
+    /// Every tenant gets the same: the query does not ask for one.
+    pub shared: bool,
     /// Of this widget instead of its source.
     pub row_limit: Option<usize>,
     pub includes: Vec<IncludeDefinition>,
@@ -98,6 +100,7 @@ pub(super) fn read(
     let ranges = read_ranges(&mut section);
     let json = section.texts("json", 0..=limits::JSON_COLUMNS).unwrap_or_default();
     let one = section.flag("one").is_some_and(|it| it.value);
+    let shared = section.flag("shared").is_some_and(|it| it.value);
     let row_limit = section.count("row_limit", 1..limits::ROWS + 1);
     let includes = includes::read(&mut section);
     let freshness = section.text("freshness");
@@ -119,6 +122,7 @@ pub(super) fn read(
         ranges,
         json,
         one,
+        shared,
         row_limit: row_limit.map(|it| it.value),
         includes,
         freshness,
