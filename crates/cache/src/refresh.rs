@@ -133,7 +133,8 @@ impl Cache {
     }
 
     /// The right to compute a reading although there may be a fresh value: one newer than `than`, or
-    /// than none. Waits for nobody, and respects the back-off of a reading that fails.
+    /// than none: then it counts as a read that missed. Waits for nobody, and respects the back-off of a
+    /// reading that fails.
     pub async fn begin_newer(
         &self,
         reading: &Reading<'_>,
@@ -144,9 +145,15 @@ impl Cache {
         let Role::Lead(lead) = self.0.join(&bound, started) else { return Ok(Turn::Elsewhere) };
         lead.flight.goes_to_background();
         let want = Want::Newer { than: than.map_or(NONE, |answer| answer.entry.commit) };
+        let counted = bound.row.clone();
         let leading = Box::pin(self.0.clone().lead(lead, bound, want, started, None));
         Ok(match self.0.to_its_end(leading).await {
-            Some(Led::Compute(ticket)) => Turn::Compute(*ticket),
+            Some(Led::Compute(ticket)) => {
+                if than.is_none() {
+                    counted.count(Count::Misses);
+                }
+                Turn::Compute(*ticket)
+            }
             Some(Led::Done(Outcome::Answer(answer, _))) => Turn::Answer(answer),
             Some(Led::Done(Outcome::Failed(error))) => return Err(error),
             Some(Led::Done(Outcome::Again)) | None => Turn::Elsewhere,

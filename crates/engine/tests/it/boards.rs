@@ -5,11 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use samovar_clock::Random;
-use samovar_engine::{BoardAnswer, InvalidReading, ReadFailure, Tier};
+use samovar_clock::{Clock, Random};
+use samovar_engine::{Ask, BoardAnswer, InvalidReading, ReadFailure, Tier};
 use serde_json::json;
 
-use crate::desk::{Desk, data, pairs};
+use crate::desk::{Desk, check, data, pairs};
 
 /// Eight tiles with two tags; whatever they show was written in one transaction.
 fn definitions() -> String {
@@ -138,6 +138,34 @@ async fn a_tile_that_fails_or_is_off_leaves_the_others_alone() {
     assert!(answers[0].is_ok() && answers[3].is_ok());
     assert!(matches!(answers[1], Err(ReadFailure::Read(_))), "{:?}", answers[1]);
     assert!(matches!(answers[2], Err(ReadFailure::Off)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_board_that_has_to_agree_is_of_one_source() {
+    let text = definitions().replace("[board.two_sources]", "[board.two_sources]\nagree = true");
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = rusqlite::Connection::open(folder.path().join("shop.db")).expect("a database");
+    database.execute_batch(SCHEMA).expect("tables");
+    let problems = check(&text, folder.path(), &Clock::System, Ask::All).await.expect_err("one");
+    assert_eq!(problems.len(), 1);
+    assert_eq!(
+        problems[0].reason,
+        "`elsewhere` reads from `other`, and what stands before it from `shop`"
+    );
+}
+
+/// Readers who come while it is made wait for that, and all see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_readers_of_a_board_that_has_to_agree_make_it_once() {
+    let desk = open().await;
+    let boards = (0..16).map(|_| read(&desk, "strict", &[]));
+    for board in futures_util::future::join_all(boards).await {
+        assert!(board.agree);
+    }
+    let statistics = desk.engine.statistics().await;
+    for tile in tiles(0..8) {
+        assert_eq!(statistics.widgets[&tile].computes, 1, "{tile}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 
+use samovar_cache::{Cache, Settings};
 use samovar_clock::Clock;
-use samovar_engine::{Answer, Ask, StaleBecause, State, Tier};
-use samovar_testkit::{MariaDbServer, PostgresServer, wait};
+use samovar_engine::{Answer, Ask, Engine, Observe, StaleBecause, State, Tier};
+use samovar_testkit::{MariaDbServer, PostgresServer, RedisServer, wait};
 
-use crate::desk::{Desk, PATIENCE, data};
+use crate::desk::{Desk, PATIENCE, check, data};
 
 enum Server {
     Postgres(PostgresServer),
@@ -353,4 +354,40 @@ async fn tiles_over_postgres_agree_or_say_that_they_do_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tiles_over_mariadb_agree_or_say_that_they_do_not() {
     agrees(Server::maria_db()).await;
+}
+
+/// With the store away few computes are allowed at a time: a board must not hold one and wait for the
+/// next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_board_is_answered_without_a_store() {
+    let redis = RedisServer::start().expect("it starts");
+    let mut text =
+        "[tenants]\nlist = [{ id = \"north\" }]\n[source.shop]\nurl = \"sqlite://shop.db\"\n"
+            .to_owned();
+    let names: Vec<_> = (0..20).map(|tile| format!("tile{tile}")).collect();
+    for name in &names {
+        write!(
+            text,
+            "[widget.{name}]\nsource = \"shop\"\nquery = \"select 1 as one where :tenant <> ''\"\n"
+        )
+        .expect("room");
+    }
+    write!(
+        text,
+        "[board.all]\nwidgets = {names:?}\n[board.strict]\nagree = true\nwidgets = {names:?}\n"
+    )
+    .expect("room");
+    let folder = tempfile::tempdir().expect("a folder");
+    rusqlite::Connection::open(folder.path().join("shop.db")).expect("a database");
+    let settings = Settings::default();
+    let cache = Cache::builder().settings(settings.clone()).connect(&redis.url()).await;
+    let catalogue = check(&text, folder.path(), &Clock::System, Ask::All).await.expect("sound");
+    let engine = Engine::start(cache.expect("connected"), &settings, catalogue, Observe::default());
+    let engine = engine.expect("it starts");
+    redis.kill();
+    for board in ["all", "strict"] {
+        let answer = engine.read_board(board, "north", Vec::new()).await.expect("an answer");
+        assert!(answer.tiles.iter().all(|tile| tile.answer.is_ok()), "{answer:?}");
+        assert!(!answer.agree);
+    }
 }

@@ -37,8 +37,22 @@ query = "select :first_day as day where :tenant <> '' and :last_day <> ''"
 ranges = ["today"]
 freshness = "daily"
 
+[widget.seldom]
+source = "shop"
+query = "select 1 as seldom where :tenant <> ''"
+freshness = "daily"
+
+[widget.broken]
+source = "shop"
+query = "select json_extract('{', '$') as x, (select count(*) from orders) as orders where :tenant <> ''"
+freshness = "minute"
+
 [board.shop]
 widgets = ["orders", "stock"]
+agree = true
+
+[board.mixed]
+widgets = ["orders", "seldom", "broken"]
 "#;
 
 /// The scheduler sees a clock that is moved by hand as often as it looks at it.
@@ -81,7 +95,7 @@ async fn what_is_read_often_is_refreshed_and_what_is_not_is_left() {
         desk.read("orders", &[]).await;
     }
     desk.read("stock", &[]).await;
-    assert_eq!(desk.engine.watched(), 2);
+    assert_eq!(desk.engine.watched(), 1, "what is read once takes no room");
     desk.write("insert into orders values (1)");
     let refreshed = async || (moving.refreshes("orders").await == 1).then_some(());
     moving.pass_until("a refresh", refreshed).await;
@@ -91,9 +105,11 @@ async fn what_is_read_often_is_refreshed_and_what_is_not_is_left() {
         (data(&answer)["rows"][0]["orders"] == 1).then(|| answer.tier())
     };
     assert_eq!(moving.pass_until("the new value", shown).await, Tier::Local);
-    let forgotten = async || (desk.engine.watched() == 1).then_some(());
-    moving.pass_until("the other is forgotten", forgotten).await;
     assert_eq!(moving.refreshes("stock").await, 0, "it was read once");
+    // Nobody reads any more: it is refreshed once for the read above, and then forgotten.
+    let forgotten = async || (desk.engine.watched() == 0).then_some(());
+    moving.pass_until("it is forgotten", forgotten).await;
+    assert_eq!(moving.refreshes("orders").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,4 +147,33 @@ async fn at_midnight_of_the_tenant_the_new_day_is_made_beforehand() {
     };
     let shown = moving.pass_until("the new day in memory", answer).await;
     assert_eq!(shown["rows"][0]["day"], "2026-11-21");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_tile_is_refreshed_by_its_own_freshness_and_one_that_fails_is_left() {
+    let moving = Moving::open("2026-11-20T12:00:00Z").await;
+    let desk = &moving.desk;
+    let read = async || desk.engine.read_board("mixed", "north", pairs(&[])).await.expect("read");
+    let figures = async |widget: &str| {
+        let statistics = desk.engine.statistics().await;
+        let found = statistics.widgets.get(widget);
+        found.map_or((0, 0, 0), |it| (it.refreshes, it.computes, it.errors))
+    };
+    for _ in 0..3 {
+        assert!(read().await.tiles[2].answer.is_err());
+    }
+    let failures = figures("broken").await.2;
+    // Ten minutes in which the board is read twice a minute, but for the one that fails.
+    for _ in 0..20 {
+        moving.clock.advance(Duration::from_secs(30));
+        let refreshed = async || {
+            let answer = desk.read("orders", &[]).await;
+            (answer.age() < Duration::from_secs(30)).then_some(())
+        };
+        moving.pass_until("a young value", refreshed).await;
+        desk.read("seldom", &[]).await;
+    }
+    assert!(figures("orders").await.0 >= 10);
+    assert_eq!(figures("seldom").await, (0, 1, 0), "its time is a day");
+    assert_eq!(figures("broken").await.2, failures, "nobody asked for it");
 }

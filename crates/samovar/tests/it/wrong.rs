@@ -111,7 +111,7 @@ fn the_twin_that_uses_every_key_passes() {
     let text = fs::read_to_string(tests().join("right.toml")).expect("readable");
     let (code, answer, said) = desk.check(&text);
     assert_eq!((code, said.as_str()), (Some(0), ""), "{answer}");
-    assert_eq!(answer, "samovar.toml: nothing wrong with 4 widgets\n");
+    assert_eq!(answer, "samovar.toml: nothing wrong with 5 widgets\n");
     assert_eq!(desk.files().len(), 2, "nothing else is touched");
 }
 
@@ -127,7 +127,7 @@ fn what_is_declared_in_vain_is_a_warning_and_no_failure() {
     assert_eq!((lines.len(), hintless), (2, 0), "{answer}");
     assert!(answer.contains("warning: no widget reads from the source `spare`\n"), "{answer}");
     assert!(answer.contains("warning: no widget has the freshness class `spare`\n"), "{answer}");
-    assert!(answer.ends_with(": nothing wrong with 4 widgets, 2 warnings\n"), "{answer}");
+    assert!(answer.ends_with(": nothing wrong with 5 widgets, 2 warnings\n"), "{answer}");
 }
 
 #[test]
