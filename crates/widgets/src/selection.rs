@@ -54,25 +54,38 @@ impl Selection {
         snapshot: &mut Snapshot,
         bindings: &[(String, Bound)],
         limits: Limits,
-        mut body: Vec<u8>,
+        body: Vec<u8>,
     ) -> Result<Vec<u8>, SourceError> {
         let before = if self.one { &b""[..] } else { b"{\"rows\":[" };
         let after = if self.one { &b""[..] } else { b"]}" };
-        body.extend(before);
-        let mut body = if self.related.is_empty() && !self.one {
-            let objects = Objects::new(&self.json, limits.rows, limits.bytes);
-            let list = List { objects, json: body, is_empty: true };
-            snapshot.read(&self.query, bindings, list).await?.json
+        let mut output = Output { json: body, limit: limits.bytes };
+        output.put(before)?;
+        if self.related.is_empty() && !self.one {
+            let objects = Objects::new(&self.json, limits, 0);
+            let list = List { objects, json: output.json, is_empty: true };
+            output.json = snapshot.read(&self.query, bindings, list).await?.json;
         } else {
-            let tree = Tree::load(self, snapshot, bindings, limits).await?;
-            tree.write(&mut body);
-            body
-        };
-        body.extend(after);
-        if body.len() as u64 > limits.bytes {
-            return Err(SourceError::TooManyBytes { limit: limits.bytes });
+            Tree::load(self, snapshot, bindings, limits).await?.write(&mut output)?;
         }
-        Ok(body)
+        output.put(after)?;
+        Ok(output.json)
+    }
+}
+
+/// An answer that grows to its limit and not beyond: rows that are related to many others are
+/// written once for each of them, so little that was read may become a lot that is written.
+struct Output {
+    json: Vec<u8>,
+    limit: u64,
+}
+
+impl Output {
+    fn put(&mut self, json: &[u8]) -> Result<(), SourceError> {
+        if self.json.len() as u64 + json.len() as u64 > self.limit {
+            return Err(SourceError::TooManyBytes { limit: self.limit });
+        }
+        self.json.extend(json);
+        Ok(())
     }
 }
 
@@ -142,16 +155,15 @@ impl<'s> Tree<'s> {
         bindings: &[(String, Bound)],
         limits: Limits,
     ) -> Result<Self, SourceError> {
-        let kept = Kept::new(selection, None, limits);
+        let kept = Kept::new(selection, None, limits, 0);
         let kept = snapshot.read(&selection.query, bindings, kept).await?;
-        let mut left = limits;
-        left.bytes = left.bytes.saturating_sub(kept.json.len() as u64);
+        let mut taken = kept.json.len() as u64;
         let mut tree = Self { levels: vec![Level { selection, kept, related: Vec::new() }] };
         let mut at = 0;
         while at < tree.levels.len() {
             let selection = tree.levels[at].selection;
             for (index, related) in selection.related.iter().enumerate() {
-                let kept = Kept::new(&related.selection, Some(related), left);
+                let kept = Kept::new(&related.selection, Some(related), limits, taken);
                 let keys = tree.levels[at].kept.distinct_keys(index)?;
                 let kept = if keys.is_empty() {
                     kept
@@ -160,7 +172,7 @@ impl<'s> Tree<'s> {
                     bindings.push((IDS.to_owned(), Bound::List(keys)));
                     snapshot.read(&related.selection.query, &bindings, kept).await?
                 };
-                left.bytes = left.bytes.saturating_sub(kept.json.len() as u64);
+                taken += kept.json.len() as u64;
                 let level = tree.levels.len();
                 tree.levels.push(Level {
                     selection: &related.selection,
@@ -174,48 +186,59 @@ impl<'s> Tree<'s> {
         Ok(tree)
     }
 
-    fn write(&self, json: &mut Vec<u8>) {
+    fn write(&self, output: &mut Output) -> Result<(), SourceError> {
         let level = &self.levels[0];
         let all: Vec<usize> = (0..level.kept.rows.len()).collect();
-        self.write_rows(level, &all, level.selection.one, json);
+        self.write_rows(level, &all, level.selection.one, output)
     }
 
-    fn write_rows(&self, level: &Level<'_>, rows: &[usize], one: bool, json: &mut Vec<u8>) {
+    fn write_rows(
+        &self,
+        level: &Level<'_>,
+        rows: &[usize],
+        one: bool,
+        output: &mut Output,
+    ) -> Result<(), SourceError> {
         match (rows.first(), one) {
-            (Some(first), true) => self.write_row(level, *first, json),
-            (None, true) => json.extend(b"null"),
+            (Some(first), true) => self.write_row(level, *first, output),
+            (None, true) => output.put(b"null"),
             (_, false) => {
                 for (index, row) in rows.iter().enumerate() {
-                    if index > 0 {
-                        json.push(b',');
-                    }
-                    self.write_row(level, *row, json);
+                    output.put(if index > 0 { b"," } else { b"" })?;
+                    self.write_row(level, *row, output)?;
                 }
+                Ok(())
             }
         }
     }
 
-    fn write_row(&self, level: &Level<'_>, row: usize, json: &mut Vec<u8>) {
+    fn write_row(
+        &self,
+        level: &Level<'_>,
+        row: usize,
+        output: &mut Output,
+    ) -> Result<(), SourceError> {
         let row = &level.kept.rows[row];
-        json.extend(&level.kept.json[row.json.clone()]);
+        let json = &level.kept.json[row.json.clone()];
         if level.related.is_empty() {
-            return;
+            return output.put(json);
         }
         // The brace that ends the object comes after what is related.
-        json.pop();
+        output.put(&json[..json.len() - 1])?;
         for ((related, at), key) in level.related.iter().zip(&row.keys) {
-            json.push(b',');
-            write_text(&related.name, json);
-            json.push(b':');
+            let mut name = b",".to_vec();
+            write_text(&related.name, &mut name);
+            name.push(b':');
+            output.put(&name)?;
             let child = &self.levels[*at];
             let owned = key.as_ref().and_then(|key| child.kept.owners.get(&named(key)));
             let rows = owned.map_or(&[][..], Vec::as_slice);
             let one = related.selection.one;
-            json.extend(if one { &b""[..] } else { b"[" });
-            self.write_rows(child, rows, one, json);
-            json.extend(if one { &b""[..] } else { b"]" });
+            output.put(if one { b"" } else { b"[" })?;
+            self.write_rows(child, rows, one, output)?;
+            output.put(if one { b"" } else { b"]" })?;
         }
-        json.push(b'}');
+        output.put(b"}")
     }
 }
 
@@ -223,10 +246,15 @@ impl<'s> Tree<'s> {
 pub(crate) const IDS: &str = "ids";
 
 impl Kept {
-    fn new(selection: &Selection, related: Option<&Related>, limits: Limits) -> Self {
+    fn new(
+        selection: &Selection,
+        related: Option<&Related>,
+        limits: Limits,
+        bytes_taken: u64,
+    ) -> Self {
         let wanted = |name: &String| Wanted { name: name.clone(), index: 0 };
         Self {
-            objects: Objects::new(&selection.json, limits.rows, limits.bytes),
+            objects: Objects::new(&selection.json, limits, bytes_taken),
             json: Vec::new(),
             rows: Vec::new(),
             keys: selection.related.iter().map(|related| wanted(&related.key)).collect(),

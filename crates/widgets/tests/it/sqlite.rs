@@ -225,6 +225,34 @@ async fn what_is_no_database_is_unreachable() {
     assert!(matches!(error, SourceError::Unreachable { .. }), "{error}");
 }
 
+/// All rows of a query that are related.
+fn related(name: &str, key: &str, on: &str, query: &str) -> Related {
+    let (name, key, on) = (name.to_owned(), key.to_owned(), on.to_owned());
+    Related { name, selection: select(query), key, on, limit: None }
+}
+
+fn database(sql: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = Connection::open(folder.path().join("shop.db")).expect("a database");
+    connection.execute_batch(sql).expect("tables");
+    folder
+}
+
+#[tokio::test]
+async fn the_limit_of_an_answer_is_named_whole_whoever_exceeds_it() {
+    let folder = database(
+        "create table customers (id integer, note text);
+         insert into customers values (7, printf('%.*c', 600, 'x'));",
+    );
+    let source = open(folder.path(), "");
+    let mut orders = select("select 1 as id, 7 as customer, printf('%.*c', 600, 'y') as note");
+    let query = "select id, note from customers where id in (:ids)";
+    orders.related.push(related("customers", "customer", "id", query));
+    let error = answer(&source, &orders, 1000).await;
+    assert_eq!(error, Err(SourceError::TooManyBytes { limit: 1000 }));
+    assert!(answer(&source, &orders, 1500).await.is_ok());
+}
+
 #[tokio::test]
 async fn related_rows_come_with_as_many_queries_as_were_declared() {
     let folder = tempfile::tempdir().expect("a folder");
