@@ -239,6 +239,33 @@ fn database(sql: &str) -> TempDir {
 }
 
 #[tokio::test]
+async fn a_file_that_took_the_place_of_another_is_read_at_once() {
+    let folder = shop();
+    let source = open(folder.path(), "connections = 3");
+    let count = "select count(*) as n from orders";
+    let both = (source.snapshot().await, source.snapshot().await);
+    drop(both);
+    let limits = Limits { rows: 10, bytes: 1000 };
+    let mut held = source.snapshot().await.expect("a connection");
+    let new = Connection::open(folder.path().join("new.db")).expect("a database");
+    new.execute_batch("create table orders (tenant text); insert into orders values ('north')")
+        .expect("a table");
+    drop(new);
+    std::fs::rename(folder.path().join("new.db"), folder.path().join("shop.db")).expect("renamed");
+    for _ in 0..2 {
+        assert_eq!(rows(&source, count).await.as_deref(), Ok(r#"{"rows":[{"n":1}]}"#));
+    }
+    // What began before goes on with what it began with, and is not kept after that.
+    let body = select(count).append(&mut held, &[], limits, Vec::new()).await;
+    assert_eq!(body.as_deref(), Ok(&br#"{"rows":[{"n":4}]}"#[..]));
+    drop(held);
+    assert_eq!(rows(&source, count).await.as_deref(), Ok(r#"{"rows":[{"n":1}]}"#));
+    std::fs::remove_file(folder.path().join("shop.db")).expect("removed");
+    let error = rows(&source, count).await.expect_err("no file");
+    assert!(matches!(error, SourceError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn the_limit_of_an_answer_is_named_whole_whoever_exceeds_it() {
     let folder = database(
         "create table customers (id integer, note text);
