@@ -1,6 +1,6 @@
 //! Rows on their way out of a source, and the JSON they become.
 
-use crate::{Limits, SourceError, Value, value::write_text};
+use crate::{Bound, Limits, SourceError, Value, value::write_text};
 
 /// What becomes of the rows of one query, row by row: nothing else keeps them.
 pub trait Rows: Send + 'static {
@@ -36,6 +36,15 @@ impl<'r> Row<'r> {
     pub fn get(&self, index: usize) -> Result<Value<'_>, SourceError> {
         let column = || self.columns[index].clone();
         self.cells.cell(index).map_err(|found| SourceError::Type { column: column(), found })
+    }
+
+    /// What identifies other rows; `None` is null.
+    pub(crate) fn key(&self, index: usize) -> Result<Option<Bound>, SourceError> {
+        let no_key = |found: &str| SourceError::Type {
+            column: self.columns[index].clone(),
+            found: found.to_owned(),
+        };
+        self.get(index)?.to_key().map_err(no_key)
     }
 }
 

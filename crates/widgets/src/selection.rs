@@ -132,7 +132,7 @@ struct Kept {
     /// The column that says to whom a row belongs, and how many rows anybody may have.
     on: Option<Wanted>,
     limit: usize,
-    /// Rows by whom they belong to.
+    /// Rows by whom they belong to: everybody who was asked for is here.
     owners: HashMap<String, Vec<usize>>,
 }
 
@@ -163,8 +163,9 @@ impl<'s> Tree<'s> {
         while at < tree.levels.len() {
             let selection = tree.levels[at].selection;
             for (index, related) in selection.related.iter().enumerate() {
-                let kept = Kept::new(&related.selection, Some(related), limits, taken);
+                let mut kept = Kept::new(&related.selection, Some(related), limits, taken);
                 let keys = tree.levels[at].kept.distinct_keys(index)?;
+                kept.owners = keys.iter().map(|key| (key.name(), Vec::new())).collect();
                 let kept = if keys.is_empty() {
                     kept
                 } else {
@@ -231,7 +232,7 @@ impl<'s> Tree<'s> {
             name.push(b':');
             output.put(&name)?;
             let child = &self.levels[*at];
-            let owned = key.as_ref().and_then(|key| child.kept.owners.get(&named(key)));
+            let owned = key.as_ref().and_then(|key| child.kept.owners.get(&key.name()));
             let rows = owned.map_or(&[][..], Vec::as_slice);
             let one = related.selection.one;
             output.put(if one { b"" } else { b"[" })?;
@@ -272,7 +273,7 @@ impl Kept {
     fn distinct_keys(&self, related: usize) -> Result<Vec<Bound>, SourceError> {
         let mut seen = HashMap::new();
         for key in self.rows.iter().filter_map(|row| row.keys[related].as_ref()) {
-            seen.entry(named(key)).or_insert(key);
+            seen.entry(key.name()).or_insert(key);
         }
         if seen.len() > MOST_KEYS {
             return Err(SourceError::TooManyParents { limit: MOST_KEYS });
@@ -281,15 +282,6 @@ impl Kept {
         let mut keys: Vec<_> = seen.into_iter().collect();
         keys.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Ok(keys.into_iter().map(|(_, key)| key.clone()).collect())
-    }
-}
-
-/// What a key is called in maps, whatever its type: related columns may have different ones.
-fn named(key: &Bound) -> String {
-    match key {
-        Bound::Text(text) => text.clone(),
-        Bound::Integer(number) => number.to_string(),
-        other => format!("{other:?}"),
     }
 }
 
@@ -308,8 +300,11 @@ impl Rows for Kept {
             None if self.rows.len() >= self.limit => return Ok(()),
             None => None,
             Some(on) => {
-                let Some(owner) = row.get(on.index)?.to_bound() else { return Ok(()) };
-                let owned = self.owners.entry(named(&owner)).or_default();
+                // Null is nobody's.
+                let Some(owner) = row.key(on.index)? else { return Ok(()) };
+                let owned = self.owners.get_mut(&owner.name());
+                let owned =
+                    owned.ok_or_else(|| SourceError::Unrelated { column: on.name.clone() })?;
                 if owned.len() >= self.limit {
                     return Ok(());
                 }
@@ -321,7 +316,7 @@ impl Rows for Kept {
         }
         let start = self.json.len();
         self.objects.write(row, &mut self.json)?;
-        let keys = self.keys.iter().map(|key| Ok(row.get(key.index)?.to_bound()));
+        let keys = self.keys.iter().map(|key| row.key(key.index));
         let keys = keys.collect::<Result<_, SourceError>>()?;
         self.rows.push(KeptRow { json: start..self.json.len(), keys });
         Ok(())

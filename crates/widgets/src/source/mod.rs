@@ -171,6 +171,12 @@ pub enum SourceError {
     Type { column: String, found: String },
     #[error("the query has no column `{column}`")]
     NoColumn { column: String },
+    /// Such keys are equal to one of them for the database, and not as texts.
+    #[error(
+        "a related row has a key in `{column}` that is none of `:ids`: convert or trim the keys in the \
+         queries, so that those of both are the same text"
+    )]
+    Unrelated { column: String },
     #[error("the query failed: {reason}")]
     Query { reason: String },
     #[error("the connection was lost: {reason}")]

@@ -288,6 +288,7 @@ impl Inner {
                 Bound::Integer(number) => statement.raw_bind_parameter(index, number),
                 Bound::Number(number) => statement.raw_bind_parameter(index, number),
                 Bound::Boolean(truth) => statement.raw_bind_parameter(index, truth),
+                Bound::Bytes(bytes) => statement.raw_bind_parameter(index, bytes),
                 Bound::Time(at) => self.bind_time(statement, index, *at),
                 Bound::List(_) => unreachable!("a list is rendered as its elements"),
             };

@@ -5,7 +5,8 @@ use std::{path::Path, time::Duration};
 use samovar_clock::Clock;
 use samovar_testkit::PostgresServer;
 use samovar_widgets::{
-    Bound, Definitions, Document, Limits, Query, Scan, Selection, Source, SourceError, SourceKind,
+    Bound, Definitions, Document, Limits, Query, Related, Scan, Selection, Source, SourceError,
+    SourceKind,
 };
 
 use crate::postgres_faults::nothing_runs;
@@ -93,6 +94,47 @@ async fn rows_become_objects_and_values_are_bound_not_pasted() {
     let seconds = open(&server.url(), "times = \"seconds\"");
     let at = rows(&seconds, "select (:from)::bigint as v").await;
     assert_eq!(at.as_deref(), Ok(r#"{"rows":[{"v":1795215907}]}"#));
+}
+
+/// Keys of other types than texts and whole numbers found nobody, in silence.
+#[tokio::test]
+async fn whatever_its_type_a_key_finds_its_rows_or_an_error_says_why_not() {
+    let server = shop();
+    let source = open(&server.url(), "");
+    let found = async |key: &str, owner: &str| {
+        let items = format!(
+            "select * from (values ({owner}, 'cup')) as items (owner, what) where owner in (:ids)"
+        );
+        let mut parent = select(&format!("select {key} as id"));
+        parent.related.push(Related {
+            name: "items".to_owned(),
+            selection: select(&items),
+            key: "id".to_owned(),
+            on: "owner".to_owned(),
+            limit: None,
+        });
+        answer(&source, &parent, 1000).await
+    };
+    for (key, owner) in [
+        ("'\\x00ff'::bytea", "'\\x00ff'::bytea"),
+        ("true", "1 = 1"),
+        ("7.00", "7"),
+        ("7", "7.000"),
+        ("7.50", "7.5"),
+        ("7::float8", "7"),
+        (
+            "'{0F0E0D0C-0B0A-0908-0706-050403020100}'::uuid",
+            "'0f0e0d0c0b0a09080706050403020100'::uuid",
+        ),
+    ] {
+        let json = found(key, owner).await.expect(key);
+        assert!(json.contains("cup"), "{key}: {json}");
+    }
+    let error = found("'a'", "'a'::char(5)").await.expect_err("padded");
+    assert_eq!(error, SourceError::Unrelated { column: "owner".to_owned() });
+    assert!(found("'a'", "trim('a'::char(5))").await.expect("trimmed").contains("cup"));
+    let error = found("'7'::jsonb", "'7'::jsonb").await.expect_err("no key").to_string();
+    assert!(error.contains("column `id` holds a key that is JSON"), "{error}");
 }
 
 #[tokio::test]

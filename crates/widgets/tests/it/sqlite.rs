@@ -265,6 +265,42 @@ async fn a_file_that_took_the_place_of_another_is_read_at_once() {
     assert!(matches!(error, SourceError::Unreachable { .. }), "{error}");
 }
 
+/// Keys of other types than texts and whole numbers found nobody, in silence.
+#[tokio::test]
+async fn whatever_its_type_a_key_finds_its_rows_or_an_error_says_why_not() {
+    let folder = database(
+        "create table items (owner, name text);
+         insert into items values (x'00ff', 'bytes'), (7, 'seven'), (7.0, 'real'), ('é', 'text'),
+                                  ('A', 'upper'), (null, 'nobody');",
+    );
+    let source = open(folder.path(), "");
+    let found = async |key: &str, items: &str| {
+        let mut parent = select(&format!("select {key} as id"));
+        parent.related.push(related("items", "id", "owner", items));
+        answer(&source, &parent, 1000).await
+    };
+    let items = "select owner, name from items where owner in (:ids)";
+    for (key, expected) in [
+        ("x'00ff'", r#"[{"owner":"AP8=","name":"bytes"}]"#),
+        ("7.0", r#"[{"owner":7,"name":"seven"},{"owner":7.0,"name":"real"}]"#),
+        ("'é'", r#"[{"owner":"é","name":"text"}]"#),
+        ("null", "[]"),
+    ] {
+        let json = found(key, items).await.expect(key);
+        assert!(json.ends_with(&format!("\"items\":{expected}}}]}}")), "{json}");
+    }
+    let error = found("0.5", items).await.expect_err("no key").to_string();
+    assert_eq!(error, "column `id` holds a key that is no whole number: convert it in the query");
+    let loose = "select owner, name from items where owner collate nocase in (:ids)";
+    let error = found("'a'", loose).await.expect_err("another text");
+    assert_eq!(error, SourceError::Unrelated { column: "owner".to_owned() });
+    assert!(error.to_string().contains("`owner` that is none of `:ids`: convert or trim"));
+    let lowered = "select lower(owner) as owner, name from items where lower(owner) in (:ids)";
+    assert!(found("'a'", lowered).await.expect("rows").contains("upper"));
+    let outer = "select owner, name from items where owner is null or owner in (:ids)";
+    assert!(found("7", outer).await.is_ok());
+}
+
 #[tokio::test]
 async fn the_limit_of_an_answer_is_named_whole_whoever_exceeds_it() {
     let folder = database(
