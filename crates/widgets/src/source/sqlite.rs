@@ -244,6 +244,7 @@ impl Inner {
         let failed = |error: rusqlite::Error| self.failure(&error);
         let rendered = query.render(Places::Question, sample);
         let statement = connection.prepare(&rendered.text).map_err(failed)?;
+        only_named(&statement, &rendered)?;
         let column = |name: &str| Column { name: name.to_owned(), unreadable: None };
         let columns = statement.column_names().into_iter().map(column).collect();
         let explain = format!("explain query plan {}", rendered.text);
@@ -269,6 +270,7 @@ impl Inner {
     ) -> Result<(), SourceError> {
         let failed = |error| self.failure(&error);
         let mut statement = connection.prepare_cached(&query.text).map_err(failed)?;
+        only_named(&statement, query)?;
         self.bind(&mut statement, query)?;
         let columns: Vec<String> =
             statement.column_names().into_iter().map(str::to_owned).collect();
@@ -321,6 +323,16 @@ impl Inner {
             }
             _ => SourceError::query(reason(error)),
         }
+    }
+}
+
+/// A place for a value that is SQLite's own, and was not recognized before, would shift all values.
+fn only_named(statement: &Statement<'_>, query: &Rendered<'_>) -> Result<(), SourceError> {
+    match statement.parameter_count() == query.values.len() {
+        true => Ok(()),
+        false => Err(SourceError::query(
+            "it has places like `?`, `@x` or `$x` for values: write parameters like :tenant",
+        )),
     }
 }
 

@@ -178,6 +178,30 @@ async fn nothing_can_be_written_whatever_the_query_says() {
     );
 }
 
+/// SQLite gave them numbers of their own, which shifted the values of all that came after them: a
+/// reader could be given the rows of another tenant.
+#[tokio::test]
+async fn places_that_are_no_parameters_are_refused() {
+    let folder = shop();
+    let source = open(folder.path(), "");
+    for place in ["@x", "$x", "?", "?1", "#x", "$x::y"] {
+        for text in [
+            format!("select total from orders where note is not {place} and tenant = :tenant"),
+            format!("select total from orders where tenant = :tenant and note is not {place}"),
+            format!("select total from orders where note is not distinct from {place} frobnicate"),
+        ] {
+            let Ok(query) = Query::parse(SourceKind::Sqlite, &text) else { continue };
+            assert!(source.prepare(&query, &bindings()).await.is_err(), "{text}");
+            let mut snapshot = source.snapshot().await.expect("a connection");
+            let limits = Limits { rows: 10, bytes: 1000 };
+            let read = select(&text).append(&mut snapshot, &bindings(), limits, Vec::new()).await;
+            assert!(matches!(read, Err(SourceError::Query { .. })), "{text}: {read:?}");
+        }
+    }
+    let error = rows(&source, "select total from orders where note is not @x").await;
+    assert!(error.expect_err("refused").to_string().contains("like `?`, `@x` or `$x` for values"));
+}
+
 #[tokio::test]
 async fn what_is_read_through_one_snapshot_is_of_one_moment() {
     let folder = shop();
