@@ -82,6 +82,9 @@ impl Query {
             SourceKind::Postgres => &PostgreSqlDialect {},
             SourceKind::MySql => &MySqlDialect {},
         };
+        if kind == SourceKind::MySql {
+            no_executable_comments(text)?;
+        }
         let tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(|error| {
             let line = (error.location.line as usize).saturating_sub(1);
             vec![Mistake { line, reason: error.message, hint: "correct the SQL" }]
@@ -153,6 +156,18 @@ impl Query {
         text.push_str(&self.0.text[end..]);
         Rendered { text, values }
     }
+}
+
+/// What stands in such a comment is a part of the query for some servers and versions, and for
+/// nobody else: what is judged here must be what the server reads. Also in a text, because where
+/// texts begin and end is what such a comment can change.
+fn no_executable_comments(text: &str) -> Result<(), Vec<Mistake>> {
+    let found = ["/*!", "/*M!"].into_iter().find_map(|it| text.find(it).map(|at| (it, at)));
+    let Some((comment, at)) = found else { return Ok(()) };
+    let line = text[..at].matches('\n').count();
+    let reason = format!("`{comment}` begins a comment that servers may execute");
+    let hint = "write its content without the comment, or leave it out; in a text, take it apart";
+    Err(vec![Mistake { line, reason, hint }])
 }
 
 /// A colon and a word without anything between them is a parameter.
@@ -403,5 +418,20 @@ mod tests {
             assert_eq!(reasons(SourceKind::Postgres, text), [reason], "{text}");
         }
         assert_eq!(reasons(SourceKind::Sqlite, "select 'open").len(), 1);
+    }
+
+    #[test]
+    fn comments_that_mysql_executes_are_refused() {
+        for (text, line, comment) in [
+            ("select 1 /*!50000 , 2 */", 0, "/*!"),
+            ("select 1\n/*M!100101 union select 2 */", 1, "/*M!"),
+            ("select 1 /*! :tenant */", 0, "/*!"),
+            ("select '\\'/*!'", 0, "/*!"),
+        ] {
+            let expected = format!("{line}: `{comment}` begins a comment that servers may execute");
+            assert_eq!(reasons(SourceKind::MySql, text), [expected], "{text}");
+        }
+        parse(SourceKind::MySql, "select /*+ no_index(t) */ 1 /* ! */ from t");
+        parse(SourceKind::Postgres, "select 1 /*! nothing to it */");
     }
 }
