@@ -1,6 +1,10 @@
 //! The SQL of a widget: one statement that only reads, with parameters by name.
 
-use std::{ops::ControlFlow, ops::Range, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::{ControlFlow, Range},
+    sync::Arc,
+};
 
 use sqlparser::{
     ast::{self, Expr, SetExpr, Statement, TableFactor, Visit, Visitor},
@@ -35,9 +39,9 @@ pub struct Mistake {
 /// How a database writes the place of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Places {
-    /// `?`
+    /// `?`, one for each use of a parameter.
     Question,
-    /// `$1`
+    /// `$1`, one for each parameter, so that two expressions with it are the same expression.
     Dollar,
 }
 
@@ -122,6 +126,7 @@ impl Query {
     ) -> Rendered<'b> {
         let mut text = String::with_capacity(self.0.text.len() + 16);
         let mut values: Vec<&Bound> = Vec::new();
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
         let mut end = 0;
         for (range, name) in &self.0.named {
             text.push_str(&self.0.text[end..range.start]);
@@ -143,13 +148,18 @@ impl Query {
                 if index > 0 {
                     text.push_str(", ");
                 }
-                values.push(value);
+                let known = match (places, bound) {
+                    (Places::Dollar, Bound::List(_)) | (Places::Question, _) => None,
+                    (Places::Dollar, _) => numbers.get(name.as_str()).copied(),
+                };
+                let number = known.unwrap_or_else(|| {
+                    values.push(value);
+                    numbers.insert(name, values.len());
+                    values.len()
+                });
                 match places {
                     Places::Question => text.push('?'),
-                    Places::Dollar => {
-                        text.push('$');
-                        text.push_str(&values.len().to_string());
-                    }
+                    Places::Dollar => text.push_str(&format!("${number}")),
                 }
             }
         }
@@ -356,7 +366,12 @@ mod tests {
         let (x, three, four) = (Bound::Text("x".to_owned()), Bound::Integer(3), Bound::Integer(4));
         assert_eq!(rendered.values, [&x, &three, &four, &x]);
         let rendered = query.render(Places::Dollar, &bindings);
-        assert_eq!(rendered.text, "select 1 from t where a = $1 and b in ($2, $3) or a=$4");
+        assert_eq!(rendered.text, "select 1 from t where a = $1 and b in ($2, $3) or a=$1");
+        assert_eq!(rendered.values, [&x, &three, &four]);
+        let twice = parse(SourceKind::Postgres, "select :a where 1 in (:ids) or 2 in (:ids)");
+        let rendered = twice.render(Places::Dollar, &bindings);
+        assert_eq!(rendered.text, "select $1 where 1 in ($2, $3) or 2 in ($4, $5)");
+        assert_eq!(rendered.values.len(), 5);
         let nobody = [("ids".to_owned(), Bound::List(vec![]))];
         let rendered = query.render(Places::Dollar, &nobody);
         assert_eq!(rendered.text, "select 1 from t where a = null and b in (null) or a=null");

@@ -44,6 +44,8 @@ fn bindings() -> Vec<(String, Bound)> {
     let channels = ["web", "till", "web' or '1'='1"].map(text);
     vec![
         ("tenant".to_owned(), text("north")),
+        ("all".to_owned(), text("all")),
+        ("unit".to_owned(), text("day")),
         ("channel".to_owned(), text("web' or '1'='1")),
         ("channels".to_owned(), Bound::List(channels.to_vec())),
         ("least".to_owned(), Bound::Integer(5)),
@@ -67,6 +69,7 @@ pub(crate) async fn rows(source: &Source, query: &str) -> Result<String, SourceE
 #[tokio::test]
 async fn rows_become_objects_and_values_are_bound_not_pasted() {
     let server = shop();
+    server.execute("create type mood as enum ('good')").expect("a type");
     let source = open(&server.url(), "");
     let all = "select total, round(total / 2.0, 2) as half, channel = 'web' as web from orders \
                where tenant = :tenant and total >= :least order by total";
@@ -85,6 +88,34 @@ async fn rows_become_objects_and_values_are_bound_not_pasted() {
         ),
         ("select count(*) as n from orders where :yes", r#"{"rows":[{"n":4}]}"#),
         ("select count(*) as n from orders where total = :unbound", r#"{"rows":[{"n":0}]}"#),
+        // A parameter that is used twice is the same, also for the server.
+        (
+            "select substr(channel, :least - 4) as c, count(*) as n from orders \
+             group by substr(channel, :least - 4) order by n",
+            r#"{"rows":[{"c":"till","n":1},{"c":"web","n":3}]}"#,
+        ),
+        (
+            "select date_trunc(:unit, at) as at, count(*) as n from orders where at is not null \
+             group by date_trunc(:unit, at)",
+            r#"{"rows":[{"at":"2026-11-20T00:00:00Z","n":2}]}"#,
+        ),
+        (
+            "select count(*) as n from orders where :all = 'all' or channel = :all",
+            r#"{"rows":[{"n":4}]}"#,
+        ),
+        (
+            "select count(*) as n from orders where :tenant = 'all' or tenant::varchar = :tenant",
+            r#"{"rows":[{"n":3}]}"#,
+        ),
+        (
+            "select count(*) as n from (values ('good'::mood)) as moods (mood) \
+             where :all = 'all' or mood::text = :all",
+            r#"{"rows":[{"n":1}]}"#,
+        ),
+        (
+            "select count(*) as n from orders where at >= :from::timestamptz and at::date = :from",
+            r#"{"rows":[{"n":0}]}"#,
+        ),
         ("select :channel as v", r#"{"rows":[{"v":"web' or '1'='1"}]}"#),
         ("select :least + 1 as v", r#"{"rows":[{"v":6}]}"#),
         ("select (:from)::timestamptz as v", r#"{"rows":[{"v":"2026-11-20T23:05:07Z"}]}"#),
