@@ -94,12 +94,16 @@ impl Objects {
         Ok(())
     }
 
-    /// Appends `{"column":value,...}`, or the same without its last brace, so that more may follow.
-    pub(crate) fn write(&mut self, row: &Row<'_>, json: &mut Vec<u8>) -> Result<(), SourceError> {
-        self.rows_left = match self.rows_left.checked_sub(1) {
-            Some(left) => left,
-            None => return Err(SourceError::TooManyRows { limit: self.limits.rows }),
-        };
+    /// Counts a row of the query, whether or not it is written.
+    pub(crate) fn count(&mut self) -> Result<(), SourceError> {
+        let limit = self.limits.rows;
+        let left = self.rows_left.checked_sub(1);
+        self.rows_left = left.ok_or(SourceError::TooManyRows { limit })?;
+        Ok(())
+    }
+
+    /// Appends `{"column":value,...}`.
+    pub(crate) fn write(&self, row: &Row<'_>, json: &mut Vec<u8>) -> Result<(), SourceError> {
         json.push(b'{');
         for (index, (key, is_json)) in self.columns.iter().enumerate() {
             if index > 0 {

@@ -33,7 +33,7 @@ pub struct Related {
 /// What one answer may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Of one query.
+    /// That one query gives, also where not all of them are kept.
     pub rows: usize,
     /// Of all of it.
     pub bytes: u64,
@@ -102,6 +102,7 @@ impl Rows for List {
     }
 
     fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
+        self.objects.count()?;
         if !std::mem::take(&mut self.is_empty) {
             self.json.push(b',');
         }
@@ -296,6 +297,7 @@ impl Rows for Kept {
     }
 
     fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
+        self.objects.count()?;
         let owned = match &self.on {
             None if self.rows.len() >= self.limit => return Ok(()),
             None => None,

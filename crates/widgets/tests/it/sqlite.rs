@@ -325,6 +325,25 @@ async fn whatever_its_type_a_key_finds_its_rows_or_an_error_says_why_not() {
     assert!(found("7", outer).await.is_ok());
 }
 
+/// A million rows were read for the first of them.
+#[tokio::test]
+async fn rows_that_are_not_kept_count_as_well() {
+    let folder = database(
+        "create table items (owner integer, name text);
+         insert into items values (1, 'a'), (1, 'b'), (1, 'c');",
+    );
+    let all = "select owner, name from items";
+    let first = Selection { one: true, ..select(all) };
+    let mut few = select("select 1 as id");
+    few.related.push(related("items", "id", "owner", &format!("{all} where owner in (:ids)")));
+    few.related[0].limit = Some(1);
+    for (limit, expected) in [(2, Err(SourceError::TooManyRows { limit: 2 })), (3, Ok(()))] {
+        let source = open(folder.path(), &format!("row_limit = {limit}"));
+        assert_eq!(answer(&source, &first, 1000).await.map(drop), expected);
+        assert_eq!(answer(&source, &few, 1000).await.map(drop), expected);
+    }
+}
+
 #[tokio::test]
 async fn the_limit_of_an_answer_is_named_whole_whoever_exceeds_it() {
     let folder = database(
