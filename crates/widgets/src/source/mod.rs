@@ -14,7 +14,7 @@ use self::{mysql::MySql, postgres::Postgres, sqlite::Sqlite};
 use crate::{Bound, Query, Rows, SourceDefinition, SourceKind};
 
 /// A database that widgets read from. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Source {
     kind: SourceKind,
     identity: String,
@@ -86,7 +86,7 @@ impl Source {
             SourceKind::Postgres => Database::Postgres(Postgres::open(definition, folder, clock)?),
             SourceKind::MySql => Database::MySql(MySql::open(definition, clock)?),
         };
-        let identity = format!("{} {:?}", definition.url.value, definition.times);
+        let identity = format!("{} {:?}", definition.url.value.identity(), definition.times);
         Ok(Self { kind, identity, row_limit: definition.row_limit, database })
     }
 
@@ -94,7 +94,8 @@ impl Source {
         self.kind
     }
 
-    /// Which data it reads and how: the same on every machine that was given the same definitions.
+    /// Which data it reads, how, and as whom: the same on every machine that was given the same
+    /// definitions. To be hashed, and shown to nobody.
     pub fn identity(&self) -> &str {
         &self.identity
     }
@@ -125,6 +126,13 @@ impl Source {
             Database::MySql(database) => View::MySql(database.view().await?),
         };
         Ok(Snapshot { view, queries: 0 })
+    }
+}
+
+/// Without its identity.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("database", &self.database).finish_non_exhaustive()
     }
 }
 
