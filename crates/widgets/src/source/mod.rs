@@ -6,12 +6,16 @@ mod pool;
 mod postgres;
 mod sqlite;
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use samovar_clock::Clock;
 
 use self::{mysql::MySql, postgres::Postgres, sqlite::Sqlite};
-use crate::{Bound, Query, Rows, SourceDefinition, SourceKind};
+use crate::{Bound, Query, Row, Rows, SourceDefinition, SourceKind};
 
 /// A database that widgets read from. Cheap to clone.
 #[derive(Clone)]
@@ -146,17 +150,37 @@ impl Snapshot {
         rows: R,
     ) -> Result<R, SourceError> {
         self.queries += 1;
-        match &mut self.view {
+        let rows = Caught(rows);
+        let rows = match &mut self.view {
             View::Sqlite(view) => view.read(query, bindings, rows).await,
             View::Postgres(view) => view.read(query, bindings, rows).await,
             View::MySql(view) => view.read(query, bindings, rows).await,
-        }
+        };
+        Ok(rows?.0)
     }
 
     /// How many queries were run through it.
     pub fn queries(&self) -> u32 {
         self.queries
     }
+}
+
+/// Rows whose panic ends a query like any other error does, so that its connection is looked after.
+/// They are given to nobody after that.
+struct Caught<R>(R);
+
+impl<R: Rows> Rows for Caught<R> {
+    fn columns(&mut self, names: &[String]) -> Result<(), SourceError> {
+        catch(|| self.0.columns(names))
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
+        catch(|| self.0.row(row))
+    }
+}
+
+fn catch(run: impl FnOnce() -> Result<(), SourceError>) -> Result<(), SourceError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(SourceError::Panicked))
 }
 
 /// Why a source has no answer.
