@@ -1,6 +1,10 @@
 //! The SQL of a widget: one statement that only reads, with parameters by name.
 
-use std::{ops::ControlFlow, ops::Range, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::{ControlFlow, Range},
+    sync::Arc,
+};
 
 use sqlparser::{
     ast::{self, Expr, SetExpr, Statement, TableFactor, Visit, Visitor},
@@ -35,9 +39,9 @@ pub struct Mistake {
 /// How a database writes the place of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Places {
-    /// `?`
+    /// `?`, one for each use of a parameter.
     Question,
-    /// `$1`
+    /// `$1`, one for each parameter, so that two expressions with it are the same expression.
     Dollar,
 }
 
@@ -82,6 +86,9 @@ impl Query {
             SourceKind::Postgres => &PostgreSqlDialect {},
             SourceKind::MySql => &MySqlDialect {},
         };
+        if kind == SourceKind::MySql {
+            no_executable_comments(text)?;
+        }
         let tokens = Tokenizer::new(dialect, text).tokenize_with_location().map_err(|error| {
             let line = (error.location.line as usize).saturating_sub(1);
             vec![Mistake { line, reason: error.message, hint: "correct the SQL" }]
@@ -119,6 +126,7 @@ impl Query {
     ) -> Rendered<'b> {
         let mut text = String::with_capacity(self.0.text.len() + 16);
         let mut values: Vec<&Bound> = Vec::new();
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
         let mut end = 0;
         for (range, name) in &self.0.named {
             text.push_str(&self.0.text[end..range.start]);
@@ -140,19 +148,36 @@ impl Query {
                 if index > 0 {
                     text.push_str(", ");
                 }
-                values.push(value);
+                let known = match (places, bound) {
+                    (Places::Dollar, Bound::List(_)) | (Places::Question, _) => None,
+                    (Places::Dollar, _) => numbers.get(name.as_str()).copied(),
+                };
+                let number = known.unwrap_or_else(|| {
+                    values.push(value);
+                    numbers.insert(name, values.len());
+                    values.len()
+                });
                 match places {
                     Places::Question => text.push('?'),
-                    Places::Dollar => {
-                        text.push('$');
-                        text.push_str(&values.len().to_string());
-                    }
+                    Places::Dollar => text.push_str(&format!("${number}")),
                 }
             }
         }
         text.push_str(&self.0.text[end..]);
         Rendered { text, values }
     }
+}
+
+/// What stands in such a comment is a part of the query for some servers and versions, and for
+/// nobody else: what is judged here must be what the server reads. Also in a text, because where
+/// texts begin and end is what such a comment can change.
+fn no_executable_comments(text: &str) -> Result<(), Vec<Mistake>> {
+    let found = ["/*!", "/*M!"].into_iter().find_map(|it| text.find(it).map(|at| (it, at)));
+    let Some((comment, at)) = found else { return Ok(()) };
+    let line = text[..at].matches('\n').count();
+    let reason = format!("`{comment}` begins a comment that servers may execute");
+    let hint = "write its content without the comment, or leave it out; in a text, take it apart";
+    Err(vec![Mistake { line, reason, hint }])
 }
 
 /// A colon and a word without anything between them is a parameter.
@@ -341,7 +366,12 @@ mod tests {
         let (x, three, four) = (Bound::Text("x".to_owned()), Bound::Integer(3), Bound::Integer(4));
         assert_eq!(rendered.values, [&x, &three, &four, &x]);
         let rendered = query.render(Places::Dollar, &bindings);
-        assert_eq!(rendered.text, "select 1 from t where a = $1 and b in ($2, $3) or a=$4");
+        assert_eq!(rendered.text, "select 1 from t where a = $1 and b in ($2, $3) or a=$1");
+        assert_eq!(rendered.values, [&x, &three, &four]);
+        let twice = parse(SourceKind::Postgres, "select :a where 1 in (:ids) or 2 in (:ids)");
+        let rendered = twice.render(Places::Dollar, &bindings);
+        assert_eq!(rendered.text, "select $1 where 1 in ($2, $3) or 2 in ($4, $5)");
+        assert_eq!(rendered.values.len(), 5);
         let nobody = [("ids".to_owned(), Bound::List(vec![]))];
         let rendered = query.render(Places::Dollar, &nobody);
         assert_eq!(rendered.text, "select 1 from t where a = null and b in (null) or a=null");
@@ -403,5 +433,20 @@ mod tests {
             assert_eq!(reasons(SourceKind::Postgres, text), [reason], "{text}");
         }
         assert_eq!(reasons(SourceKind::Sqlite, "select 'open").len(), 1);
+    }
+
+    #[test]
+    fn comments_that_mysql_executes_are_refused() {
+        for (text, line, comment) in [
+            ("select 1 /*!50000 , 2 */", 0, "/*!"),
+            ("select 1\n/*M!100101 union select 2 */", 1, "/*M!"),
+            ("select 1 /*! :tenant */", 0, "/*!"),
+            ("select '\\'/*!'", 0, "/*!"),
+        ] {
+            let expected = format!("{line}: `{comment}` begins a comment that servers may execute");
+            assert_eq!(reasons(SourceKind::MySql, text), [expected], "{text}");
+        }
+        parse(SourceKind::MySql, "select /*+ no_index(t) */ 1 /* ! */ from t");
+        parse(SourceKind::Postgres, "select 1 /*! nothing to it */");
     }
 }

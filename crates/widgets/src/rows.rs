@@ -1,6 +1,6 @@
 //! Rows on their way out of a source, and the JSON they become.
 
-use crate::{SourceError, Value, value::write_text};
+use crate::{Bound, Limits, SourceError, Value, value::write_text};
 
 /// What becomes of the rows of one query, row by row: nothing else keeps them.
 pub trait Rows: Send + 'static {
@@ -37,6 +37,15 @@ impl<'r> Row<'r> {
         let column = || self.columns[index].clone();
         self.cells.cell(index).map_err(|found| SourceError::Type { column: column(), found })
     }
+
+    /// What identifies other rows; `None` is null.
+    pub(crate) fn key(&self, index: usize) -> Result<Option<Bound>, SourceError> {
+        let no_key = |found: &str| SourceError::Type {
+            column: self.columns[index].clone(),
+            found: found.to_owned(),
+        };
+        self.get(index)?.to_key().map_err(no_key)
+    }
 }
 
 impl std::fmt::Debug for Row<'_> {
@@ -53,15 +62,21 @@ pub(crate) struct Objects {
     columns: Vec<(String, bool)>,
     json_columns: Vec<String>,
     rows_left: usize,
-    row_limit: usize,
-    byte_limit: u64,
+    limits: Limits,
+    /// Of the limit, what others have taken already.
+    bytes_taken: u64,
 }
 
 impl Objects {
     /// `json_columns` are those whose texts are JSON.
-    pub(crate) fn new(json_columns: &[String], row_limit: usize, byte_limit: u64) -> Self {
-        let json_columns = json_columns.to_vec();
-        Self { columns: Vec::new(), json_columns, rows_left: row_limit, row_limit, byte_limit }
+    pub(crate) fn new(json_columns: &[String], limits: Limits, bytes_taken: u64) -> Self {
+        Self {
+            columns: Vec::new(),
+            json_columns: json_columns.to_vec(),
+            rows_left: limits.rows,
+            limits,
+            bytes_taken,
+        }
     }
 
     pub(crate) fn begin(&mut self, names: &[String]) -> Result<(), SourceError> {
@@ -79,12 +94,16 @@ impl Objects {
         Ok(())
     }
 
-    /// Appends `{"column":value,...}`, or the same without its last brace, so that more may follow.
-    pub(crate) fn write(&mut self, row: &Row<'_>, json: &mut Vec<u8>) -> Result<(), SourceError> {
-        self.rows_left = match self.rows_left.checked_sub(1) {
-            Some(left) => left,
-            None => return Err(SourceError::TooManyRows { limit: self.row_limit }),
-        };
+    /// Counts a row of the query, whether or not it is written.
+    pub(crate) fn count(&mut self) -> Result<(), SourceError> {
+        let limit = self.limits.rows;
+        let left = self.rows_left.checked_sub(1);
+        self.rows_left = left.ok_or(SourceError::TooManyRows { limit })?;
+        Ok(())
+    }
+
+    /// Appends `{"column":value,...}`.
+    pub(crate) fn write(&self, row: &Row<'_>, json: &mut Vec<u8>) -> Result<(), SourceError> {
         json.push(b'{');
         for (index, (key, is_json)) in self.columns.iter().enumerate() {
             if index > 0 {
@@ -104,8 +123,8 @@ impl Objects {
                 },
                 value => value.write_json(json),
             }
-            if json.len() as u64 > self.byte_limit {
-                return Err(SourceError::TooManyBytes { limit: self.byte_limit });
+            if self.bytes_taken + json.len() as u64 > self.limits.bytes {
+                return Err(SourceError::TooManyBytes { limit: self.limits.bytes });
             }
         }
         json.push(b'}');

@@ -33,7 +33,7 @@ pub struct Related {
 /// What one answer may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Of one query.
+    /// That one query gives, also where not all of them are kept.
     pub rows: usize,
     /// Of all of it.
     pub bytes: u64,
@@ -54,25 +54,38 @@ impl Selection {
         snapshot: &mut Snapshot,
         bindings: &[(String, Bound)],
         limits: Limits,
-        mut body: Vec<u8>,
+        body: Vec<u8>,
     ) -> Result<Vec<u8>, SourceError> {
         let before = if self.one { &b""[..] } else { b"{\"rows\":[" };
         let after = if self.one { &b""[..] } else { b"]}" };
-        body.extend(before);
-        let mut body = if self.related.is_empty() && !self.one {
-            let objects = Objects::new(&self.json, limits.rows, limits.bytes);
-            let list = List { objects, json: body, is_empty: true };
-            snapshot.read(&self.query, bindings, list).await?.json
+        let mut output = Output { json: body, limit: limits.bytes };
+        output.put(before)?;
+        if self.related.is_empty() && !self.one {
+            let objects = Objects::new(&self.json, limits, 0);
+            let list = List { objects, json: output.json, is_empty: true };
+            output.json = snapshot.read(&self.query, bindings, list).await?.json;
         } else {
-            let tree = Tree::load(self, snapshot, bindings, limits).await?;
-            tree.write(&mut body);
-            body
-        };
-        body.extend(after);
-        if body.len() as u64 > limits.bytes {
-            return Err(SourceError::TooManyBytes { limit: limits.bytes });
+            Tree::load(self, snapshot, bindings, limits).await?.write(&mut output)?;
         }
-        Ok(body)
+        output.put(after)?;
+        Ok(output.json)
+    }
+}
+
+/// An answer that grows to its limit and not beyond: rows that are related to many others are
+/// written once for each of them, so little that was read may become a lot that is written.
+struct Output {
+    json: Vec<u8>,
+    limit: u64,
+}
+
+impl Output {
+    fn put(&mut self, json: &[u8]) -> Result<(), SourceError> {
+        if self.json.len() as u64 + json.len() as u64 > self.limit {
+            return Err(SourceError::TooManyBytes { limit: self.limit });
+        }
+        self.json.extend(json);
+        Ok(())
     }
 }
 
@@ -89,6 +102,7 @@ impl Rows for List {
     }
 
     fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
+        self.objects.count()?;
         if !std::mem::take(&mut self.is_empty) {
             self.json.push(b',');
         }
@@ -119,7 +133,7 @@ struct Kept {
     /// The column that says to whom a row belongs, and how many rows anybody may have.
     on: Option<Wanted>,
     limit: usize,
-    /// Rows by whom they belong to.
+    /// Rows by whom they belong to: everybody who was asked for is here.
     owners: HashMap<String, Vec<usize>>,
 }
 
@@ -142,17 +156,17 @@ impl<'s> Tree<'s> {
         bindings: &[(String, Bound)],
         limits: Limits,
     ) -> Result<Self, SourceError> {
-        let kept = Kept::new(selection, None, limits);
+        let kept = Kept::new(selection, None, limits, 0);
         let kept = snapshot.read(&selection.query, bindings, kept).await?;
-        let mut left = limits;
-        left.bytes = left.bytes.saturating_sub(kept.json.len() as u64);
+        let mut taken = kept.json.len() as u64;
         let mut tree = Self { levels: vec![Level { selection, kept, related: Vec::new() }] };
         let mut at = 0;
         while at < tree.levels.len() {
             let selection = tree.levels[at].selection;
             for (index, related) in selection.related.iter().enumerate() {
-                let kept = Kept::new(&related.selection, Some(related), left);
+                let mut kept = Kept::new(&related.selection, Some(related), limits, taken);
                 let keys = tree.levels[at].kept.distinct_keys(index)?;
+                kept.owners = keys.iter().map(|key| (key.name(), Vec::new())).collect();
                 let kept = if keys.is_empty() {
                     kept
                 } else {
@@ -160,7 +174,7 @@ impl<'s> Tree<'s> {
                     bindings.push((IDS.to_owned(), Bound::List(keys)));
                     snapshot.read(&related.selection.query, &bindings, kept).await?
                 };
-                left.bytes = left.bytes.saturating_sub(kept.json.len() as u64);
+                taken += kept.json.len() as u64;
                 let level = tree.levels.len();
                 tree.levels.push(Level {
                     selection: &related.selection,
@@ -174,48 +188,59 @@ impl<'s> Tree<'s> {
         Ok(tree)
     }
 
-    fn write(&self, json: &mut Vec<u8>) {
+    fn write(&self, output: &mut Output) -> Result<(), SourceError> {
         let level = &self.levels[0];
         let all: Vec<usize> = (0..level.kept.rows.len()).collect();
-        self.write_rows(level, &all, level.selection.one, json);
+        self.write_rows(level, &all, level.selection.one, output)
     }
 
-    fn write_rows(&self, level: &Level<'_>, rows: &[usize], one: bool, json: &mut Vec<u8>) {
+    fn write_rows(
+        &self,
+        level: &Level<'_>,
+        rows: &[usize],
+        one: bool,
+        output: &mut Output,
+    ) -> Result<(), SourceError> {
         match (rows.first(), one) {
-            (Some(first), true) => self.write_row(level, *first, json),
-            (None, true) => json.extend(b"null"),
+            (Some(first), true) => self.write_row(level, *first, output),
+            (None, true) => output.put(b"null"),
             (_, false) => {
                 for (index, row) in rows.iter().enumerate() {
-                    if index > 0 {
-                        json.push(b',');
-                    }
-                    self.write_row(level, *row, json);
+                    output.put(if index > 0 { b"," } else { b"" })?;
+                    self.write_row(level, *row, output)?;
                 }
+                Ok(())
             }
         }
     }
 
-    fn write_row(&self, level: &Level<'_>, row: usize, json: &mut Vec<u8>) {
+    fn write_row(
+        &self,
+        level: &Level<'_>,
+        row: usize,
+        output: &mut Output,
+    ) -> Result<(), SourceError> {
         let row = &level.kept.rows[row];
-        json.extend(&level.kept.json[row.json.clone()]);
+        let json = &level.kept.json[row.json.clone()];
         if level.related.is_empty() {
-            return;
+            return output.put(json);
         }
         // The brace that ends the object comes after what is related.
-        json.pop();
+        output.put(&json[..json.len() - 1])?;
         for ((related, at), key) in level.related.iter().zip(&row.keys) {
-            json.push(b',');
-            write_text(&related.name, json);
-            json.push(b':');
+            let mut name = b",".to_vec();
+            write_text(&related.name, &mut name);
+            name.push(b':');
+            output.put(&name)?;
             let child = &self.levels[*at];
-            let owned = key.as_ref().and_then(|key| child.kept.owners.get(&named(key)));
+            let owned = key.as_ref().and_then(|key| child.kept.owners.get(&key.name()));
             let rows = owned.map_or(&[][..], Vec::as_slice);
             let one = related.selection.one;
-            json.extend(if one { &b""[..] } else { b"[" });
-            self.write_rows(child, rows, one, json);
-            json.extend(if one { &b""[..] } else { b"]" });
+            output.put(if one { b"" } else { b"[" })?;
+            self.write_rows(child, rows, one, output)?;
+            output.put(if one { b"" } else { b"]" })?;
         }
-        json.push(b'}');
+        output.put(b"}")
     }
 }
 
@@ -223,10 +248,15 @@ impl<'s> Tree<'s> {
 pub(crate) const IDS: &str = "ids";
 
 impl Kept {
-    fn new(selection: &Selection, related: Option<&Related>, limits: Limits) -> Self {
+    fn new(
+        selection: &Selection,
+        related: Option<&Related>,
+        limits: Limits,
+        bytes_taken: u64,
+    ) -> Self {
         let wanted = |name: &String| Wanted { name: name.clone(), index: 0 };
         Self {
-            objects: Objects::new(&selection.json, limits.rows, limits.bytes),
+            objects: Objects::new(&selection.json, limits, bytes_taken),
             json: Vec::new(),
             rows: Vec::new(),
             keys: selection.related.iter().map(|related| wanted(&related.key)).collect(),
@@ -244,7 +274,7 @@ impl Kept {
     fn distinct_keys(&self, related: usize) -> Result<Vec<Bound>, SourceError> {
         let mut seen = HashMap::new();
         for key in self.rows.iter().filter_map(|row| row.keys[related].as_ref()) {
-            seen.entry(named(key)).or_insert(key);
+            seen.entry(key.name()).or_insert(key);
         }
         if seen.len() > MOST_KEYS {
             return Err(SourceError::TooManyParents { limit: MOST_KEYS });
@@ -253,15 +283,6 @@ impl Kept {
         let mut keys: Vec<_> = seen.into_iter().collect();
         keys.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Ok(keys.into_iter().map(|(_, key)| key.clone()).collect())
-    }
-}
-
-/// What a key is called in maps, whatever its type: related columns may have different ones.
-fn named(key: &Bound) -> String {
-    match key {
-        Bound::Text(text) => text.clone(),
-        Bound::Integer(number) => number.to_string(),
-        other => format!("{other:?}"),
     }
 }
 
@@ -276,12 +297,16 @@ impl Rows for Kept {
     }
 
     fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
+        self.objects.count()?;
         let owned = match &self.on {
             None if self.rows.len() >= self.limit => return Ok(()),
             None => None,
             Some(on) => {
-                let Some(owner) = row.get(on.index)?.to_bound() else { return Ok(()) };
-                let owned = self.owners.entry(named(&owner)).or_default();
+                // Null is nobody's.
+                let Some(owner) = row.key(on.index)? else { return Ok(()) };
+                let owned = self.owners.get_mut(&owner.name());
+                let owned =
+                    owned.ok_or_else(|| SourceError::Unrelated { column: on.name.clone() })?;
                 if owned.len() >= self.limit {
                     return Ok(());
                 }
@@ -293,7 +318,7 @@ impl Rows for Kept {
         }
         let start = self.json.len();
         self.objects.write(row, &mut self.json)?;
-        let keys = self.keys.iter().map(|key| Ok(row.get(key.index)?.to_bound()));
+        let keys = self.keys.iter().map(|key| row.key(key.index));
         let keys = keys.collect::<Result<_, SourceError>>()?;
         self.rows.push(KeptRow { json: start..self.json.len(), keys });
         Ok(())

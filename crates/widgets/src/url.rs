@@ -36,6 +36,36 @@ impl SourceUrl {
         self.kind
     }
 
+    /// All that decides what is read: also who reads it, and by which options. Without the password,
+    /// which changes more often than that.
+    ///
+    /// To be compared or hashed, and shown to nobody: a url that is written wrongly may have a piece
+    /// of its password where anything else belongs.
+    pub fn identity(&self) -> String {
+        let (scheme, rest) = self.text.split_once("://").unwrap_or_default();
+        if self.kind == SourceKind::Sqlite {
+            return self.text.clone();
+        }
+        // As the drivers look for the end of the password: that of PostgreSQL takes all that comes
+        // before the first `@`.
+        let from = match self.kind {
+            SourceKind::Postgres => rest.find('@').unwrap_or(0),
+            _ => 0,
+        };
+        let ends: &[char] =
+            if self.kind == SourceKind::Postgres { &['?'] } else { &['/', '?', '#'] };
+        let end = rest[from..].find(ends).map_or(rest.len(), |at| from + at);
+        let (credentials, place) = match rest[..end].rfind('@') {
+            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+            None => (None, rest),
+        };
+        let (place, options) = place.split_once('?').unwrap_or((place, ""));
+        let is_password = |option: &str| option.split('=').next() == Some("password");
+        let options: Vec<&str> = options.split('&').filter(|option| !is_password(option)).collect();
+        let user = credentials.map(|both| both.split(':').next().unwrap_or_default());
+        format!("{scheme}://{}@{place}?{}", user.unwrap_or_default(), options.join("&"))
+    }
+
     /// With its password: for the driver, and for nobody else.
     pub(crate) fn exposed(&self) -> &str {
         &self.text
@@ -106,6 +136,32 @@ mod tests {
             let url: SourceUrl = url.parse().expect("a source");
             assert_eq!(url.to_string(), shown);
             assert_eq!(format!("{url:?}"), format!("SourceUrl({shown})"));
+        }
+    }
+
+    #[test]
+    fn whatever_decides_what_is_read_is_in_the_identity_and_the_password_is_not() {
+        let identity = |url: &str| url.parse::<SourceUrl>().expect("a source").identity();
+        for (url, expected) in [
+            ("postgres://me:secret@db:5432/shop", "postgres://me@db:5432/shop?"),
+            ("postgres://me@db/shop", "postgres://me@db/shop?"),
+            ("postgres://db:5432,other:5433/shop", "postgres://@db:5432,other:5433/shop?"),
+            (
+                "postgres://me:secret@db/shop?options=-csearch_path%3Da&password=secret",
+                "postgres://me@db/shop?options=-csearch_path%3Da",
+            ),
+            (
+                "postgres://me:secret@db/shop?password=secret&application_name=a@b:c",
+                "postgres://me@db/shop?application_name=a@b:c",
+            ),
+            ("postgres://me:se?secret@db/shop?user=you", "postgres://me@db/shop?user=you"),
+            ("postgres://me:secret@secret@db/shop", "postgres://me@db/shop?"),
+            ("mysql://me:secret@db/shop?socket=/a@b:c", "mysql://me@db/shop?socket=/a@b:c"),
+            ("mysql://db:3306/shop?socket=/a@b:c", "mysql://@db:3306/shop?socket=/a@b:c"),
+            ("mariadb://me:sec@secret@db/shop", "mariadb://me@db/shop?"),
+            ("sqlite:///var/lib/a?b@c.db", "sqlite:///var/lib/a?b@c.db"),
+        ] {
+            assert_eq!(identity(url), expected);
         }
     }
 

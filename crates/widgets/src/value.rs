@@ -1,6 +1,6 @@
 //! Values on their way into a database and out of it, and how they become JSON.
 
-use std::{borrow::Cow, io::Write};
+use std::{borrow::Cow, fmt, io::Write};
 
 use jiff::Timestamp;
 
@@ -11,6 +11,7 @@ pub enum Bound {
     Integer(i64),
     Number(f64),
     Boolean(bool),
+    Bytes(Vec<u8>),
     /// Bound in the form in which the source keeps times.
     Time(Timestamp),
     /// Of `in (:ids)`: one placeholder for each.
@@ -68,22 +69,57 @@ impl Value<'_> {
         }
     }
 
-    /// As the parameter of another query; `None` for what identifies no row.
-    pub fn to_bound(&self) -> Option<Bound> {
+    /// As a key that another query is given; `None` for null, which is equal to nothing. Keys that
+    /// are equal numbers are one, whatever their types: `7`, `7.00`.
+    ///
+    /// # Errors
+    /// What it is that identifies no row.
+    pub fn to_key(&self) -> Result<Option<Bound>, &'static str> {
+        Ok(Some(match self {
+            Value::Null => return Ok(None),
+            Value::Boolean(truth) => Bound::Boolean(*truth),
+            Value::Integer(number) => Bound::Integer(*number),
+            Value::Unsigned(number) => decimal_key(&number.to_string()),
+            Value::Float(number) if number.fract() == 0.0 && number.abs() <= WHOLE as f64 => {
+                Bound::Integer(*number as i64)
+            }
+            Value::Float(_) => return Err("a key that is no whole number"),
+            Value::Decimal(text) => decimal_key(text),
+            Value::Text(text) => Bound::Text(text.to_string()),
+            Value::Json(_) => return Err("a key that is JSON"),
+            Value::Bytes(bytes) => Bound::Bytes(bytes.to_vec()),
+        }))
+    }
+}
+
+impl Bound {
+    /// What a key is called in maps, whatever its type: related columns may have different ones.
+    pub(crate) fn name(&self) -> String {
         match self {
-            Value::Integer(number) => Some(Bound::Integer(*number)),
-            Value::Unsigned(number) => Some(match i64::try_from(*number) {
-                Ok(number) => Bound::Integer(number),
-                Err(_) => Bound::Text(number.to_string()),
-            }),
-            Value::Decimal(text) | Value::Text(text) => Some(Bound::Text(text.to_string())),
-            Value::Boolean(_)
-            | Value::Null
-            | Value::Float(_)
-            | Value::Json(_)
-            | Value::Bytes(_) => None,
+            Bound::Text(text) => text.clone(),
+            Bound::Integer(number) => number.to_string(),
+            Bound::Boolean(truth) => truth.to_string(),
+            // No text begins so that is a key of anybody.
+            Bound::Bytes(bytes) => format!("\0{}", hex(bytes)),
+            other => format!("{other:?}"),
         }
     }
+}
+
+/// One of all decimals that are equal, which are plain.
+fn decimal_key(decimal: &str) -> Bound {
+    let said = match decimal.contains('.') {
+        true => decimal.trim_end_matches('0').trim_end_matches('.'),
+        false => decimal,
+    };
+    said.parse().map_or_else(|_| Bound::Text(said.to_owned()), Bound::Integer)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
 }
 
 pub(crate) fn write_text(text: &str, json: &mut Vec<u8>) {
@@ -153,6 +189,38 @@ mod tests {
         ] {
             assert_eq!(json(&value), expected);
         }
+    }
+
+    #[test]
+    fn keys_that_are_equal_are_one_and_what_is_no_key_is_told() {
+        let key = |value: Value<'_>| value.to_key().map(|key| key.map(|key| key.name()));
+        for seven in [
+            Value::Integer(7),
+            Value::Unsigned(7),
+            Value::Float(7.0),
+            Value::Decimal("7".into()),
+            Value::Decimal("7.00".into()),
+        ] {
+            assert_eq!(seven.to_key(), Ok(Some(Bound::Integer(7))), "{seven:?}");
+        }
+        for (value, name) in [
+            (Value::Text("7".into()), "7"),
+            (Value::Text("7.00".into()), "7.00"),
+            (Value::Decimal("-0.00".into()), "0"),
+            (Value::Decimal("700".into()), "700"),
+            (Value::Decimal("-7.50".into()), "-7.5"),
+            (Value::Decimal("18446744073709551615.0".into()), "18446744073709551615"),
+            (Value::Unsigned(u64::MAX), "18446744073709551615"),
+            (Value::Boolean(true), "true"),
+            (Value::Bytes(b"\x00\xff"[..].into()), "\x0000ff"),
+        ] {
+            assert_eq!(key(value), Ok(Some(name.to_owned())));
+        }
+        assert_eq!(key(Value::Null), Ok(None));
+        for no_key in [Value::Float(0.5), Value::Float(1e300), Value::Float(f64::NAN)] {
+            assert_eq!(key(no_key), Err("a key that is no whole number"));
+        }
+        assert_eq!(key(Value::Json("7".into())), Err("a key that is JSON"));
     }
 
     #[test]

@@ -6,15 +6,19 @@ mod pool;
 mod postgres;
 mod sqlite;
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use samovar_clock::Clock;
 
 use self::{mysql::MySql, postgres::Postgres, sqlite::Sqlite};
-use crate::{Bound, Query, Rows, SourceDefinition, SourceKind};
+use crate::{Bound, Query, Row, Rows, SourceDefinition, SourceKind};
 
 /// A database that widgets read from. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Source {
     kind: SourceKind,
     identity: String,
@@ -86,7 +90,7 @@ impl Source {
             SourceKind::Postgres => Database::Postgres(Postgres::open(definition, folder, clock)?),
             SourceKind::MySql => Database::MySql(MySql::open(definition, clock)?),
         };
-        let identity = format!("{} {:?}", definition.url.value, definition.times);
+        let identity = format!("{} {:?}", definition.url.value.identity(), definition.times);
         Ok(Self { kind, identity, row_limit: definition.row_limit, database })
     }
 
@@ -94,7 +98,8 @@ impl Source {
         self.kind
     }
 
-    /// Which data it reads and how: the same on every machine that was given the same definitions.
+    /// Which data it reads, how, and as whom: the same on every machine that was given the same
+    /// definitions. To be hashed, and shown to nobody.
     pub fn identity(&self) -> &str {
         &self.identity
     }
@@ -128,6 +133,13 @@ impl Source {
     }
 }
 
+/// Without its identity.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
 impl Snapshot {
     /// Runs a query, its parameters bound by name, and gives `rows` back when all have gone through
     /// it. After an error nothing more is read through this snapshot.
@@ -138,17 +150,37 @@ impl Snapshot {
         rows: R,
     ) -> Result<R, SourceError> {
         self.queries += 1;
-        match &mut self.view {
+        let rows = Caught(rows);
+        let rows = match &mut self.view {
             View::Sqlite(view) => view.read(query, bindings, rows).await,
             View::Postgres(view) => view.read(query, bindings, rows).await,
             View::MySql(view) => view.read(query, bindings, rows).await,
-        }
+        };
+        Ok(rows?.0)
     }
 
     /// How many queries were run through it.
     pub fn queries(&self) -> u32 {
         self.queries
     }
+}
+
+/// Rows whose panic ends a query like any other error does, so that its connection is looked after.
+/// They are given to nobody after that.
+struct Caught<R>(R);
+
+impl<R: Rows> Rows for Caught<R> {
+    fn columns(&mut self, names: &[String]) -> Result<(), SourceError> {
+        catch(|| self.0.columns(names))
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
+        catch(|| self.0.row(row))
+    }
+}
+
+fn catch(run: impl FnOnce() -> Result<(), SourceError>) -> Result<(), SourceError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(SourceError::Panicked))
 }
 
 /// Why a source has no answer.
@@ -171,6 +203,12 @@ pub enum SourceError {
     Type { column: String, found: String },
     #[error("the query has no column `{column}`")]
     NoColumn { column: String },
+    /// Such keys are equal to one of them for the database, and not as texts.
+    #[error(
+        "a related row has a key in `{column}` that is none of `:ids`: convert or trim the keys in the \
+         queries, so that those of both are the same text"
+    )]
+    Unrelated { column: String },
     #[error("the query failed: {reason}")]
     Query { reason: String },
     #[error("the connection was lost: {reason}")]

@@ -51,6 +51,17 @@ impl<C> Place<C> {
         self.pool.idle().pop()
     }
 
+    /// The connection that was given back last and is good still. All that are not are dropped.
+    pub(crate) fn idle_if(&self, is_good: impl Fn(&C) -> bool) -> Option<C> {
+        let mut idle = self.pool.idle();
+        let bad: Vec<C> = idle.extract_if(.., |connection| !is_good(connection)).collect();
+        let last = idle.pop();
+        // Closing them may take its time, and others want to know what is idle.
+        drop(idle);
+        drop(bad);
+        last
+    }
+
     /// Keeps a connection that is as good as new for whoever comes next.
     pub(crate) fn keep(&self, connection: C) {
         self.pool.idle().push(connection);

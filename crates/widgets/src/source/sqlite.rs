@@ -1,7 +1,9 @@
 //! SQLite: files, read away from the async threads.
 
 use std::{
+    fs, io,
     ops::{Deref, DerefMut},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -31,6 +33,8 @@ use crate::{
 
 /// Between two looks at the clock, SQLite executes this many of its instructions: about 20 µs.
 const INSTRUCTIONS: i32 = 1000;
+/// A file that is another one after it was opened than before is opened again, so often.
+const OPENINGS: usize = 3;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Sqlite(Arc<Inner>);
@@ -41,7 +45,21 @@ struct Inner {
     times: TimeForm,
     timeout: Duration,
     clock: Clock,
-    pool: Arc<Pool<Connection>>,
+    pool: Arc<Pool<Opened>>,
+}
+
+/// A connection, and the file that it reads, whatever its path leads to by now.
+#[derive(Debug)]
+struct Opened {
+    connection: Connection,
+    file: FileId,
+}
+
+/// As long as the file is open nobody else is called so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
 }
 
 impl Sqlite {
@@ -124,27 +142,28 @@ impl Drop for OnDrop {
 /// A connection of the pool, to which it goes back as it came.
 #[derive(Debug)]
 struct Lent {
-    connection: Option<Connection>,
-    place: Place<Connection>,
+    opened: Option<Opened>,
+    place: Place<Opened>,
 }
 
 impl Deref for Lent {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.connection.as_ref().expect("there until it is dropped")
+        &self.opened.as_ref().expect("there until it is dropped").connection
     }
 }
 
 impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut Connection {
-        self.connection.as_mut().expect("there until it is dropped")
+        &mut self.opened.as_mut().expect("there until it is dropped").connection
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(opened) = self.opened.take() else { return };
+        let connection = &opened.connection;
         // Without the limits of the query before: ending a transaction takes no time.
         let cleared = connection.progress_handler(0, None::<fn() -> bool>);
         let ended = cleared.and_then(|()| match connection.is_autocommit() {
@@ -152,7 +171,7 @@ impl Drop for Lent {
             false => connection.execute_batch("rollback"),
         });
         if ended.is_ok() {
-            self.place.keep(connection);
+            self.place.keep(opened);
         }
     }
 }
@@ -172,29 +191,48 @@ impl Lent {
 impl Inner {
     async fn lend(self: &Arc<Self>) -> Result<Lent, SourceError> {
         let place = self.pool.place().await?;
-        if let Some(connection) = place.idle() {
-            return Ok(Lent { connection: Some(connection), place });
-        }
         let inner = self.clone();
-        let connect = move || inner.connect();
-        let connection = spawn_blocking(connect).await.unwrap_or(Err(SourceError::Panicked))?;
-        Ok(Lent { connection: Some(connection), place })
+        let lend = move || {
+            // Whoever renames a new file over the old one means the new one to be read.
+            let file = inner.file().ok();
+            let idle = place.idle_if(|opened| Some(opened.file) == file);
+            let opened = idle.map_or_else(|| inner.connect(), Ok)?;
+            Ok(Lent { opened: Some(opened), place })
+        };
+        spawn_blocking(lend).await.unwrap_or(Err(SourceError::Panicked))
     }
 
-    fn connect(&self) -> Result<Connection, SourceError> {
-        let open = || {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(&self.path, flags)?;
-            connection.pragma_update(None, "query_only", true)?;
-            // Opening is lazy: this is where a file that is no database is noticed.
-            connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))?;
-            connection.authorizer(Some(only_reads))?;
-            Ok(connection)
-        };
-        open().map_err(|error: rusqlite::Error| SourceError::Unreachable {
+    /// The file that the path leads to now.
+    fn file(&self) -> io::Result<FileId> {
+        let told = fs::metadata(&self.path)?;
+        Ok(FileId { device: told.dev(), inode: told.ino() })
+    }
+
+    fn connect(&self) -> Result<Opened, SourceError> {
+        let unreachable = |reason: String| SourceError::Unreachable {
             place: self.path.display().to_string(),
-            reason: reason(&error),
-        })
+            reason,
+        };
+        for _ in 0..OPENINGS {
+            let before = self.file().ok();
+            let connection = self.open_file().map_err(|error| unreachable(reason(&error)))?;
+            if let (Some(file), after) = (before, self.file().ok())
+                && after == before
+            {
+                return Ok(Opened { connection, file });
+            }
+        }
+        Err(unreachable("its file is being replaced".to_owned()))
+    }
+
+    fn open_file(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.pragma_update(None, "query_only", true)?;
+        // Opening is lazy: this is where a file that is no database is noticed.
+        connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))?;
+        connection.authorizer(Some(only_reads))?;
+        Ok(connection)
     }
 
     fn prepare(
@@ -206,6 +244,7 @@ impl Inner {
         let failed = |error: rusqlite::Error| self.failure(&error);
         let rendered = query.render(Places::Question, sample);
         let statement = connection.prepare(&rendered.text).map_err(failed)?;
+        only_named(&statement, &rendered)?;
         let column = |name: &str| Column { name: name.to_owned(), unreadable: None };
         let columns = statement.column_names().into_iter().map(column).collect();
         let explain = format!("explain query plan {}", rendered.text);
@@ -231,6 +270,7 @@ impl Inner {
     ) -> Result<(), SourceError> {
         let failed = |error| self.failure(&error);
         let mut statement = connection.prepare_cached(&query.text).map_err(failed)?;
+        only_named(&statement, query)?;
         self.bind(&mut statement, query)?;
         let columns: Vec<String> =
             statement.column_names().into_iter().map(str::to_owned).collect();
@@ -250,6 +290,7 @@ impl Inner {
                 Bound::Integer(number) => statement.raw_bind_parameter(index, number),
                 Bound::Number(number) => statement.raw_bind_parameter(index, number),
                 Bound::Boolean(truth) => statement.raw_bind_parameter(index, truth),
+                Bound::Bytes(bytes) => statement.raw_bind_parameter(index, bytes),
                 Bound::Time(at) => self.bind_time(statement, index, *at),
                 Bound::List(_) => unreachable!("a list is rendered as its elements"),
             };
@@ -282,6 +323,16 @@ impl Inner {
             }
             _ => SourceError::query(reason(error)),
         }
+    }
+}
+
+/// A place for a value that is SQLite's own, and was not recognized before, would shift all values.
+fn only_named(statement: &Statement<'_>, query: &Rendered<'_>) -> Result<(), SourceError> {
+    match statement.parameter_count() == query.values.len() {
+        true => Ok(()),
+        false => Err(SourceError::query(
+            "it has places like `?`, `@x` or `$x` for values: write parameters like :tenant",
+        )),
     }
 }
 

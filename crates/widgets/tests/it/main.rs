@@ -5,6 +5,7 @@ mod memory;
 mod mysql;
 mod mysql_faults;
 mod mysql_types;
+mod panics;
 mod postgres;
 mod postgres_faults;
 mod postgres_tls;

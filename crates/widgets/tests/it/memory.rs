@@ -4,7 +4,9 @@ use std::fs;
 
 use samovar_clock::Clock;
 use samovar_testkit::{MariaDbServer, PostgresServer};
-use samovar_widgets::{Definitions, Document, Query, Row, Rows, Source, SourceError};
+use samovar_widgets::{
+    Definitions, Document, Limits, Query, Related, Row, Rows, Selection, Source, SourceError,
+};
 
 const MANY: u64 = 2_000_000;
 /// More than 200 MB of rows go through less than this.
@@ -93,4 +95,41 @@ async fn of_mariadb() {
     let server = MariaDbServer::start().expect("it starts");
     let query = "select seq, seq / 3 as third, repeat('x', 100) as text from seq_1_to_MANY";
     streams(&server.url(), query).await;
+}
+
+/// All orders of one customer repeated its row: what was read was within the limit, and what was
+/// written of it was not looked at before all of it was in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_rows_that_are_written_many_times() {
+    let folder = tempfile::tempdir().expect("a folder");
+    rusqlite::Connection::open(folder.path().join("s.db")).expect("a database");
+    let document = Document::parse("[source.s]\nurl = \"sqlite://s.db\"\n").expect("it is TOML");
+    let definitions = Definitions::read(&mut document.root());
+    let definition = &definitions.sources[0];
+    let source = Source::open(definition, folder.path(), Clock::System).expect("it opens");
+    let select = |text: &str| {
+        let query = Query::parse(source.kind(), text).expect("a select");
+        Selection { query, json: Vec::new(), one: false, related: Vec::new() }
+    };
+    let mut orders = select(
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000) \
+         select i as id, 7 as customer from n",
+    );
+    let customer =
+        select("select 7 as id, printf('%.*c', 1000000, 'x') as note where id in (:ids)");
+    orders.related.push(Related {
+        name: "named".to_owned(),
+        selection: Selection { one: true, ..customer },
+        key: "customer".to_owned(),
+        on: "id".to_owned(),
+        limit: None,
+    });
+    let limits = Limits { rows: 1000, bytes: 8 << 20 };
+    let grown = peak_growth_kb(async {
+        let mut snapshot = source.snapshot().await.expect("a connection");
+        let error = orders.append(&mut snapshot, &[], limits, Vec::new()).await;
+        assert_eq!(error, Err(SourceError::TooManyBytes { limit: limits.bytes }));
+    });
+    let grown = grown.await;
+    assert!(grown <= 8 * MOST_GROWTH_KB, "{grown} kB");
 }

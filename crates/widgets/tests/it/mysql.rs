@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use samovar_clock::Clock;
 use samovar_testkit::{MariaDbServer, wait};
 use samovar_widgets::{
-    Bound, Definitions, Document, Limits, Query, Row, Rows, Scan, Selection, Source, SourceError,
-    SourceKind, Value,
+    Bound, Definitions, Document, Limits, Query, Related, Row, Rows, Scan, Selection, Source,
+    SourceError, SourceKind, Value,
 };
 use tokio::sync::oneshot;
 
@@ -224,6 +224,50 @@ async fn nothing_can_be_written_whatever_the_query_says() {
     }
     assert!(!file.exists());
     assert_eq!(rows(&source, "select count(*) as v from orders").await, one("4"));
+}
+
+/// Keys of other types than texts and whole numbers found nobody, in silence.
+#[tokio::test]
+async fn whatever_its_type_a_key_finds_its_rows_or_an_error_says_why_not() {
+    let server = shop();
+    server
+        .execute(
+            "create table people (id binary(16) primary key, price decimal(9,2), name varchar(9),
+                                  truth boolean, share double);
+             insert into people values
+                 (unhex('00ff80c0e28041fe8d3a000102030405'), 7.00, 'ann', true, 0.5),
+                 (unhex('ffffffffffffffffffffffffffffffff'), 8.50, 'BOB', false, 0.25);
+             create table items (id binary(16), price int, name varchar(9), truth boolean,
+                                 what varchar(9));
+             insert into items values
+                 (unhex('00ff80c0e28041fe8d3a000102030405'), 7, 'ann', true, 'cup'),
+                 (unhex('00ff80c0e28041fe8d3a000102030405'), 7, 'ann', true, 'pot'),
+                 (unhex('ffffffffffffffffffffffffffffffff'), 9, 'bob', false, 'jug');",
+        )
+        .expect("tables");
+    let source = open(&server.url(), "");
+    let found = async |key: &str| {
+        let mut people = select(&format!("select {key} from people order by id"));
+        people.related.push(Related {
+            name: "items".to_owned(),
+            selection: select(&format!("select {key}, what from items where {key} in (:ids)")),
+            key: key.to_owned(),
+            on: key.to_owned(),
+            limit: None,
+        });
+        answer(&source, &people, &[], 10_000).await
+    };
+    for (key, cups, jugs) in [("id", 2, 1), ("price", 2, 0), ("truth", 2, 1)] {
+        let json = found(key).await.expect(key);
+        let (ann, bob) = json.split_once("]}").expect("two people");
+        assert_eq!(ann.matches("what").count(), cups, "{json}");
+        assert_eq!(bob.matches("what").count(), jugs, "{json}");
+    }
+    // Equal by the collation of the column, and not the same text.
+    let error = found("name").await.expect_err("another text");
+    assert_eq!(error, SourceError::Unrelated { column: "name".to_owned() });
+    let error = found("share").await.expect_err("no key").to_string();
+    assert!(error.contains("`share` holds a key that is no whole number"), "{error}");
 }
 
 #[tokio::test]

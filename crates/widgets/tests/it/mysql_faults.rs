@@ -152,6 +152,9 @@ async fn whom_the_server_does_not_let_in_is_told_why_without_the_password() {
     let held = good.snapshot().await.expect("a connection");
     let shown = format!("{good:?} {held:?}");
     assert!(!shown.contains("samovar:samovar") && !shown.contains("pass"), "{shown}");
+    let other = open(&server.url().replace("//samovar:", "//somebody:"), "");
+    assert_ne!(good.identity(), other.identity());
+    assert!(!format!("{other:?}").contains("somebody"));
     drop(held);
 
     let secured = open(&format!("{}?require_ssl=true", server.url()), "");

@@ -5,7 +5,8 @@ use std::{path::Path, time::Duration};
 use samovar_clock::Clock;
 use samovar_testkit::PostgresServer;
 use samovar_widgets::{
-    Bound, Definitions, Document, Limits, Query, Scan, Selection, Source, SourceError, SourceKind,
+    Bound, Definitions, Document, Limits, Query, Related, Scan, Selection, Source, SourceError,
+    SourceKind,
 };
 
 use crate::postgres_faults::nothing_runs;
@@ -43,6 +44,8 @@ fn bindings() -> Vec<(String, Bound)> {
     let channels = ["web", "till", "web' or '1'='1"].map(text);
     vec![
         ("tenant".to_owned(), text("north")),
+        ("all".to_owned(), text("all")),
+        ("unit".to_owned(), text("day")),
         ("channel".to_owned(), text("web' or '1'='1")),
         ("channels".to_owned(), Bound::List(channels.to_vec())),
         ("least".to_owned(), Bound::Integer(5)),
@@ -66,6 +69,7 @@ pub(crate) async fn rows(source: &Source, query: &str) -> Result<String, SourceE
 #[tokio::test]
 async fn rows_become_objects_and_values_are_bound_not_pasted() {
     let server = shop();
+    server.execute("create type mood as enum ('good')").expect("a type");
     let source = open(&server.url(), "");
     let all = "select total, round(total / 2.0, 2) as half, channel = 'web' as web from orders \
                where tenant = :tenant and total >= :least order by total";
@@ -84,6 +88,34 @@ async fn rows_become_objects_and_values_are_bound_not_pasted() {
         ),
         ("select count(*) as n from orders where :yes", r#"{"rows":[{"n":4}]}"#),
         ("select count(*) as n from orders where total = :unbound", r#"{"rows":[{"n":0}]}"#),
+        // A parameter that is used twice is the same, also for the server.
+        (
+            "select substr(channel, :least - 4) as c, count(*) as n from orders \
+             group by substr(channel, :least - 4) order by n",
+            r#"{"rows":[{"c":"till","n":1},{"c":"web","n":3}]}"#,
+        ),
+        (
+            "select date_trunc(:unit, at) as at, count(*) as n from orders where at is not null \
+             group by date_trunc(:unit, at)",
+            r#"{"rows":[{"at":"2026-11-20T00:00:00Z","n":2}]}"#,
+        ),
+        (
+            "select count(*) as n from orders where :all = 'all' or channel = :all",
+            r#"{"rows":[{"n":4}]}"#,
+        ),
+        (
+            "select count(*) as n from orders where :tenant = 'all' or tenant::varchar = :tenant",
+            r#"{"rows":[{"n":3}]}"#,
+        ),
+        (
+            "select count(*) as n from (values ('good'::mood)) as moods (mood) \
+             where :all = 'all' or mood::text = :all",
+            r#"{"rows":[{"n":1}]}"#,
+        ),
+        (
+            "select count(*) as n from orders where at >= :from::timestamptz and at::date = :from",
+            r#"{"rows":[{"n":0}]}"#,
+        ),
         ("select :channel as v", r#"{"rows":[{"v":"web' or '1'='1"}]}"#),
         ("select :least + 1 as v", r#"{"rows":[{"v":6}]}"#),
         ("select (:from)::timestamptz as v", r#"{"rows":[{"v":"2026-11-20T23:05:07Z"}]}"#),
@@ -93,6 +125,47 @@ async fn rows_become_objects_and_values_are_bound_not_pasted() {
     let seconds = open(&server.url(), "times = \"seconds\"");
     let at = rows(&seconds, "select (:from)::bigint as v").await;
     assert_eq!(at.as_deref(), Ok(r#"{"rows":[{"v":1795215907}]}"#));
+}
+
+/// Keys of other types than texts and whole numbers found nobody, in silence.
+#[tokio::test]
+async fn whatever_its_type_a_key_finds_its_rows_or_an_error_says_why_not() {
+    let server = shop();
+    let source = open(&server.url(), "");
+    let found = async |key: &str, owner: &str| {
+        let items = format!(
+            "select * from (values ({owner}, 'cup')) as items (owner, what) where owner in (:ids)"
+        );
+        let mut parent = select(&format!("select {key} as id"));
+        parent.related.push(Related {
+            name: "items".to_owned(),
+            selection: select(&items),
+            key: "id".to_owned(),
+            on: "owner".to_owned(),
+            limit: None,
+        });
+        answer(&source, &parent, 1000).await
+    };
+    for (key, owner) in [
+        ("'\\x00ff'::bytea", "'\\x00ff'::bytea"),
+        ("true", "1 = 1"),
+        ("7.00", "7"),
+        ("7", "7.000"),
+        ("7.50", "7.5"),
+        ("7::float8", "7"),
+        (
+            "'{0F0E0D0C-0B0A-0908-0706-050403020100}'::uuid",
+            "'0f0e0d0c0b0a09080706050403020100'::uuid",
+        ),
+    ] {
+        let json = found(key, owner).await.expect(key);
+        assert!(json.contains("cup"), "{key}: {json}");
+    }
+    let error = found("'a'", "'a'::char(5)").await.expect_err("padded");
+    assert_eq!(error, SourceError::Unrelated { column: "owner".to_owned() });
+    assert!(found("'a'", "trim('a'::char(5))").await.expect("trimmed").contains("cup"));
+    let error = found("'7'::jsonb", "'7'::jsonb").await.expect_err("no key").to_string();
+    assert!(error.contains("column `id` holds a key that is JSON"), "{error}");
 }
 
 #[tokio::test]

@@ -52,8 +52,9 @@ impl Rows for Stuck {
     }
 
     fn row(&mut self, _: &Row<'_>) -> Result<(), SourceError> {
-        // An error means that it was told before.
-        let _ = self.0.recv();
+        // An error means that it was told before. It is announced, because a thread that just stands
+        // still may be the one that looks at the time for all others.
+        let _ = tokio::task::block_in_place(|| self.0.recv());
         Ok(())
     }
 }

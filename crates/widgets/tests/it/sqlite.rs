@@ -178,6 +178,30 @@ async fn nothing_can_be_written_whatever_the_query_says() {
     );
 }
 
+/// SQLite gave them numbers of their own, which shifted the values of all that came after them: a
+/// reader could be given the rows of another tenant.
+#[tokio::test]
+async fn places_that_are_no_parameters_are_refused() {
+    let folder = shop();
+    let source = open(folder.path(), "");
+    for place in ["@x", "$x", "?", "?1", "#x", "$x::y"] {
+        for text in [
+            format!("select total from orders where note is not {place} and tenant = :tenant"),
+            format!("select total from orders where tenant = :tenant and note is not {place}"),
+            format!("select total from orders where note is not distinct from {place} frobnicate"),
+        ] {
+            let Ok(query) = Query::parse(SourceKind::Sqlite, &text) else { continue };
+            assert!(source.prepare(&query, &bindings()).await.is_err(), "{text}");
+            let mut snapshot = source.snapshot().await.expect("a connection");
+            let limits = Limits { rows: 10, bytes: 1000 };
+            let read = select(&text).append(&mut snapshot, &bindings(), limits, Vec::new()).await;
+            assert!(matches!(read, Err(SourceError::Query { .. })), "{text}: {read:?}");
+        }
+    }
+    let error = rows(&source, "select total from orders where note is not @x").await;
+    assert!(error.expect_err("refused").to_string().contains("like `?`, `@x` or `$x` for values"));
+}
+
 #[tokio::test]
 async fn what_is_read_through_one_snapshot_is_of_one_moment() {
     let folder = shop();
@@ -223,6 +247,116 @@ async fn what_is_no_database_is_unreachable() {
     std::fs::write(folder.path().join("shop.db"), "a letter, not a database").expect("written");
     let error = rows(&source, "select 1 as a").await.expect_err("no database");
     assert!(matches!(error, SourceError::Unreachable { .. }), "{error}");
+}
+
+/// All rows of a query that are related.
+fn related(name: &str, key: &str, on: &str, query: &str) -> Related {
+    let (name, key, on) = (name.to_owned(), key.to_owned(), on.to_owned());
+    Related { name, selection: select(query), key, on, limit: None }
+}
+
+fn database(sql: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = Connection::open(folder.path().join("shop.db")).expect("a database");
+    connection.execute_batch(sql).expect("tables");
+    folder
+}
+
+#[tokio::test]
+async fn a_file_that_took_the_place_of_another_is_read_at_once() {
+    let folder = shop();
+    let source = open(folder.path(), "connections = 3");
+    let count = "select count(*) as n from orders";
+    let both = (source.snapshot().await, source.snapshot().await);
+    drop(both);
+    let limits = Limits { rows: 10, bytes: 1000 };
+    let mut held = source.snapshot().await.expect("a connection");
+    let new = Connection::open(folder.path().join("new.db")).expect("a database");
+    new.execute_batch("create table orders (tenant text); insert into orders values ('north')")
+        .expect("a table");
+    drop(new);
+    std::fs::rename(folder.path().join("new.db"), folder.path().join("shop.db")).expect("renamed");
+    for _ in 0..2 {
+        assert_eq!(rows(&source, count).await.as_deref(), Ok(r#"{"rows":[{"n":1}]}"#));
+    }
+    // What began before goes on with what it began with, and is not kept after that.
+    let body = select(count).append(&mut held, &[], limits, Vec::new()).await;
+    assert_eq!(body.as_deref(), Ok(&br#"{"rows":[{"n":4}]}"#[..]));
+    drop(held);
+    assert_eq!(rows(&source, count).await.as_deref(), Ok(r#"{"rows":[{"n":1}]}"#));
+    std::fs::remove_file(folder.path().join("shop.db")).expect("removed");
+    let error = rows(&source, count).await.expect_err("no file");
+    assert!(matches!(error, SourceError::Unreachable { .. }), "{error}");
+}
+
+/// Keys of other types than texts and whole numbers found nobody, in silence.
+#[tokio::test]
+async fn whatever_its_type_a_key_finds_its_rows_or_an_error_says_why_not() {
+    let folder = database(
+        "create table items (owner, name text);
+         insert into items values (x'00ff', 'bytes'), (7, 'seven'), (7.0, 'real'), ('é', 'text'),
+                                  ('A', 'upper'), (null, 'nobody');",
+    );
+    let source = open(folder.path(), "");
+    let found = async |key: &str, items: &str| {
+        let mut parent = select(&format!("select {key} as id"));
+        parent.related.push(related("items", "id", "owner", items));
+        answer(&source, &parent, 1000).await
+    };
+    let items = "select owner, name from items where owner in (:ids)";
+    for (key, expected) in [
+        ("x'00ff'", r#"[{"owner":"AP8=","name":"bytes"}]"#),
+        ("7.0", r#"[{"owner":7,"name":"seven"},{"owner":7.0,"name":"real"}]"#),
+        ("'é'", r#"[{"owner":"é","name":"text"}]"#),
+        ("null", "[]"),
+    ] {
+        let json = found(key, items).await.expect(key);
+        assert!(json.ends_with(&format!("\"items\":{expected}}}]}}")), "{json}");
+    }
+    let error = found("0.5", items).await.expect_err("no key").to_string();
+    assert_eq!(error, "column `id` holds a key that is no whole number: convert it in the query");
+    let loose = "select owner, name from items where owner collate nocase in (:ids)";
+    let error = found("'a'", loose).await.expect_err("another text");
+    assert_eq!(error, SourceError::Unrelated { column: "owner".to_owned() });
+    assert!(error.to_string().contains("`owner` that is none of `:ids`: convert or trim"));
+    let lowered = "select lower(owner) as owner, name from items where lower(owner) in (:ids)";
+    assert!(found("'a'", lowered).await.expect("rows").contains("upper"));
+    let outer = "select owner, name from items where owner is null or owner in (:ids)";
+    assert!(found("7", outer).await.is_ok());
+}
+
+/// A million rows were read for the first of them.
+#[tokio::test]
+async fn rows_that_are_not_kept_count_as_well() {
+    let folder = database(
+        "create table items (owner integer, name text);
+         insert into items values (1, 'a'), (1, 'b'), (1, 'c');",
+    );
+    let all = "select owner, name from items";
+    let first = Selection { one: true, ..select(all) };
+    let mut few = select("select 1 as id");
+    few.related.push(related("items", "id", "owner", &format!("{all} where owner in (:ids)")));
+    few.related[0].limit = Some(1);
+    for (limit, expected) in [(2, Err(SourceError::TooManyRows { limit: 2 })), (3, Ok(()))] {
+        let source = open(folder.path(), &format!("row_limit = {limit}"));
+        assert_eq!(answer(&source, &first, 1000).await.map(drop), expected);
+        assert_eq!(answer(&source, &few, 1000).await.map(drop), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_limit_of_an_answer_is_named_whole_whoever_exceeds_it() {
+    let folder = database(
+        "create table customers (id integer, note text);
+         insert into customers values (7, printf('%.*c', 600, 'x'));",
+    );
+    let source = open(folder.path(), "");
+    let mut orders = select("select 1 as id, 7 as customer, printf('%.*c', 600, 'y') as note");
+    let query = "select id, note from customers where id in (:ids)";
+    orders.related.push(related("customers", "customer", "id", query));
+    let error = answer(&source, &orders, 1000).await;
+    assert_eq!(error, Err(SourceError::TooManyBytes { limit: 1000 }));
+    assert!(answer(&source, &orders, 1500).await.is_ok());
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ fn bind_one(value: &Bound, times: TimeForm) -> Raw {
         Bound::Integer(number) => Raw::Int(*number),
         Bound::Number(number) => Raw::Double(*number),
         Bound::Boolean(truth) => Raw::Int(i64::from(*truth)),
+        Bound::Bytes(bytes) => Raw::Bytes(bytes.clone()),
         Bound::Time(at) => match times {
             // It has a type of its own for them.
             TimeForm::Text => time(*at),

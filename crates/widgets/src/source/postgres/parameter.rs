@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
 use super::time;
-use crate::{Bound, TimeForm};
+use crate::{Bound, TimeForm, value::hex};
 
 pub(super) struct Parameter<'b>(Cow<'b, str>);
 
@@ -26,6 +26,7 @@ fn text(value: &Bound, times: TimeForm) -> Cow<'_, str> {
         }
         Bound::Number(number) => number.to_string().into(),
         Bound::Boolean(truth) => truth.to_string().into(),
+        Bound::Bytes(bytes) => format!("\\x{}", hex(bytes)).into(),
         Bound::Time(at) => time_text(*at, times).into(),
         Bound::List(_) => unreachable!("a list is rendered as its elements"),
     }
