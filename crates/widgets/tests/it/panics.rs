@@ -33,8 +33,9 @@ impl Rows for Any {
 }
 
 async fn are_told(url: &str, folder: &Path) {
-    let document = Document::parse(&format!("[source.s]\nurl = \"{url}\"\nconnections = 1\n"));
-    let definitions = Definitions::read(&mut document.expect("it is TOML").root());
+    let text = format!("[source.s]\nurl = \"{url}\"\nconnections = 1\n");
+    let document = Document::parse(&text).expect("it is TOML");
+    let definitions = Definitions::read(&mut document.root());
     let source = Source::open(&definitions.sources[0], folder, Clock::System).expect("it opens");
     let query = Query::parse(source.kind(), "select 1 as a union all select 2").expect("a select");
     for _ in 0..3 {
