@@ -171,6 +171,11 @@ pub enum SourceError {
     Type { column: String, found: String },
     #[error("the query has no column `{column}`")]
     NoColumn { column: String },
+    #[error(
+        "the dimensions have more than {limit} combinations in one partition, mostly of \
+         `{dimension}`: group it in the query, or leave it out"
+    )]
+    TooManyGroups { dimension: String, limit: usize },
     #[error("the query failed: {reason}")]
     Query { reason: String },
     #[error("the connection was lost: {reason}")]
