@@ -52,11 +52,13 @@ fn orders(count: u64) -> Vec<Order> {
     let filler = "A comfortable piece for every day, made of sound material, washable and light. ";
     let make = |index: u64| {
         let seconds = index * 90 * 86_400 / count;
-        let at = start.checked_add(jiff::SignedDuration::from_secs(seconds as i64)).expect("a time");
+        let at =
+            start.checked_add(jiff::SignedDuration::from_secs(seconds as i64)).expect("a time");
         let mut items = String::from("[");
         let (mut total, amount) = (0, 1 + random.below(6));
         for item in 0..amount {
-            let (sku, qty, cents) = (random.below(400), 1 + random.below(4), 100 + random.below(9900));
+            let (sku, qty, cents) =
+                (random.below(400), 1 + random.below(4), 100 + random.below(9900));
             total += qty * cents;
             let comma = if item > 0 { "," } else { "" };
             let about = filler.repeat((1900 / amount as usize / filler.len()).max(1));
