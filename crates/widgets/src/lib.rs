@@ -11,6 +11,7 @@ pub mod limits;
 mod problem;
 mod query;
 mod range;
+mod rollup;
 mod rows;
 mod section;
 mod selection;
@@ -21,14 +22,18 @@ mod value;
 
 pub use check::{CUTS, Names, Whose, check_prepared, check_text, is_cut};
 pub use definitions::{
-    BoardDefinition, BucketDefinition, Definitions, FreshnessDefinition, IncludeDefinition, Mode,
-    ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition, SourceDefinition,
-    TenantDefinition, TenantsDefinition, TimeForm, Values, WidgetDefinition,
+    ALL, BoardDefinition, BucketDefinition, Definitions, FreshnessDefinition, IncludeDefinition,
+    Mode, ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition, RollupDefinition,
+    RollupWidgetDefinition, SeriesBy, Show, Shown, SourceDefinition, TenantDefinition,
+    TenantsDefinition, TimeForm, Values, WidgetDefinition,
 };
 pub use document::Document;
 pub use problem::{Located, Problem, Severity, nearest};
 pub use query::{Mistake, Query};
 pub use range::{Dates, InvalidRange, Range};
+pub use rollup::{
+    Answer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup, Slot, plan,
+};
 pub use rows::{Row, Rows};
 pub use section::Section;
 pub use selection::{Limits, MOST_KEYS, Related, Selection};

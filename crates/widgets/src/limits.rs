@@ -29,6 +29,22 @@ pub const INCLUDES_PER_WIDGET: usize = 16;
 pub const INCLUDE_DEPTH: usize = 4;
 /// Rows kept for one parent.
 pub const INCLUDED_ROWS: usize = 10_000;
+pub const ROLLUPS: usize = 64;
+pub const MEASURES_PER_ROLLUP: usize = 32;
+pub const DIMENSIONS_PER_ROLLUP: usize = 8;
+/// Lists that are unnested, of one rollup, and fields that are read of each.
+pub const LISTS_PER_ROLLUP: usize = 8;
+pub const FIELDS_PER_LIST: usize = 32;
+/// Combinations of the values of dimensions in one partition.
+pub const GROUPS_PER_PARTIAL: usize = 10_000;
+/// Bytes of one value of a dimension.
+pub const KEY_BYTES: usize = 1024;
+/// The most that a top keeps.
+pub const KEPT: usize = 10_000;
+/// Rows that a widget over a rollup shows at most.
+pub const SHOWN_ROWS: usize = 1000;
+/// Shares of which a widget shows quantiles.
+pub const QUANTILE_POINTS: usize = 16;
 pub const WIDGETS_PER_BOARD: usize = 64;
 /// Rows of one answer.
 pub const ROWS: usize = 1_000_000;

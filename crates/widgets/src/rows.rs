@@ -23,7 +23,19 @@ pub(crate) trait Cells {
     fn cell(&self, index: usize) -> Result<Value<'_>, String>;
 }
 
+/// Values that are in memory already.
+impl Cells for Vec<Value<'_>> {
+    fn cell(&self, index: usize) -> Result<Value<'_>, String> {
+        Ok(self[index].borrowed())
+    }
+}
+
 impl<'r> Row<'r> {
+    /// One that comes from no source. There are as many values as columns.
+    pub fn of_values(columns: &'r [String], values: &'r Vec<Value<'r>>) -> Self {
+        Self { columns, cells: values }
+    }
+
     pub(crate) fn new(columns: &'r [String], cells: &'r dyn Cells) -> Self {
         Self { columns, cells }
     }

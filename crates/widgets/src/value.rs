@@ -69,6 +69,21 @@ impl Value<'_> {
         }
     }
 
+    /// The same value, which does not own its text.
+    pub fn borrowed(&self) -> Value<'_> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Boolean(flag) => Value::Boolean(*flag),
+            Value::Integer(number) => Value::Integer(*number),
+            Value::Unsigned(number) => Value::Unsigned(*number),
+            Value::Float(number) => Value::Float(*number),
+            Value::Decimal(text) => Value::Decimal(Cow::Borrowed(text)),
+            Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+            Value::Json(text) => Value::Json(Cow::Borrowed(text)),
+            Value::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
+        }
+    }
+
     /// As a key that another query is given; `None` for null, which is equal to nothing. Keys that
     /// are equal numbers are one, whatever their types: `7`, `7.00`.
     ///

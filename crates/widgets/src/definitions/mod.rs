@@ -1,10 +1,12 @@
-//! What a team declares: tenants, sources, freshness classes, widgets and boards, as checked as they
-//! can be without a database.
+//! What a team declares: tenants, sources, freshness classes, rollups, widgets and boards, as checked
+//! as they can be without a database.
 
 mod boards;
 mod freshness;
 mod includes;
 mod params;
+mod rollup_widgets;
+mod rollups;
 mod sources;
 mod tenants;
 mod widgets;
@@ -13,13 +15,16 @@ pub use boards::BoardDefinition;
 pub use freshness::{FreshnessDefinition, RefreshAheadDefinition};
 pub use includes::IncludeDefinition;
 pub use params::{ParamDefinition, ParamType, Values};
+pub use rollup_widgets::{ALL, RollupWidgetDefinition, SeriesBy, Show, Shown};
+pub use rollups::RollupDefinition;
 pub use sources::{SourceDefinition, TimeForm};
 pub use tenants::{TenantDefinition, TenantsDefinition};
 pub use widgets::{BucketDefinition, Mode, ModeDefinition, WidgetDefinition};
 
 use crate::{Located, Problem, Section, limits};
 
-/// The sections `[tenants]`, `[source.*]`, `[freshness.*]`, `[widget.*]` and `[board.*]` of a file.
+/// The sections `[tenants]`, `[source.*]`, `[freshness.*]`, `[rollup.*]`, `[widget.*]` and `[board.*]`
+/// of a file.
 ///
 /// A widget in whose section something is wrong is left out, so that what follows from the mistake
 /// is not told as another one.
@@ -28,7 +33,11 @@ pub struct Definitions {
     pub tenants: TenantsDefinition,
     pub sources: Vec<SourceDefinition>,
     pub freshness: Vec<FreshnessDefinition>,
+    pub rollups: Vec<RollupDefinition>,
+    /// Those with a query of their own.
     pub widgets: Vec<WidgetDefinition>,
+    /// Those over a rollup.
+    pub rollup_widgets: Vec<RollupWidgetDefinition>,
     pub boards: Vec<BoardDefinition>,
     /// Of widgets that name none. It stands in `[cache]`, whose reader sets it.
     pub default_freshness: Option<Located<String>>,
@@ -56,6 +65,9 @@ impl Definitions {
 
         let classes = root.sections("freshness");
         check_count(root, &classes, limits::FRESHNESS_CLASSES, "freshness classes");
+        let rollup_sections = root.sections("rollup");
+        check_count(root, &rollup_sections, limits::ROLLUPS, "rollups");
+        let rollup_names = names(&rollup_sections);
         let widget_sections = root.sections("widget");
         check_count(root, &widget_sections, limits::WIDGETS, "widgets");
         if widget_sections.is_empty() {
@@ -69,15 +81,37 @@ impl Definitions {
         let sources = source_sections.into_iter().filter_map(source).collect();
         let freshness = classes.into_iter().map(|(name, class)| freshness::read(name, class));
         let freshness = freshness.collect();
-        let mut widgets = Vec::new();
+        let mut rollups = Vec::new();
+        for (name, section) in rollup_sections {
+            let before = root.error_count();
+            let rollup = rollups::read(name, section, &source_names);
+            rollups.extend(rollup.filter(|_| root.error_count() == before));
+        }
+        let (mut widgets, mut rollup_widgets) = (Vec::new(), Vec::new());
         for (name, section) in widget_sections {
             let before = root.error_count();
-            let widget = widgets::read(name, section, declared);
-            widgets.extend(widget.filter(|_| root.error_count() == before));
+            let is_sound = || root.error_count() == before;
+            if section.has("rollup") {
+                let widget = rollup_widgets::read(name, section, declared, &rollups, &rollup_names);
+                rollup_widgets.extend(widget.filter(|_| is_sound()));
+            } else {
+                let widget = widgets::read(name, section, declared);
+                widgets.extend(widget.filter(|_| is_sound()));
+            }
         }
         let board = |(name, section)| boards::read(name, section, &widget_names);
         let boards = board_sections.into_iter().filter_map(board).collect();
-        Self { tenants, sources, freshness, widgets, boards, default_freshness: None }
+        let default_freshness = None;
+        Self {
+            tenants,
+            sources,
+            freshness,
+            rollups,
+            widgets,
+            rollup_widgets,
+            boards,
+            default_freshness,
+        }
     }
 }
 

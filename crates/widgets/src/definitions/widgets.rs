@@ -74,7 +74,7 @@ impl ModeDefinition {
     }
 }
 
-const BUCKETS: [(&str, BucketDefinition); 3] = [
+pub(super) const BUCKETS: [(&str, BucketDefinition); 3] = [
     ("minute", BucketDefinition::Minute),
     ("hour", BucketDefinition::Hour),
     ("day", BucketDefinition::Day),
@@ -137,7 +137,7 @@ pub(super) fn read(
     })
 }
 
-fn read_ranges(widget: &mut Section<'_>) -> Vec<Range> {
+pub(super) fn read_ranges(widget: &mut Section<'_>) -> Vec<Range> {
     let mut ranges: Vec<Range> = Vec::new();
     let listed = widget.texts("ranges", 0..=limits::RANGES_PER_WIDGET).unwrap_or_default();
     for Located { value, line } in listed {
@@ -156,7 +156,7 @@ fn read_ranges(widget: &mut Section<'_>) -> Vec<Range> {
     ranges
 }
 
-fn read_mode(widget: &mut Section<'_>, declared: Declared<'_>) -> ModeDefinition {
+pub(super) fn read_mode(widget: &mut Section<'_>, declared: Declared<'_>) -> ModeDefinition {
     if !widget.is_table("mode") {
         let everybody = widget.choice("mode", &MODES).map_or(Mode::default(), |mode| mode.value);
         return ModeDefinition { everybody, tenants: Vec::new() };

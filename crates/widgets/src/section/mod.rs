@@ -1,6 +1,7 @@
 //! A table of a file, read key by key: nothing in it goes unread, and each mistake is noted with its
 //! line while the reading goes on.
 
+mod entries;
 mod lists;
 mod values;
 
@@ -13,6 +14,7 @@ use toml::{
 
 use crate::{Document, Located, Problem, nearest};
 
+pub(crate) use entries::Entry;
 pub(crate) use values::{Scalar, ScalarKind};
 
 /// Each key that is asked for counts as known; [`Section::finish`] complains about the others, and
@@ -135,6 +137,11 @@ impl<'a> Section<'a> {
     pub fn refuse(&self, key: &str, line: usize, what: &str, hint: &str) {
         let reason = format!("`{key}` in {} {what}", self.title);
         self.note(Problem::new(line, reason).hint(hint));
+    }
+
+    /// A key that was refused is not unknown as well.
+    pub(crate) fn know(&mut self, key: &'static str) {
+        self.known.push(key);
     }
 
     /// Missing it is a mistake, which [`Section::finish`] tells.

@@ -209,6 +209,11 @@ pub enum SourceError {
          queries, so that those of both are the same text"
     )]
     Unrelated { column: String },
+    #[error(
+        "the dimensions have more than {limit} combinations in one partition, mostly of \
+         `{dimension}`: group it in the query, or leave it out"
+    )]
+    TooManyGroups { dimension: String, limit: usize },
     #[error("the query failed: {reason}")]
     Query { reason: String },
     #[error("the connection was lost: {reason}")]

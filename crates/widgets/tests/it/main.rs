@@ -10,4 +10,6 @@ mod postgres;
 mod postgres_faults;
 mod postgres_tls;
 mod postgres_types;
+mod rollup_partials;
+mod rollups;
 mod sqlite;
