@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     Member, ReadFailure,
+    catalogue::Made,
     engine::{Engine, Inner},
     hot::Name,
     reading::{BoundReading, InvalidReading, RANGE},
@@ -313,7 +314,7 @@ impl Inner {
     }
 
     async fn compute_together(
-        &self,
+        self: &Arc<Self>,
         tickets: Vec<(usize, &BoundReading, Ticket)>,
     ) -> Vec<(usize, Answer)> {
         let mut made = Vec::new();
@@ -322,6 +323,10 @@ impl Inner {
         for (index, reading, ticket) in tickets {
             if let Some(error) = &away {
                 ticket.fail(error).await;
+                continue;
+            }
+            if let Made::Rollup(..) = reading.served.entry.made {
+                made.extend(self.compose_tile(reading, ticket).await.map(|it| (index, it)));
                 continue;
             }
             let (snapshot, moment) = match &mut open {
@@ -345,6 +350,28 @@ impl Inner {
             }
         }
         made
+    }
+
+    /// A tile that is made of parts has snapshots of its own.
+    async fn compose_tile(
+        self: &Arc<Self>,
+        reading: &BoundReading,
+        ticket: Ticket,
+    ) -> Option<Answer> {
+        let work = AssertUnwindSafe(self.clone().compose(reading.clone(), ticket.parts()));
+        let limit = reading.served.entry.compute_limit;
+        let composed = match self.clock.timeout(limit, work.catch_unwind()).await {
+            Ok(Ok(composed)) => composed,
+            Ok(Err(_)) => Err("it panicked".to_owned()),
+            Err(_) => Err(format!("it took longer than {limit:?}")),
+        };
+        match composed {
+            Ok(value) => ticket.commit(value).await.ok(),
+            Err(error) => {
+                ticket.fail(&error).await;
+                None
+            }
+        }
     }
 
     /// Ends at the limit of the widget, and when the compute panics, as it does for single readings.

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use samovar_cache::{Freshness, FreshnessError, RefreshAhead};
-use samovar_widgets::{
-    Definitions, FreshnessDefinition, Located, Problem, RefreshAheadDefinition, WidgetDefinition,
-};
+use samovar_widgets::{Definitions, FreshnessDefinition, Located, Problem, RefreshAheadDefinition};
 
 /// All that can be named, and the one of widgets that name none.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +36,9 @@ impl Classes {
         classes
     }
 
-    pub(crate) fn of(&self, widget: &WidgetDefinition) -> Result<Freshness, Problem> {
-        widget.freshness.as_ref().map_or_else(|| Ok(self.default.clone()), |it| self.find(it))
+    /// Of a widget that names this one, or none.
+    pub(crate) fn of(&self, named: Option<&Located<String>>) -> Result<Freshness, Problem> {
+        named.map_or_else(|| Ok(self.default.clone()), |it| self.find(it))
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
@@ -58,10 +57,9 @@ impl Classes {
     ) -> impl Iterator<Item = Problem> + 'd {
         let default = self.default.class().to_owned();
         let named = |class: &str| {
-            let of = |widget: &WidgetDefinition| {
-                widget.freshness.as_ref().is_some_and(|it| it.value == class)
-            };
-            definitions.widgets.iter().any(of)
+            let widgets = definitions.widgets.iter().map(|it| &it.freshness);
+            let rolled = definitions.rollup_widgets.iter().map(|it| &it.freshness);
+            widgets.chain(rolled).flatten().any(|it| it.value == class)
         };
         let classes = definitions.freshness.iter().map(|class| &class.name);
         let unused = classes.filter(move |it| it.value != default && !named(&it.value));

@@ -3,17 +3,34 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use samovar_cache::{Provenance, Value};
+use samovar_cache::{Parts, Provenance, Value};
 use samovar_widgets::{Limits, Snapshot, SourceError};
 use serde::Serialize;
 
-use crate::{engine::Inner, reading::BoundReading};
+use crate::{catalogue::Made, engine::Inner, reading::BoundReading};
 
 impl Inner {
-    pub(crate) async fn compute(
+    /// As the source says now: nothing that is kept is used.
+    pub(crate) async fn compute(self: Arc<Self>, reading: BoundReading) -> Result<Value, String> {
+        if let Made::Rollup(..) = reading.served.entry.made {
+            return self.roll_up(&reading, None).await;
+        }
+        self.compute_rows(reading).await.map_err(|error| error.to_string())
+    }
+
+    /// With the way to what its value is made of, where it is made of parts.
+    pub(crate) async fn compose(
         self: Arc<Self>,
         reading: BoundReading,
-    ) -> Result<Value, SourceError> {
+        parts: Parts,
+    ) -> Result<Value, String> {
+        if let Made::Rollup(..) = reading.served.entry.made {
+            return self.roll_up(&reading, Some(&parts)).await;
+        }
+        self.compute_rows(reading).await.map_err(|error| error.to_string())
+    }
+
+    async fn compute_rows(self: Arc<Self>, reading: BoundReading) -> Result<Value, SourceError> {
         let mut snapshot = reading.served.entry.source.snapshot().await?;
         let moment = self.random.id();
         self.compute_through(&reading, &mut snapshot, moment).await
@@ -33,28 +50,38 @@ impl Inner {
         Ok(Value::Read(body?.into(), Provenance { moment, queries }))
     }
 
-    /// `{"widget","tenant","params","data"}`, encoded once.
     async fn body(
         &self,
         reading: &BoundReading,
         snapshot: &mut Snapshot,
     ) -> Result<Vec<u8>, SourceError> {
+        let entry = &reading.served.entry;
+        let Made::Rows(selection) = &entry.made else {
+            return Err(SourceError::Query {
+                reason: "the widget has no query of its own".to_owned(),
+            });
+        };
+        let limits = Limits { rows: entry.row_limit, bytes: self.value_limit };
+        let bindings = reading.bindings();
+        let mut body = selection.append(snapshot, &bindings, limits, reading.head()).await?;
+        body.push(b'}');
+        Ok(body)
+    }
+}
+
+impl BoundReading {
+    /// What stands before the data: `{"widget","tenant","params","data":`, encoded once.
+    pub(crate) fn head(&self) -> Vec<u8> {
         #[derive(Serialize)]
         struct Head<'a> {
             widget: &'a str,
             tenant: &'a str,
             params: &'a BTreeMap<String, String>,
         }
-        let entry = &reading.served.entry;
-        let head =
-            Head { widget: reading.widget(), tenant: reading.tenant(), params: reading.params() };
+        let head = Head { widget: self.widget(), tenant: self.tenant(), params: self.params() };
         let mut body = serde_json::to_vec(&head).expect("texts always encode");
         body.pop();
         body.extend(b",\"data\":");
-        let limits = Limits { rows: entry.row_limit, bytes: self.value_limit };
-        let bindings = reading.bindings();
-        let mut body = entry.selection.append(snapshot, &bindings, limits, body).await?;
-        body.push(b'}');
-        Ok(body)
+        body
     }
 }

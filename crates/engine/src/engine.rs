@@ -13,6 +13,7 @@ use crate::{
     catalogue::Entry,
     classes::Classes,
     hot::{self, Hot},
+    rolled::Partials,
     shadow::Shadow,
     slow::Slow,
     tenants::{self, Members, NoTenant, Tenants},
@@ -28,6 +29,8 @@ pub(crate) struct Inner {
     pub(crate) cache: Cache,
     pub(crate) tenants: Tenants,
     pub(crate) widgets: BTreeMap<String, Arc<Served>>,
+    /// By rollup.
+    pub(crate) partials: BTreeMap<String, Partials>,
     pub(crate) boards: BTreeMap<String, Board>,
     pub(crate) classes: Classes,
     pub(crate) listings: Listings,
@@ -90,13 +93,19 @@ impl Engine {
         catalogue: Catalogue,
         observe: Observe,
     ) -> Result<Self, StartError> {
-        let Catalogue { tenants, widgets, boards, classes, clock, .. } = catalogue;
+        let Catalogue { tenants, widgets, rollups, boards, classes, clock, .. } = catalogue;
         let declare = |definition| cache.declare(definition).map_err(|error| StartError { error });
         let mut served = BTreeMap::new();
         for entry in widgets {
             let widget = declare(entry.definition.clone())?;
             let shadow = Shadow::default();
             served.insert(entry.name.clone(), Arc::new(Served { entry, widget, shadow }));
+        }
+        let mut partials = BTreeMap::new();
+        for rolled in rollups {
+            let declared =
+                Partials::declare(&rolled, &cache).map_err(|error| StartError { error })?;
+            partials.insert(rolled.name.clone(), declared);
         }
         let hot = Hot::new(served.values().map(|served: &Arc<Served>| {
             (served.entry.source_name.clone(), served.entry.connections)
@@ -108,6 +117,7 @@ impl Engine {
             cache,
             tenants,
             widgets: served,
+            partials,
             boards,
             classes,
             listings,

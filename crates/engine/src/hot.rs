@@ -295,8 +295,8 @@ impl Inner {
         for reading in readings {
             let (pairs, tags) = (reading.pairs(), || reading.tags());
             let (inner, wanted) = (self.clone(), reading.clone());
-            let compute = move || inner.compute(wanted);
-            match self.cache.refresh(&reading.borrow(&pairs, &tags), compute).await {
+            let compose = move |parts| inner.compose(wanted, parts);
+            match self.cache.refresh_composed(&reading.borrow(&pairs, &tags), compose).await {
                 Ok(Refreshed::Here) => {}
                 Ok(Refreshed::Elsewhere) => all = Refreshed::Elsewhere,
                 Err(error) => {

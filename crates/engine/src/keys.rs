@@ -1,12 +1,14 @@
 //! Key templates of widgets: each placeholder has something to stand for.
 
 use samovar_cache::{KeyError, KeyTemplate};
-use samovar_widgets::{Located, Problem, WidgetDefinition};
+use samovar_widgets::{Located, Problem};
+
+use crate::catalogue::Declared;
 
 /// What is wrong with a widget's template. Keys never collide, whatever it says: the widget, its
 /// definition and everything that the template leaves out are part of them.
-pub(crate) fn check(widget: &WidgetDefinition) -> Vec<Problem> {
-    let Some(Located { value: text, line }) = &widget.key else { return Vec::new() };
+pub(crate) fn check(widget: &Declared<'_>) -> Vec<Problem> {
+    let Some(Located { value: text, line }) = widget.key else { return Vec::new() };
     let template = match KeyTemplate::parse(text) {
         Ok(template) => template,
         Err(error) => return vec![Problem::new(*line, &error).hint(hint_for(&error))],

@@ -14,6 +14,7 @@ mod hot;
 mod keys;
 mod read;
 mod reading;
+mod rolled;
 mod shadow;
 mod slow;
 mod statistics;

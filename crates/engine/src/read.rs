@@ -88,8 +88,8 @@ impl Inner {
     ) -> Result<Answer, ReadError> {
         let (pairs, tags) = (reading.pairs(), || reading.tags());
         let (inner, wanted) = (self.clone(), reading.clone());
-        let compute = move || inner.compute(wanted);
-        self.cache.get_or_compute(&reading.borrow(&pairs, &tags), compute).await
+        let compose = move |parts| inner.compose(wanted, parts);
+        self.cache.get_or_compose(&reading.borrow(&pairs, &tags), compose).await
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -78,6 +78,10 @@ impl BoundReading {
         Name::Widget { widget, tenant, given: self.given() }
     }
 
+    pub(crate) fn dates(&self) -> Option<Dates> {
+        self.dates.map(|(_, dates)| dates)
+    }
+
     pub(crate) fn is_ranged(&self) -> bool {
         self.dates.is_some()
     }

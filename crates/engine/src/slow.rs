@@ -2,12 +2,12 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use samovar_clock::{Clock, Instant, WallTime};
-use samovar_widgets::SourceError;
 use serde::Serialize;
 
 use crate::reading::BoundReading;
@@ -48,9 +48,9 @@ pub(crate) struct Timed<'c> {
 }
 
 impl Timed<'_> {
-    pub(crate) fn ended(mut self, queries: u32, result: Result<(), &SourceError>) {
+    pub(crate) fn ended(mut self, queries: u32, result: Result<(), impl fmt::Display>) {
         self.queries = queries;
-        self.result = Some(result.map_err(ToString::to_string));
+        self.result = Some(result.map_err(|error| error.to_string()));
     }
 }
 
@@ -95,7 +95,7 @@ impl Slow {
             params: reading.params().clone(),
             took_ms,
             queries,
-            query: reading.served.entry.selection.query.text().to_owned(),
+            query: reading.served.entry.query().to_owned(),
             error,
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -32,7 +32,8 @@ pub use problem::{Located, Problem, Severity, nearest};
 pub use query::{Mistake, Query};
 pub use range::{Dates, InvalidRange, Range};
 pub use rollup::{
-    Answer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup, Slot, plan,
+    Answer as RollupAnswer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup,
+    Slot, plan,
 };
 pub use rows::{Row, Rows};
 pub use section::Section;

@@ -1,7 +1,9 @@
 //! Definitions in which nothing is wrong any more: checked against the cache's rules and against
 //! the databases.
 
+mod declared;
 mod queries;
+mod rollup;
 mod widget;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -10,12 +12,13 @@ use samovar_cache::{Definition, Tenant, TenantError};
 use samovar_clock::Clock;
 use samovar_widgets::{
     BoardDefinition, BucketDefinition, Definitions, ModeDefinition, ParamDefinition, Problem,
-    Query, Range, Selection, Severity, Source, SourceDefinition, SourceKind, TenantDefinition,
-    TenantsDefinition,
+    Query, Range, RollupWidgetDefinition, Selection, Severity, Source, SourceDefinition,
+    SourceKind, TenantDefinition, TenantsDefinition,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::queries::Databases;
+pub(crate) use self::{declared::Declared, rollup::Rolled};
 use crate::{
     board::Board,
     classes::Classes,
@@ -28,6 +31,7 @@ use crate::{
 pub struct Catalogue {
     pub(crate) tenants: TenantsFrom,
     pub(crate) widgets: Vec<Entry>,
+    pub(crate) rollups: Vec<Arc<Rolled>>,
     pub(crate) boards: Vec<Board>,
     pub(crate) classes: Classes,
     pub(crate) clock: Clock,
@@ -42,7 +46,7 @@ pub(crate) struct Entry {
     pub(crate) class: String,
     pub(crate) source_name: String,
     pub(crate) source: Source,
-    pub(crate) selection: Selection,
+    pub(crate) made: Made,
     /// Rows of one of its queries.
     pub(crate) row_limit: usize,
     pub(crate) params: Vec<ParamDefinition>,
@@ -56,6 +60,13 @@ pub(crate) struct Entry {
     pub(crate) compute_limit: Duration,
     /// Of its source.
     pub(crate) connections: usize,
+}
+
+/// What a widget's answers are made of.
+#[derive(Clone, Debug)]
+pub(crate) enum Made {
+    Rows(Selection),
+    Rollup(Arc<Rolled>, Arc<RollupWidgetDefinition>),
 }
 
 /// Whether the databases are asked about the queries.
@@ -89,6 +100,17 @@ impl Catalogue {
             let entry = widget::check(definition, &classes, &mut databases, &mut problems);
             widgets.extend(entry.await);
         }
+        let mut rollups = Vec::new();
+        for definition in &definitions.rollups {
+            let of = &definitions.rollup_widgets;
+            let rolled = rollup::check(definition, of, &classes, &mut databases, &mut problems);
+            rollups.extend(rolled.await);
+        }
+        for definition in &definitions.rollup_widgets {
+            let entry =
+                rollup::check_widget(definition, &rollups, &classes, &mut databases, &mut problems);
+            widgets.extend(entry.await);
+        }
         problems.extend(definitions.boards.iter().filter_map(|it| check_board(it, definitions)));
         problems.extend(databases.away());
         problems.sort_by_key(|problem| problem.line);
@@ -105,7 +127,7 @@ impl Catalogue {
         };
         let boards = definitions.boards.iter().map(board).collect();
         let (clock, warnings) = (clock.clone(), problems);
-        Ok(Self { tenants, widgets, boards, classes, clock, warnings })
+        Ok(Self { tenants, widgets, rollups, boards, classes, clock, warnings })
     }
 
     /// What is probably not meant so, although it can be served.
@@ -146,6 +168,12 @@ fn check_board(board: &BoardDefinition, definitions: &Definitions) -> Option<Pro
         let widget = definitions.widgets.iter().find(|it| it.name.value == name);
         widget.map(|widget| widget.source.as_str())
     };
+    let is_rolled = |name: &str| definitions.rollup_widgets.iter().any(|it| it.name.value == name);
+    if let Some(tile) = board.widgets.iter().find(|it| board.agree && is_rolled(&it.value)) {
+        let reason = format!("`{}` shows a rollup, whose parts are of many moments", tile.value);
+        let hint = "leave it out, or `agree`";
+        return Some(Problem::new(tile.line, reason).hint(hint));
+    }
     let mut sources = board.widgets.iter().filter_map(|it| Some((source(&it.value)?, it)));
     let (first, _) = sources.next().filter(|_| board.agree)?;
     let (other, tile) = sources.find(|(source, _)| *source != first)?;
@@ -183,7 +211,9 @@ fn unused_sources(definitions: &Definitions) -> impl Iterator<Item = Problem> {
         TenantsDefinition::List(_) => None,
     };
     let is_used = move |name: &str| {
-        by_tenants == Some(name) || definitions.widgets.iter().any(|it| it.source == name)
+        by_tenants == Some(name)
+            || definitions.widgets.iter().any(|it| it.source == name)
+            || definitions.rollups.iter().any(|it| it.source == name)
     };
     let unused = definitions.sources.iter().filter(move |source| !is_used(&source.name));
     unused.map(|source| {
@@ -217,6 +247,14 @@ pub(crate) fn hashed(texts: &[&str]) -> String {
 }
 
 impl Entry {
+    /// Its own query, or that of its rollup.
+    pub(crate) fn query(&self) -> &str {
+        match &self.made {
+            Made::Rows(selection) => selection.query.text(),
+            Made::Rollup(rolled, _) => rolled.query.text(),
+        }
+    }
+
     /// Whether a reader can give it a parameter of this name.
     pub(crate) fn takes(&self, name: &str) -> bool {
         let is_range = name == crate::reading::RANGE && !self.ranges.is_empty();

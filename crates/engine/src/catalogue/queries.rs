@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use samovar_clock::Clock;
 use samovar_widgets::{
     Bound, Definitions, IncludeDefinition, Located, Names, Prepared, Problem, Query, Related, Scan,
-    Selection, Source, SourceError, Whose, WidgetDefinition, check_prepared, check_text, is_cut,
+    Selection, Source, SourceError, TimeForm, Whose, WidgetDefinition, check_prepared, check_text,
+    is_cut,
 };
 
 use super::{Ask, Opened, severity, way_to};
@@ -57,6 +58,10 @@ impl<'d> Databases<'d> {
         self.now
     }
 
+    pub(super) fn times(&self, name: &str) -> TimeForm {
+        self.opened.get(name).map_or(TimeForm::default(), |(_, definition)| definition.times)
+    }
+
     /// How many it may have.
     pub(super) fn connections(&self, name: &str) -> usize {
         self.opened.get(name).map_or(1, |(_, definition)| definition.connections)
@@ -87,6 +92,38 @@ impl<'d> Databases<'d> {
             return Err(vec![problem.hint("select id, name and time_zone: only id is needed")]);
         }
         Ok(known.query)
+    }
+
+    /// The query of a rollup, which is asked for one stretch of time after another.
+    pub(super) async fn check_rollup(
+        &mut self,
+        source: &str,
+        text: &Located<String>,
+        columns: &[String],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Query> {
+        let names = Names { params: &[], ranges: true, whose: Whose::Widget };
+        let tenant = ("tenant".to_owned(), Bound::Text("1".to_owned()));
+        let ends = ["from", "to"].map(|name| (name.to_owned(), Bound::Time(self.now)));
+        let sample: Vec<_> = std::iter::once(tenant).chain(ends).collect();
+        let known = self.check(source, text, names, &sample, problems).await;
+        let known = known.map_err(|found| problems.extend(found)).ok()?;
+        let before = problems.len();
+        for name in ["tenant", "from", "to"] {
+            if known.query.params().all(|(used, _)| used != name) {
+                let reason = format!("the query of the rollup does not use `:{name}`");
+                let hint = "ask for one tenant and one stretch of time: where tenant_id = :tenant and \
+                            at >= :from and at < :to";
+                problems.push(Problem::new(text.line, reason).hint(hint));
+            }
+        }
+        if let Some(prepared) = &known.prepared {
+            for column in columns {
+                let column = Located { value: column.clone(), line: text.line };
+                check_column(&column, prepared, "the query of the rollup", problems);
+            }
+        }
+        (problems.len() == before).then_some(known.query)
     }
 
     /// The query that lists the values of a parameter.

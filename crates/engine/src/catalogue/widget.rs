@@ -1,14 +1,14 @@
 //! One widget: its queries, its freshness, its tags and its keys.
 
-use std::time::Duration;
-
 use jiff::{Timestamp, tz::TimeZone};
-use samovar_cache::{Bucket, Definition, Freshness, Tenant};
-use samovar_widgets::{
-    Bound, BucketDefinition, Located, ParamDefinition, Problem, Values, WidgetDefinition,
-};
+use samovar_cache::Tenant;
+use samovar_widgets::{Bound, Located, ParamDefinition, Problem, Query, Values, WidgetDefinition};
 
-use super::{Databases, Entry, version_of};
+use super::{
+    Databases, Declared, Entry, Made,
+    declared::{COMPUTE_LIMIT, PATIENCE},
+    version_of,
+};
 use crate::{
     classes::Classes,
     keys,
@@ -16,10 +16,6 @@ use crate::{
     tags::TagTemplate,
     tenants::Member,
 };
-
-/// What a reader waits for a recomputation where its widget does not say otherwise.
-const PATIENCE: Duration = Duration::from_secs(2);
-const COMPUTE_LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) async fn check(
     widget: &WidgetDefinition,
@@ -29,16 +25,12 @@ pub(super) async fn check(
 ) -> Option<Entry> {
     let errors = |problems: &[Problem]| problems.iter().filter(|it| it.is_error()).count();
     let before = errors(problems);
-    let sample = sample(widget, databases.now());
+    let declared = Declared::from(widget);
+    let sample = sample(&declared, databases.now());
     let selection = databases.check_selection(widget, &sample, problems).await;
-    let mut listings = Vec::new();
-    for param in &widget.params {
-        if let Some(Values::Query(text)) = &param.values {
-            let query = databases.check_values(&widget.source, text, &sample, problems).await;
-            listings.extend(query.map(|query| (param.name.value.clone(), query)));
-        }
-    }
-    let freshness = classes.of(widget).map_err(|problem| problems.push(problem)).ok();
+    let listings = check_listings(&declared, &widget.source, &sample, databases, problems).await;
+    let freshness =
+        classes.of(widget.freshness.as_ref()).map_err(|problem| problems.push(problem)).ok();
     let params: Vec<&str> = widget.params.iter().map(|param| param.name.value.as_str()).collect();
     let mut tags = Vec::new();
     let default = Located { value: widget.source.clone(), line: widget.name.line };
@@ -48,22 +40,20 @@ pub(super) async fn check(
             Err(problem) => problems.push(problem),
         }
     }
-    problems.extend(keys::check(widget));
+    problems.extend(keys::check(&declared));
     let freshness = freshness.filter(|_| errors(problems) == before)?;
     // A source that is missing here is a problem already.
     let (source, selection) = (databases.source(&widget.source)?.clone(), selection?);
-    let kinds = widget.params.iter().map(|param| format!("{}: {}", param.name.value, param.kind));
-    let name = kinds.fold(widget.name.value.clone(), |text, kind| text + "\n" + &kind);
-    let version = version_of(&source, &selection, &name);
+    let version = version_of(&source, &selection, &declared.signature());
     Some(Entry {
         name: widget.name.value.clone(),
         title: widget.title.clone(),
         class: freshness.class().to_owned(),
-        definition: define(widget, freshness, &version),
+        definition: declared.define(freshness, &version),
         row_limit: widget.row_limit.unwrap_or_else(|| source.row_limit()),
         source_name: widget.source.clone(),
         source,
-        selection,
+        made: Made::Rows(selection),
         params: widget.params.clone(),
         listings,
         ranges: widget.ranges.clone(),
@@ -76,8 +66,25 @@ pub(super) async fn check(
     })
 }
 
+pub(super) async fn check_listings(
+    widget: &Declared<'_>,
+    source: &str,
+    sample: &[(String, Bound)],
+    databases: &mut Databases<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<(String, Query)> {
+    let mut listings = Vec::new();
+    for param in widget.params {
+        if let Some(Values::Query(text)) = &param.values {
+            let query = databases.check_values(source, text, sample, problems).await;
+            listings.extend(query.map(|query| (param.name.value.clone(), query)));
+        }
+    }
+    listings
+}
+
 /// Values of the kind that its queries will be given, for whoever plans them.
-fn sample(widget: &WidgetDefinition, now: Timestamp) -> Vec<(String, Bound)> {
+pub(super) fn sample(widget: &Declared<'_>, now: Timestamp) -> Vec<(String, Bound)> {
     let mut sample = vec![("tenant".to_owned(), Bound::Text("1".to_owned()))];
     if let Some(range) = widget.ranges.first() {
         let tenant = Tenant::new("1").expect("a name");
@@ -94,29 +101,4 @@ fn sample(widget: &WidgetDefinition, now: Timestamp) -> Vec<(String, Bound)> {
     };
     sample.extend(widget.params.iter().filter_map(value));
     sample
-}
-
-fn define(widget: &WidgetDefinition, freshness: Freshness, version: &str) -> Definition {
-    let mut definition = Definition::new(&widget.name.value)
-        .version(version)
-        .freshness(freshness)
-        .patience(PATIENCE)
-        .compute_limit(widget.compute_limit.unwrap_or(COMPUTE_LIMIT));
-    if let Some(key) = &widget.key {
-        definition = definition.key(&key.value);
-    }
-    if let Some(bucket) = widget.bucket {
-        definition = definition.bucket(match bucket {
-            BucketDefinition::Minute => Bucket::Minute,
-            BucketDefinition::Hour => Bucket::Hour,
-            BucketDefinition::Day => Bucket::Day,
-        });
-    }
-    if let Some(patience) = widget.patience {
-        definition = definition.patience(patience);
-    }
-    if let Some(deadline) = widget.deadline {
-        definition = definition.deadline(deadline);
-    }
-    if widget.strict { definition.strict() } else { definition }
 }

@@ -4,6 +4,7 @@ mod boards;
 mod desk;
 mod documents;
 mod modes;
+mod rollups;
 mod servers;
 mod tenants;
 mod watched;

@@ -13,7 +13,7 @@ pub struct SourceDefinition {
     pub url: Located<SourceUrl>,
     /// Queries that run at the same time; more wait.
     pub connections: usize,
-    /// How long a query may take, its wait for a connection included.
+    /// How long a query may take, and how long one waits for a connection.
     pub timeout: Duration,
     /// Rows of one answer; a query that has more fails.
     pub row_limit: usize,

@@ -1,0 +1,138 @@
+//! Rollups and the widgets over them.
+
+use std::sync::Arc;
+
+use samovar_cache::{Definition, Freshness};
+use samovar_widgets::{
+    Located, Problem, Query, Rollup, RollupDefinition, RollupWidgetDefinition, Source, TimeForm,
+};
+
+use super::{
+    Databases, Declared, Entry, Made,
+    declared::{COMPUTE_LIMIT, PATIENCE},
+    hashed,
+    widget::{check_listings, sample},
+};
+use crate::{classes::Classes, keys, tags::TagTemplate};
+
+/// A rollup in which nothing is wrong.
+#[derive(Debug)]
+pub(crate) struct Rolled {
+    pub(crate) name: String,
+    pub(crate) source_name: String,
+    pub(crate) source: Source,
+    pub(crate) times: TimeForm,
+    pub(crate) query: Query,
+    pub(crate) rollup: Arc<Rollup>,
+    /// With `{month}`, `{day}` and `{hour}`.
+    pub(crate) tag: String,
+    /// Its partials of time that is over, and those of time that goes on.
+    pub(crate) sealed: Definition,
+    pub(crate) open: Definition,
+}
+
+/// Partials of time that is over live until their data changes, and for so long at most.
+const SEALED: &str = "daily";
+
+pub(super) async fn check(
+    definition: &RollupDefinition,
+    widgets: &[RollupWidgetDefinition],
+    classes: &Classes,
+    databases: &mut Databases<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Rolled>> {
+    let columns = definition.rollup.columns();
+    let query =
+        databases.check_rollup(&definition.source, &definition.query, columns, problems).await;
+    let tag = definition.tag.as_ref().map_or(&definition.source, |tag| &tag.value);
+    if let Some(Located { value, line }) = &definition.tag
+        && value.starts_with('{')
+    {
+        let problem = Problem::new(*line, "the tag of a rollup begins with a date");
+        problems.push(problem.hint("begin with a name that its widgets depend on: orders/{day}"));
+        return None;
+    }
+    let (query, source) = (query?, databases.source(&definition.source)?.clone());
+    let name = &definition.name.value;
+    let version = hashed(&[
+        source.identity(),
+        name,
+        query.text(),
+        &definition.rollup.fingerprint().to_string(),
+    ]);
+    // As young as the youngest of its widgets wants it.
+    let of_this = widgets.iter().filter(|it| it.rollup.value == *name);
+    let wanted = of_this.filter_map(|it| classes.of(it.freshness.as_ref()).ok());
+    let open = wanted.min_by_key(|freshness| freshness.ttl).unwrap_or_default();
+    let sealed = Freshness::built_in(SEALED).expect("a built-in class");
+    // The two share no key: a day is computed once more when it is over.
+    let define = |kind: &str, freshness| {
+        Definition::new(&format!("{kind}.{}", hashed(&[name])))
+            .key(&format!("rollup:{name}:{{tenant}}:{{partition}}"))
+            .version(&format!("{kind}-{version}"))
+            .freshness(freshness)
+            .compute_limit(COMPUTE_LIMIT)
+    };
+    Some(Arc::new(Rolled {
+        name: name.clone(),
+        source_name: definition.source.clone(),
+        times: databases.times(&definition.source),
+        source,
+        query,
+        rollup: definition.rollup.clone(),
+        tag: tag.clone(),
+        sealed: define("rollup", sealed),
+        open: define("rollup-open", open),
+    }))
+}
+
+pub(super) async fn check_widget(
+    widget: &RollupWidgetDefinition,
+    rollups: &[Arc<Rolled>],
+    classes: &Classes,
+    databases: &mut Databases<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Entry> {
+    let before = problems.iter().filter(|it| it.is_error()).count();
+    let declared = Declared::from(widget);
+    let freshness = classes.of(widget.freshness.as_ref());
+    let freshness = freshness.map_err(|problem| problems.push(problem)).ok();
+    problems.extend(keys::check(&declared));
+    // One that is missing here is a problem already.
+    let rolled = rollups.iter().find(|it| it.name == widget.rollup.value)?.clone();
+    let sample = sample(&declared, databases.now());
+    let source_name = rolled.source_name.clone();
+    let listings = check_listings(&declared, &source_name, &sample, databases, problems).await;
+    // Whatever lies below it is a part of what is shown.
+    let tag = rolled.tag.split('{').next().unwrap_or(&rolled.tag).trim_end_matches('/').to_owned();
+    let tag = TagTemplate::parse(&Located { value: tag, line: widget.rollup.line }, &[]);
+    let tag = tag.map_err(|problem| problems.push(problem)).ok();
+    if problems.iter().filter(|it| it.is_error()).count() > before {
+        return None;
+    }
+    let (freshness, tag) = (freshness?, tag?);
+    let defines = format!("{:?}", widget.shown);
+    let fingerprint = rolled.rollup.fingerprint().to_string();
+    let identity = rolled.source.identity();
+    let signature = declared.signature();
+    let version = hashed(&[identity, &signature, rolled.query.text(), &fingerprint, &defines]);
+    Some(Entry {
+        name: widget.name.value.clone(),
+        title: widget.title.clone(),
+        class: freshness.class().to_owned(),
+        definition: declared.define(freshness, &version),
+        row_limit: rolled.source.row_limit(),
+        connections: databases.connections(&source_name),
+        source: rolled.source.clone(),
+        source_name,
+        made: Made::Rollup(rolled, Arc::new(widget.clone())),
+        params: widget.params.clone(),
+        listings,
+        ranges: widget.ranges.clone(),
+        bucket: widget.bucket,
+        tags: vec![tag],
+        mode: widget.mode.clone(),
+        patience: widget.patience.unwrap_or(PATIENCE),
+        compute_limit: widget.compute_limit.unwrap_or(COMPUTE_LIMIT),
+    })
+}
