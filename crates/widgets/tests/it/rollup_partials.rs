@@ -178,8 +178,8 @@ proptest! {
 #[test]
 fn bytes_that_were_written_once_are_written_and_read_again() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut all: Vec<(&str, &str, Vec<(&str, &str)>, usize)> =
-        MEASURES.iter().map(|measure| (measure.0, "", vec![*measure], 200)).collect();
+    let one = |measure: &(&'static str, &'static str)| (measure.0, "", vec![*measure], 200);
+    let mut all: Vec<_> = MEASURES.iter().map(one).collect();
     all.push(("whole", DIMENSIONS, MEASURES.to_vec(), 60));
     all.push(("empty", DIMENSIONS, MEASURES.to_vec(), 0));
     all.push(("many_notes", "", vec![("many", "{ distinct = \"items.sku\" }")], 0));
