@@ -358,7 +358,8 @@ impl Inner {
         reading: &BoundReading,
         ticket: Ticket,
     ) -> Option<Answer> {
-        let work = AssertUnwindSafe(self.clone().compose(reading.clone(), ticket.parts()));
+        let work = Box::pin(self.clone().compose(reading.clone(), ticket.parts()));
+        let work = AssertUnwindSafe(work);
         let limit = reading.served.entry.compute_limit;
         let composed = match self.clock.timeout(limit, work.catch_unwind()).await {
             Ok(Ok(composed)) => composed,

@@ -8,7 +8,8 @@ use samovar_cache::{
     Turn, Value, Widget,
 };
 use samovar_widgets::{
-    Bound, Dates, Fold, Folded, Partial, RollupAnswer, RollupWidgetDefinition, Slot, Snapshot, plan,
+    Answer as RollupAnswer, Bound, Dates, Fold, Folded, Partial, RollupWidgetDefinition, Slot,
+    Snapshot, plan,
 };
 use xxhash_rust::xxh3::xxh3_64;
 

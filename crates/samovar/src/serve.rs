@@ -44,7 +44,7 @@ pub(crate) async fn check(global: &Global) -> Result<(), Failure> {
         }
         checked => checked?,
     };
-    let (file, count) = (config.file.display().to_string(), config.definitions.widgets.len());
+    let (file, count) = (config.file.display().to_string(), config.definitions.count());
     let warnings = catalogue.warnings();
     if global.json {
         return print(&format!("{:#}", as_json(&file, Some(count), warnings)));

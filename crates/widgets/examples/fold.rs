@@ -119,7 +119,9 @@ fn main() {
         bytes as u64 / count
     );
     let clock = Clock::System;
-    for round in ["in order", "in order", "in order", "shuffled"] {
+    for round in
+        ["in order", "in order", "in order", "in order", "in order", "shuffled", "shuffled"]
+    {
         if round == "shuffled" {
             let random = Random::seeded(1);
             for index in (1..orders.len()).rev() {

@@ -32,8 +32,7 @@ pub use problem::{Located, Problem, Severity, nearest};
 pub use query::{Mistake, Query};
 pub use range::{Dates, InvalidRange, Range};
 pub use rollup::{
-    Answer as RollupAnswer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup,
-    Slot, plan,
+    Answer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup, Slot, plan,
 };
 pub use rows::{Row, Rows};
 pub use section::Section;

@@ -52,6 +52,11 @@ struct Declared<'a> {
 }
 
 impl Definitions {
+    /// Widgets of both kinds.
+    pub fn count(&self) -> usize {
+        self.widgets.len() + self.rollup_widgets.len()
+    }
+
     pub fn read(root: &mut Section<'_>) -> Self {
         let source_sections = root.sections("source");
         check_count(root, &source_sections, limits::SOURCES, "sources");

@@ -194,7 +194,9 @@ impl<'j> Scanner<'j> {
             let byte = *self.bytes().get(self.at).ok_or(NO_JSON)?;
             self.at += 1;
             match byte {
-                b'"' => drop(self.string()?),
+                b'"' => {
+                    self.string()?;
+                }
                 b'{' | b'[' => depth += 1,
                 b'}' | b']' => depth -= 1,
                 _ => {}

@@ -12,8 +12,8 @@ use super::{
     keys::{KeyRef, Keys},
     number::Number,
     partial::Groups,
-    rollup::{Operand, Place, Table},
     scalar::Scalar,
+    shape::{Operand, Place, Table},
     state::{Kind, State},
 };
 use crate::{Row, Rows, SourceError, TimeForm, Value, limits};

@@ -79,6 +79,22 @@ impl Wanted {
     }
 }
 
+impl Kind {
+    /// Part of what tells partials apart: never to be changed.
+    pub(crate) fn word(self) -> String {
+        match self {
+            Kind::Count => "count".to_owned(),
+            Kind::Sum => "sum".to_owned(),
+            Kind::Average => "average".to_owned(),
+            Kind::Extreme(Ordering::Less) => "min".to_owned(),
+            Kind::Extreme(_) => "max".to_owned(),
+            Kind::Distinct => "distinct".to_owned(),
+            Kind::Quantiles => "quantiles".to_owned(),
+            Kind::Top { keep } => format!("top {keep}"),
+        }
+    }
+}
+
 impl State {
     pub(crate) fn new(kind: Kind) -> Self {
         match kind {

@@ -55,6 +55,15 @@ impl Sum {
         self.count
     }
 
+    fn without_zeros(&self) -> i128 {
+        let zeros = zeros(self.scale);
+        // Most are small, and dividing what is large takes ten times as long.
+        match i64::try_from(self.units) {
+            Ok(units) => (units / zeros).into(),
+            Err(_) => self.units / i128::from(zeros),
+        }
+    }
+
     fn exact(&self) -> Option<Exact> {
         (self.carried == 0).then(|| Exact::of_units(self.units, self.scale))
     }
@@ -90,15 +99,8 @@ impl Sum {
         to.unsigned(self.count.into());
         let flags = u8::from(self.floats.is_some()) | u8::from(self.carried != 0) << 1;
         to.byte(flags << 4 | self.scale);
-        // Sums that end in zeros, as nearly all do, are short without them.
-        let mut short = self.units;
-        let mut zeros = 0;
-        while short != 0 && zeros < SCALE && short % 10 == 0 {
-            short /= 10;
-            zeros += 1;
-        }
-        to.byte(zeros);
-        to.signed(short);
+        // What is behind the last digit of any number is zeros, unless the sum ran over.
+        to.signed(if self.carried == 0 { self.without_zeros() } else { self.units });
         if self.carried != 0 {
             to.signed(self.carried.into());
         }
@@ -110,20 +112,24 @@ impl Sum {
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         let count = from.u64()?;
         let flags = from.byte()?;
-        let (scale, zeros) = (flags & 0xf, from.byte()?);
-        if scale > SCALE || zeros > SCALE || flags >> 6 != 0 {
+        let (scale, is_carried) = (flags & 0xf, flags >> 5 & 1 == 1);
+        if scale > SCALE || flags >> 6 != 0 {
             return Err(Malformed);
         }
-        let power = 10i128.pow(zeros.into());
-        let units = from.signed()?.checked_mul(power).ok_or(Malformed)?;
-        let carried = match flags >> 5 & 1 {
-            1 => i64::try_from(from.signed()?).map_err(|_| Malformed)?,
-            _ => 0,
+        let said = from.signed()?;
+        let (units, carried) = match is_carried {
+            true => (said, i64::try_from(from.signed()?).map_err(|_| Malformed)?),
+            false => (said.checked_mul(zeros(scale).into()).ok_or(Malformed)?, 0),
         };
         let has_floats = flags >> 4 & 1 == 1;
         let floats = has_floats.then(|| FloatSum::read(from).map(Box::new)).transpose()?;
         Ok(Self { count, units, carried, scale, floats })
     }
+}
+
+/// What numbers with so many digits behind the point are multiples of, in units.
+fn zeros(scale: u8) -> i64 {
+    10i64.pow(u32::from(SCALE - scale))
 }
 
 pub(crate) fn exact_value(exact: Exact) -> Value<'static> {

@@ -25,7 +25,7 @@ patience = "500ms"
 "#;
 
 /// Each problem as `line: reason (hint)`.
-fn problems(text: &str) -> Vec<String> {
+pub(crate) fn problems(text: &str) -> Vec<String> {
     let problems = match Document::parse(text) {
         Err(problems) => problems,
         Ok(document) => {
@@ -39,7 +39,7 @@ fn problems(text: &str) -> Vec<String> {
     problems.into_iter().map(|it| format!("{}: {}{}", it.line, it.reason, shown(it.hint))).collect()
 }
 
-fn read(text: &str) -> Definitions {
+pub(crate) fn read(text: &str) -> Definitions {
     assert_eq!(problems(text), [""; 0]);
     let document = Document::parse(text).expect("it is TOML");
     Definitions::read(&mut document.root())

@@ -10,6 +10,7 @@ mod postgres;
 mod postgres_faults;
 mod postgres_tls;
 mod postgres_types;
+mod rollup_definitions;
 mod rollup_partials;
 mod rollups;
 mod sqlite;

@@ -229,10 +229,30 @@ impl Rollup {
         for table in lists {
             table.dimensions.splice(0..0, rows.dimensions.iter().cloned());
         }
-        let Self { unit, columns, lists, tables, .. } = &self;
-        let folded = format!("{FOLDING} {unit:?} {columns:?} {lists:?} {tables:?} {said:?}");
-        self.fingerprint = hash_bytes(folded.as_bytes(), FOLDING);
+        self.fingerprint = hash_bytes(self.description(said).as_bytes(), FOLDING);
         self
+    }
+
+    /// All that partials depend on, in words that do not change with the code.
+    fn description(&self, said: &[&str]) -> String {
+        let unit = match self.unit {
+            PartitionUnit::Hour => "hour",
+            PartitionUnit::Day => "day",
+            PartitionUnit::Month => "month",
+        };
+        let mut parts = vec![format!("{unit} of {}", self.columns[0])];
+        for list in &self.lists {
+            let (name, column) = (&list.name, &self.columns[list.column]);
+            parts.push(format!("list {name} in {column}: {}", list.fields.join(" ")));
+        }
+        for table in &self.tables {
+            parts.push("table".to_owned());
+            parts.extend(table.dimensions.iter().map(|it| format!("dimension {}", it.name)));
+            let measure = |it: &Measure| format!("{} {} {}", it.name, it.kind.word(), it.written);
+            parts.extend(table.measures.iter().map(measure));
+        }
+        parts.extend(said.iter().map(ToString::to_string));
+        parts.join("\n")
     }
 
     fn list(&self, name: &str) -> Option<usize> {
