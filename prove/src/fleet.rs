@@ -10,7 +10,7 @@ use samovar_testkit::{Process, process::ignoring_full_files, wait};
 use crate::{
     entry::{Entry, Hits, Life},
     fault::Kind,
-    node::{BEGAN, LEASE, OPEN, Role},
+    node::{BEGAN, CALM, LEASE, OPEN, Role},
     place::{Address, Level, Place},
     recorder::{Journal, micros},
 };
@@ -176,9 +176,10 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// No more jobs are pushed.
+    /// No more jobs are pushed: when this returns, the last push has been answered.
     pub(crate) fn calm(&mut self) -> Result<()> {
-        self.all(|process| process.say("calm"))
+        self.all(|process| process.say("calm"))?;
+        self.all(|process| process.hear(CALM, ANSWER_LIMIT).map(drop))
     }
 
     fn all(&mut self, each: impl Fn(&Process) -> Result<()>) -> Result<()> {

@@ -29,6 +29,8 @@ use crate::{
 pub(crate) const BEGAN: &str = "began";
 /// Before the number of jobs that have not ended.
 pub(crate) const OPEN: &str = "open ";
+/// Nothing is pushed any more.
+pub(crate) const CALM: &str = "calm";
 /// Short, so that what is lost is noticed within the life of a process.
 pub(crate) const LEASE: Duration = Duration::from_millis(500);
 const SLOTS: usize = 8;
@@ -117,18 +119,27 @@ async fn live(
         random,
         batches: Vec::new(),
     };
-    let producing = tokio::spawn(producer.run(calms));
+    let mut producing = Some(tokio::spawn(producer.run(calms)));
     let mut orders = listen(doom.clone());
     say(BEGAN);
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Calm => drop(calm.send_replace(true)),
+            Order::Calm => {
+                calm.send_replace(true);
+                // A push that is under way may still be acknowledged.
+                if let Some(producing) = producing.take() {
+                    producing.await??;
+                }
+                say(CALM);
+            }
             Order::Open => say(format_args!("{OPEN}{}", open_jobs(&store).await)),
             Order::End => break,
         }
     }
     calm.send_replace(true);
-    producing.await??;
+    if let Some(producing) = producing.take() {
+        producing.await??;
+    }
     if let Some(worker) = worker {
         worker.drain().await;
     }
