@@ -356,6 +356,91 @@ async fn tiles_over_mariadb_agree_or_say_that_they_do_not() {
     agrees(Server::maria_db()).await;
 }
 
+const ROLLUP: &str = r#"
+[rollup.order_days]
+source = "shop"
+partition = { by = "day", at = "received_at" }
+tag = "orders/{day}"
+query = "select received_at, channel, total, items from orders where tenant = :tenant and received_at >= :from and received_at < :to"
+unnest.items = { column = "items", fields = ["sku", "qty"] }
+dimensions = ["channel"]
+measures = { orders = "count", revenue = { sum = "total" }, mean = { average = "total" }, sold = { top = "items.sku", by = "items.qty", keep = 50 } }
+
+[widget.sales]
+rollup = "order_days"
+show = "breakdown"
+by = "channel"
+measures = ["orders", "revenue", "mean"]
+ranges = ["7d"]
+params.channel = { default = "all" }
+
+[widget.best]
+rollup = "order_days"
+show = "top"
+measures = ["sold"]
+ranges = ["7d"]
+"#;
+
+/// A rollup shows the same of the same rows, whichever database holds them.
+#[tokio::test(flavor = "multi_thread")]
+async fn rollups_over_three_databases_show_the_same() {
+    let mut rows = Vec::new();
+    for id in 0..600u32 {
+        let (hour, minute) = (id * 7 % 24, id * 13 % 60);
+        let (channel, total) = (["web", "till"][id as usize % 2], id * 37 % 1000);
+        rows.push(format!(
+            "({id}, 'north', '{channel}', {total}.{:02}, '2026-11-{:02} {hour:02}:{minute:02}:00', \
+             '[{{\"sku\":\"s{}\",\"qty\":{}}}]')",
+            id % 100,
+            1 + id % 20,
+            id % 9,
+            1 + id % 4
+        ));
+    }
+    let table = |json: &str, time: &str| {
+        vec![
+            format!(
+                "create table orders (id int primary key, tenant varchar(20), channel varchar(20), \
+                     total decimal(10,2), received_at {time}, items {json})"
+            ),
+            format!("insert into orders values {}", rows.join(", ")),
+        ]
+    };
+    let mut shown = Vec::new();
+    let mut look = async |desk: Desk| {
+        let mut answers = Vec::new();
+        for (first, last) in [("2026-11-01", "2026-11-20"), ("2026-11-05", "2026-11-09")] {
+            let range = format!("{first}..{last}");
+            for channel in ["all", "web"] {
+                let given = [("range", range.as_str()), ("channel", channel)];
+                answers.push(data(&desk.read("sales", &given).await));
+            }
+            answers.push(data(&desk.read("best", &[("range", &range)]).await));
+        }
+        shown.push(answers);
+    };
+    for (server, json, time) in
+        [(Server::postgres(), "jsonb", "timestamp"), (Server::maria_db(), "json", "datetime")]
+    {
+        table(json, time).iter().for_each(|statement| server.execute(statement));
+        look(open(&definitions(&server.url(), ROLLUP)).await).await;
+    }
+    let schema = table("text", "text").join(";");
+    look(Desk::open(&definitions("sqlite://shop.db", ROLLUP), &schema).await).await;
+    assert_eq!(shown[0], shown[1], "PostgreSQL and MariaDB");
+    // SQLite keeps decimals as doubles; all of these are sums of cents.
+    let orders = |answers: &[serde_json::Value]| {
+        answers.iter().map(|it| it["rows"][0]["orders"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(orders(&shown[0]), orders(&shown[2]));
+    assert_eq!(shown[0][2], shown[2][2], "the best sold");
+    let total: i64 = (0..600).map(|id: i64| id * 37 % 1000 * 100 + id % 100).sum();
+    let cents =
+        |row: &serde_json::Value| (row["revenue"].as_f64().expect("a sum") * 100.0).round() as i64;
+    let rows = shown[0][0]["rows"].as_array().expect("rows");
+    assert_eq!(rows.iter().map(cents).sum::<i64>(), total);
+}
+
 /// With the store away few computes are allowed at a time: a board must not hold one and wait for the
 /// next.
 #[tokio::test(flavor = "multi_thread")]

@@ -216,8 +216,15 @@ fn unescaped(quoted: &str) -> Result<String, Fault> {
     serde_json::from_str(quoted).map_err(|_| NO_JSON)
 }
 
-/// Eight bytes at a time: most of a document is in its strings.
+/// Most of a document is in its strings, and most of those are short, or else long.
 fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    const SHORT: usize = 16;
+    let (short, long) = bytes.split_at(bytes.len().min(SHORT));
+    in_words(short).or_else(|| Some(SHORT + memchr::memchr2(b'"', b'\\', long)?))
+}
+
+/// Eight bytes at a time.
+fn in_words(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     // The lowest high bit that is set marks the first byte that is zero.
@@ -353,6 +360,20 @@ mod tests {
                     all.iter().map(|it| [field(it, "a"), field(it, "b")]).collect();
                 prop_assert_eq!(read(&text), Ok(expected));
             }
+        }
+
+        #[test]
+        fn the_end_of_a_string_is_found_wherever_it_is(
+            mut text in "[ -~&&[^\"\\\\]]{0,300}",
+            end in prop::option::of(any::<prop::sample::Index>()),
+            mark in prop_oneof![Just('"'), Just('\\')],
+        ) {
+            let place = end.map(|end| end.index(text.len() + 1));
+            if let Some(place) = place {
+                text.insert(place, mark);
+                text.push('"');
+            }
+            prop_assert_eq!(quote_or_backslash(text.as_bytes()), place);
         }
 
         #[test]
