@@ -93,8 +93,8 @@ impl Engine {
             subjects.push(Subject::Tags(&tags));
         }
         if let Some(name) = &change.widget {
-            self.0.served(name)?;
-            subjects.push(Subject::Widget(name));
+            let names = self.0.names_of(self.0.served(name)?);
+            subjects.extend(names.into_iter().map(Subject::Widget));
         }
         if let Some(name) = &change.class {
             let classes = &self.0.classes;
@@ -136,8 +136,9 @@ impl Engine {
         }
         match widget {
             Some(widget) if params.is_empty() => {
-                self.0.served(widget)?;
-                cache.clear(&Subject::Widget(widget), of, &how).await?;
+                for name in self.0.names_of(self.0.served(widget)?) {
+                    cache.clear(&Subject::Widget(name), of, &how).await?;
+                }
                 Ok(vec![Cleared::Widget { widget: widget.clone(), tenant: tenant.clone() }])
             }
             Some(widget) => self.clear_readings(widget, tenant.as_deref(), params).await,

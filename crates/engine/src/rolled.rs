@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::{
     Member,
     catalogue::{Made, Rolled},
-    engine::Inner,
+    engine::{Inner, Served},
     reading::BoundReading,
 };
 
@@ -68,6 +68,17 @@ struct Missing {
 }
 
 impl Inner {
+    /// What a widget is called in the cache, and the partials that it is made of: from what is kept of
+    /// them it would be made as it was.
+    pub(crate) fn names_of<'s>(&'s self, served: &'s Served) -> Vec<&'s str> {
+        let mut names = vec![served.entry.name.as_str()];
+        if let Made::Rollup(rolled, _) = &served.entry.made {
+            let partials = &self.partials[&rolled.name];
+            names.extend([partials.sealed.name(), partials.open.name()]);
+        }
+        names
+    }
+
     /// The answer of a widget over a rollup. `parts` is the way to what is kept; without it everything
     /// is folded anew and nothing is kept.
     pub(crate) async fn roll_up(

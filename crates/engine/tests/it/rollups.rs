@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use samovar_clock::{Clock, Random};
-use samovar_engine::Tier;
+use samovar_engine::{Change, Clearing, Tier};
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, clock_at, data};
@@ -202,4 +202,22 @@ async fn tenants_have_partials_of_their_own_and_other_zones_other_days() {
     let query = "select count(*) from orders where tenant = 'south' and date(received_at) between '2026-10-22' and '2026-11-20'";
     let count: i64 = desk.database().query_row(query, [], |row| row.get(0)).expect("a count");
     assert_eq!(data(&south)["totals"]["orders"], count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_names_a_widget_means_what_it_is_made_of() {
+    let (_, desk) = open().await;
+    let orders = async || {
+        let answer = desk.read("sales", &[("range", "30d")]).await;
+        (data(&answer)["totals"]["orders"].as_i64().expect("a count"), answer.provenance().queries)
+    };
+    let (before, _) = orders().await;
+    desk.write("insert into orders values (9005, 'north', 'web', 1, '2026-11-10 12:00:00', '[]')");
+    let widget = Some("sales".to_owned());
+    let change = Change { widget: widget.clone(), ..Change::default() };
+    desk.engine.invalidate(&change).await.expect("invalidated");
+    assert_eq!(orders().await, (before + 1, 1), "all days are folded anew");
+    desk.write("delete from orders where id = 9005");
+    desk.engine.clear(&Clearing { widget, ..Clearing::default() }).await.expect("cleared");
+    assert_eq!(orders().await, (before, 1));
 }

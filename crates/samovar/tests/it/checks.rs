@@ -53,3 +53,23 @@ fn what_cannot_be_started_fails_and_wrong_use_is_told_apart() {
     assert!(said.contains("reading the configuration none.toml"), "{said}");
     assert_eq!(shop.ending(&["brew"]).0, Some(2));
 }
+
+#[test]
+fn a_query_that_reads_a_whole_table_is_warned_of_with_its_plan() {
+    let shop = Shop::new();
+    shop.database()
+        .execute_batch(
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000)
+             insert into orders select 'north', 'web', i, '' from n",
+        )
+        .expect("orders");
+    let (code, said) = shop.ending(&["check"]);
+    assert_eq!(code, Some(0), "{said}");
+    let warning = "warning: the query reads the whole table `orders`\n    an index on what it asks for \
+                   would spare that. The plan: SCAN orders\n";
+    assert!(said.contains(warning), "{said}");
+    shop.database().execute("create index by_tenant on orders (tenant)", []).expect("an index");
+    let (_, said) = shop.ending(&["check"]);
+    // One of them asks for nobody's orders.
+    assert_eq!(said.matches("reads the whole table").count(), 1, "{said}");
+}
