@@ -66,10 +66,13 @@ fn confirm(question: &str, force: bool) -> Result<bool, Failure> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-/// Columns without lines, the first row as a heading.
+/// Columns without lines, below a heading where there is one.
 fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(heading.iter().copied());
+    table.load_preset(NOTHING);
+    if !heading.is_empty() {
+        table.set_header(heading.iter().copied());
+    }
     for row in rows {
         table.add_row(row);
     }

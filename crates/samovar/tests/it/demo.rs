@@ -41,6 +41,7 @@ fn the_calls_that_the_demo_prints_work_as_printed() {
     }
     let board = get(&demo.address, board, &[]).json();
     assert_eq!(board["widgets"].as_array().map(Vec::len), Some(3));
+    assert_eq!(board["agree"], true, "of one state, as it says");
     assert!(said.contains(r#"--json '{"tenant":"north","tags":["orders"]}'"#), "{said}");
     let change = json!({ "tenant": "north", "tags": ["orders"] });
     assert_eq!(post(&demo.address, "/v1/invalidate", &change).status, 200);
