@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use samovar_cache::{Cache, DefinitionError, HealthTargets, Settings, Widget};
 use samovar_clock::{Clock, Random};
+use samovar_jobs::Store;
 use samovar_widgets::Values;
 use serde::Serialize;
 
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) turns: Turns,
     pub(crate) slow: Slow,
     pub(crate) health: HealthTargets,
+    /// Where warm-ups are pushed.
+    pub(crate) jobs: Option<Arc<Store>>,
     /// Bytes of one value, so that a compute ends before it has made more.
     pub(crate) value_limit: u64,
     pub(crate) clock: Clock,
@@ -83,7 +86,7 @@ pub struct WidgetShown {
 
 impl Engine {
     /// Declares the widgets to the cache, which was opened with `settings`, and begins to refresh
-    /// what is read often.
+    /// what is read often. Without `jobs` it only reads: nothing is warmed.
     ///
     /// # Errors
     /// When the cache refuses a widget.
@@ -92,6 +95,7 @@ impl Engine {
         settings: &Settings,
         catalogue: Catalogue,
         observe: Observe,
+        jobs: Option<Arc<Store>>,
     ) -> Result<Self, StartError> {
         let Catalogue { tenants, widgets, rollups, boards, classes, clock, .. } = catalogue;
         let declare = |definition| cache.declare(definition).map_err(|error| StartError { error });
@@ -125,6 +129,7 @@ impl Engine {
             turns: Turns::default(),
             slow: Slow::new(observe.slow),
             health: observe.health,
+            jobs,
             value_limit: settings.value_limit,
             clock,
             random: Random::default(),

@@ -21,6 +21,7 @@ mod statistics;
 mod tags;
 mod tenants;
 mod values;
+mod warm;
 
 pub use board::{BoardAnswer, BoardShown, Tile};
 pub use catalogue::{Ask, Catalogue};

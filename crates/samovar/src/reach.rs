@@ -46,7 +46,7 @@ impl Reach {
         }
         let catalogue = config.catalogue(Ask::Nobody).await?;
         let cache = config.open_cache().await?;
-        let engine = Engine::start(cache.clone(), &config.cache, catalogue, config.observe);
+        let engine = Engine::start(cache.clone(), &config.cache, catalogue, config.observe, None);
         match engine {
             Ok(engine) => Ok(Reach::Own { router: Server::router(engine), cache }),
             Err(error) => {

@@ -80,7 +80,7 @@ pub(crate) async fn run(
     announce: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
     let served = async {
-        let engine = Engine::start(cache.clone(), &config.cache, catalogue, config.observe)
+        let engine = Engine::start(cache.clone(), &config.cache, catalogue, config.observe, None)
             .map_err(|error| Failure::failed("declaring the widgets", error))?;
         let mut server = Server::bind(listen, engine)
             .await

@@ -57,7 +57,7 @@ impl Desk {
         let catalogue = check(definitions, folder.path(), &clock, ask).await;
         let catalogue = catalogue.expect("nothing is wrong");
         let observe = Observe { slow: Duration::from_millis(1), ..Observe::default() };
-        let engine = Engine::start(cache.clone(), &settings, catalogue, observe);
+        let engine = Engine::start(cache.clone(), &settings, catalogue, observe, None);
         Self { folder, cache, engine: engine.expect("it starts") }
     }
 
