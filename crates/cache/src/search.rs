@@ -171,7 +171,7 @@ impl Inner {
             flight.withdraw();
             return Looked::Open { seen, at_once: false };
         };
-        if keepable {
+        if keepable && bound.widget.0.local {
             lead.keep(|| self.node.local.insert(entry.clone()));
         }
         let answer = Answer {

@@ -202,7 +202,7 @@ impl Ticket {
             None,
         ));
         let lead = self.lead.take().expect("a ticket ends once");
-        if committed && steps.iter().all(|step| *step != 0) {
+        if committed && self.bound.widget.0.local && steps.iter().all(|step| *step != 0) {
             lead.keep(|| self.inner.node.local.insert(entry.clone()));
         }
         let answer = Answer {

@@ -28,6 +28,7 @@ pub struct Definition {
     freshness: Freshness,
     bucket: Option<Bucket>,
     strict: bool,
+    local: bool,
     patience: Duration,
     deadline: Duration,
     compute_limit: Duration,
@@ -44,6 +45,7 @@ impl Definition {
             freshness: Freshness::default(),
             bucket: None,
             strict: false,
+            local: true,
             patience: Duration::from_secs(2),
             deadline: Duration::from_secs(30),
             compute_limit: Duration::from_secs(120),
@@ -77,6 +79,12 @@ impl Definition {
     /// Asks the shared tier on every read; rather an error than a stale value.
     pub fn strict(mut self) -> Self {
         self.strict = true;
+        self
+    }
+
+    /// Kept in the shared tier only: for parts of other values, which are asked for there anyway.
+    pub fn shared_only(mut self) -> Self {
+        self.local = false;
         self
     }
 
@@ -132,6 +140,7 @@ impl Definition {
             freshness: self.freshness,
             bucket: self.bucket,
             strict: self.strict,
+            local: self.local,
             patience: self.patience.min(self.deadline),
             deadline: self.deadline,
             compute_limit: self.compute_limit,
@@ -153,6 +162,7 @@ pub(crate) struct Declared {
     pub(crate) freshness: Freshness,
     pub(crate) bucket: Option<Bucket>,
     pub(crate) strict: bool,
+    pub(crate) local: bool,
     pub(crate) patience: Duration,
     pub(crate) deadline: Duration,
     pub(crate) compute_limit: Duration,

@@ -1,19 +1,19 @@
 //! A board: its widgets in one look, and what is missing from one snapshot of its source, so that
 //! tiles agree.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::sync::Arc;
 
-use futures_util::{FutureExt, future::join_all};
-use samovar_cache::{Answer, Refreshed, Ticket, Turn, Value};
-use samovar_widgets::{Mode, Snapshot, nearest};
+use futures_util::future::join_all;
+use samovar_cache::{Answer, Refreshed};
+use samovar_widgets::{Mode, nearest};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     Member, ReadFailure,
-    catalogue::Made,
     engine::{Engine, Inner},
     hot::Name,
+    make::{Fulfilled, Wish},
     reading::{BoundReading, InvalidReading, RANGE},
 };
 
@@ -68,13 +68,6 @@ impl Default for Turns {
     fn default() -> Self {
         Self(std::array::from_fn(|_| Arc::default()))
     }
-}
-
-/// A reading, and the value that there is but that is not wanted.
-#[derive(Clone, Debug)]
-struct Wish {
-    reading: BoundReading,
-    than: Option<Answer>,
 }
 
 type BoundTile = (String, Result<BoundReading, ReadFailure>);
@@ -231,7 +224,8 @@ impl Inner {
             let wishes = readings.iter().zip(&found);
             let wishes = wishes.map(|(it, than)| Wish { reading: it.clone(), than: than.clone() });
             let made = self.make(wishes.collect()).await;
-            let waited = made.into_iter().zip(readings).map(async |(made, reading)| match made {
+            let made = made.into_iter().map(Fulfilled::answer);
+            let waited = made.zip(readings).map(async |(made, reading)| match made {
                 Some(answer) => Some(answer),
                 // Somebody else is at it, or it fails.
                 None => self.answer(reading).await.ok(),
@@ -276,119 +270,8 @@ impl Inner {
         let work = tokio::spawn(async move { inner.make(wishes).await });
         // What is not made by then goes on, and is found by whoever reads it next.
         match self.clock.timeout(patience.unwrap_or_default(), work).await {
-            Ok(Ok(made)) => made,
+            Ok(Ok(made)) => made.into_iter().map(Fulfilled::answer).collect(),
             _ => vec![None; count],
-        }
-    }
-
-    /// What is of one source is of one moment. `None`: somebody else is at it, or it fails.
-    async fn make(self: &Arc<Self>, wishes: Vec<Wish>) -> Vec<Option<Answer>> {
-        let mut made = vec![None; wishes.len()];
-        let mut by_source: BTreeMap<String, Vec<(usize, Wish)>> = BTreeMap::new();
-        for (index, wish) in wishes.into_iter().enumerate() {
-            let source = wish.reading.served.entry.source_name.clone();
-            by_source.entry(source).or_default().push((index, wish));
-        }
-        let sources = by_source.into_values().map(|wishes| self.make_of_source(wishes));
-        for (index, answer) in join_all(sources).await.into_iter().flatten() {
-            made[index] = Some(answer);
-        }
-        made
-    }
-
-    /// All stamps are captured before the snapshot is opened from which all values are read. No lease
-    /// is waited for while others are held.
-    async fn make_of_source(self: &Arc<Self>, wishes: Vec<(usize, Wish)>) -> Vec<(usize, Answer)> {
-        let (mut made, mut tickets) = (Vec::new(), Vec::new());
-        for (index, Wish { reading, than }) in &wishes {
-            let (pairs, tags) = (reading.pairs(), || reading.tags());
-            match self.cache.begin_newer(&reading.borrow(&pairs, &tags), than.as_ref()).await {
-                Ok(Turn::Answer(answer)) if answer.is_fresh() => made.push((*index, answer)),
-                Ok(Turn::Compute(ticket)) => tickets.push((*index, reading, ticket)),
-                // It is told when the reading is asked for by itself.
-                Ok(Turn::Answer(_) | Turn::Elsewhere) | Err(_) => {}
-            }
-        }
-        made.extend(self.compute_together(tickets).await);
-        made
-    }
-
-    async fn compute_together(
-        self: &Arc<Self>,
-        tickets: Vec<(usize, &BoundReading, Ticket)>,
-    ) -> Vec<(usize, Answer)> {
-        let mut made = Vec::new();
-        let mut open = None;
-        let mut away = None::<String>;
-        for (index, reading, ticket) in tickets {
-            if let Some(error) = &away {
-                ticket.fail(error).await;
-                continue;
-            }
-            if let Made::Rollup(..) = reading.served.entry.made {
-                made.extend(self.compose_tile(reading, ticket).await.map(|it| (index, it)));
-                continue;
-            }
-            let (snapshot, moment) = match &mut open {
-                Some(open) => open,
-                None => match reading.served.entry.source.snapshot().await {
-                    Ok(snapshot) => open.insert((snapshot, self.random.id())),
-                    Err(error) => {
-                        // What one cannot reach, the others will not either.
-                        ticket.fail(away.insert(error.to_string())).await;
-                        continue;
-                    }
-                },
-            };
-            match self.compute_in_time(reading, snapshot, *moment).await {
-                Ok(value) => made.extend(ticket.commit(value).await.ok().map(|it| (index, it))),
-                Err(error) => {
-                    // Nothing more is read through it.
-                    open = None;
-                    ticket.fail(&error).await;
-                }
-            }
-        }
-        made
-    }
-
-    /// A tile that is made of parts has snapshots of its own.
-    async fn compose_tile(
-        self: &Arc<Self>,
-        reading: &BoundReading,
-        ticket: Ticket,
-    ) -> Option<Answer> {
-        let work = Box::pin(self.clone().compose(reading.clone(), ticket.parts()));
-        let work = AssertUnwindSafe(work);
-        let limit = reading.served.entry.compute_limit;
-        let composed = match self.clock.timeout(limit, work.catch_unwind()).await {
-            Ok(Ok(composed)) => composed,
-            Ok(Err(_)) => Err("it panicked".to_owned()),
-            Err(_) => Err(format!("it took longer than {limit:?}")),
-        };
-        match composed {
-            Ok(value) => ticket.commit(value).await.ok(),
-            Err(error) => {
-                ticket.fail(&error).await;
-                None
-            }
-        }
-    }
-
-    /// Ends at the limit of the widget, and when the compute panics, as it does for single readings.
-    async fn compute_in_time(
-        &self,
-        reading: &BoundReading,
-        snapshot: &mut Snapshot,
-        moment: u64,
-    ) -> Result<Value, String> {
-        let limit = reading.served.entry.compute_limit;
-        let work = AssertUnwindSafe(self.compute_through(reading, snapshot, moment)).catch_unwind();
-        match self.clock.timeout(limit, work).await {
-            Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(error.to_string()),
-            Ok(Err(_)) => Err("it panicked".to_owned()),
-            Err(_) => Err(format!("it took longer than {limit:?}")),
         }
     }
 
@@ -405,7 +288,8 @@ impl Inner {
         let wishes = readings.into_iter().zip(found);
         let wishes: Vec<_> = wishes.map(|(reading, than)| Wish { reading, than }).collect();
         let count = wishes.len();
-        match self.make(wishes).await.iter().flatten().count() {
+        let made = self.make(wishes).await.into_iter().filter_map(Fulfilled::answer);
+        match made.count() {
             made if made == count => Ok(Refreshed::Here),
             0 => Err(()),
             _ => Ok(Refreshed::Elsewhere),

@@ -12,6 +12,7 @@ mod engine;
 mod explain;
 mod hot;
 mod keys;
+mod make;
 mod read;
 mod reading;
 mod rolled;

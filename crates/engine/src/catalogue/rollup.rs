@@ -72,6 +72,7 @@ pub(super) async fn check(
             .version(&format!("{kind}-{version}"))
             .freshness(freshness)
             .compute_limit(COMPUTE_LIMIT)
+            .shared_only()
     };
     Some(Arc::new(Rolled {
         name: name.clone(),

@@ -1,0 +1,268 @@
+//! The partials of slots: from the cache, or folded.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use samovar_cache::{
+    Answer as Cached, Beginning, Parts, ReadError, Tag, Ticket, Turn,
+};
+use samovar_widgets::{Bound, Fold, Folded, Partial, Slot, Snapshot};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Kept;
+use crate::{Member, catalogue::Rolled, engine::Inner};
+
+/// Partials that are asked for in one look.
+const AT_ONCE: usize = 512;
+/// Partials that are begun, or committed, at the same time: the store does them in one go.
+const TOGETHER: usize = 64;
+/// How often partials that somebody else is making are waited for.
+const ROUNDS: usize = 8;
+
+/// What is to be folded, and where it goes.
+struct Missing {
+    index: usize,
+    slot: Slot,
+    /// `None`: it is kept nowhere.
+    ticket: Option<Ticket>,
+}
+
+/// The partials of slots that are in the order of time, each handed on once.
+pub(super) struct Gathering<'g> {
+    inner: &'g Arc<Inner>,
+    rolled: &'g Rolled,
+    member: &'g Member,
+    /// The way to what is kept; without it everything is folded, and kept nowhere.
+    parts: Option<&'g Parts>,
+    slots: &'g [Slot],
+    /// `None` for what is no whole partition.
+    kept: Vec<Option<Kept<'g>>>,
+    done: Vec<bool>,
+    queries: u32,
+}
+
+impl<'g> Gathering<'g> {
+    pub(super) fn new(
+        inner: &'g Arc<Inner>,
+        rolled: &'g Rolled,
+        member: &'g Member,
+        parts: Option<&'g Parts>,
+        slots: &'g [Slot],
+    ) -> Result<Self, String> {
+        let partials = &inner.partials[&rolled.name];
+        let now = inner.now();
+        let kept = slots.iter().map(|slot| {
+            if parts.is_none() || !slot.is_whole() {
+                return Ok(None);
+            }
+            let widget = if slot.to() > now { &partials.open } else { &partials.sealed };
+            let tag = slot.partition().fill(&rolled.tag);
+            let tags = [Tag::new(&tag).map_err(|error| error.to_string())?];
+            let partition = slot.partition().to_string();
+            Ok(Some(Kept { widget, member, partition, tags }))
+        });
+        let kept = kept.collect::<Result<_, String>>()?;
+        let done = vec![false; slots.len()];
+        Ok(Self { inner, rolled, member, parts, slots, kept, done, queries: 0 })
+    }
+
+    /// Queries that folding took.
+    pub(super) fn queries(&self) -> u32 {
+        self.queries
+    }
+
+    pub(super) async fn run(
+        &mut self,
+        mut take: impl FnMut(&Slot, &Partial, Option<&Cached>) + Send,
+    ) -> Result<(), String> {
+        self.look(&mut take).await?;
+        for _ in 0..ROUNDS {
+            let (missing, elsewhere) = self.begin(&mut take).await?;
+            self.fold_all(missing, &mut take).await?;
+            if elsewhere.is_empty() {
+                break;
+            }
+            for index in elsewhere {
+                let Some(kept) = &self.kept[index] else { continue };
+                let pairs = kept.pairs();
+                // Nothing is held now: whoever is at it may take its time.
+                match self.inner.cache.begin(&kept.borrow(&pairs)).await {
+                    Ok(Beginning::Answer(answer)) if answer.is_fresh() => {
+                        self.hand_on(index, &answer, &mut take)?;
+                    }
+                    // It was given up: the next round makes it.
+                    Ok(Beginning::Compute(_) | Beginning::Answer(_)) => {}
+                    Err(error) => return Err(error.to_string()),
+                }
+            }
+        }
+        match self.done.iter().all(|done| *done) {
+            true => Ok(()),
+            false => Err("others did not finish what they were making".to_owned()),
+        }
+    }
+
+    fn hand_on(
+        &mut self,
+        index: usize,
+        kept: &Cached,
+        take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
+    ) -> Result<(), String> {
+        let bytes = kept.bytes().map_err(|error| error.to_string())?;
+        take(&self.slots[index], &decode(self.rolled, &bytes)?, Some(kept));
+        self.done[index] = true;
+        Ok(())
+    }
+
+    async fn look(
+        &mut self,
+        take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
+    ) -> Result<(), String> {
+        let Some(parts) = self.parts else { return Ok(()) };
+        let whole: Vec<usize> =
+            (0..self.slots.len()).filter(|index| self.kept[*index].is_some()).collect();
+        for some in whole.chunks(AT_ONCE) {
+            let kept: Vec<&Kept<'_>> =
+                some.iter().filter_map(|index| self.kept[*index].as_ref()).collect();
+            let pairs: Vec<_> = kept.iter().map(|kept| kept.pairs()).collect();
+            let readings: Vec<_> =
+                kept.iter().zip(&pairs).map(|(kept, pairs)| kept.borrow(pairs)).collect();
+            // Where the store cannot be asked, they are made.
+            let answers = parts.read(&readings).await.unwrap_or_else(|_| vec![None; some.len()]);
+            for (index, answer) in some.iter().zip(answers) {
+                if let Some(answer) = answer {
+                    self.hand_on(*index, &answer, take)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The right to make what is missing, in the order of time, so that two who need the same divide it
+    /// into few stretches. And what somebody else is making.
+    async fn begin(
+        &mut self,
+        take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
+    ) -> Result<(Vec<Missing>, Vec<usize>), String> {
+        let (mut missing, mut elsewhere) = (Vec::new(), Vec::new());
+        let open: Vec<usize> =
+            (0..self.slots.len()).filter(|index| !self.done[*index]).collect();
+        for some in open.chunks(TOGETHER) {
+            let turns = join_all(some.iter().map(|index| self.turn(*index))).await;
+            for (index, turn) in some.iter().copied().zip(turns) {
+                let of = |ticket| Missing { index, slot: self.slots[index], ticket };
+                match turn {
+                    None => missing.push(of(None)),
+                    Some(Ok(Turn::Compute(ticket))) => missing.push(of(Some(ticket))),
+                    Some(Ok(Turn::Answer(answer))) if answer.is_fresh() => {
+                        self.hand_on(index, &answer, take)?;
+                    }
+                    Some(Ok(Turn::Elsewhere)) => elsewhere.push(index),
+                    // Without the store it is folded for this answer alone.
+                    Some(Ok(Turn::Answer(_)) | Err(ReadError::Store(_))) => {
+                        missing.push(of(None));
+                    }
+                    Some(Err(error)) => return Err(error.to_string()),
+                }
+            }
+        }
+        Ok((missing, elsewhere))
+    }
+
+    async fn turn(&self, index: usize) -> Option<Result<Turn, ReadError>> {
+        let kept = self.kept[index].as_ref()?;
+        let pairs = kept.pairs();
+        Some(self.inner.cache.begin_newer(&kept.borrow(&pairs), None).await)
+    }
+
+    /// One query for each stretch of slots without a gap, all through one snapshot that is opened
+    /// after the stamps of all of them were captured.
+    async fn fold_all(
+        &mut self,
+        missing: Vec<Missing>,
+        take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
+    ) -> Result<(), String> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut stretches: Vec<Vec<Missing>> = Vec::new();
+        for one in missing {
+            match stretches.last_mut() {
+                Some(last) if last.last().is_some_and(|it| it.slot.to() == one.slot.from()) => {
+                    last.push(one);
+                }
+                _ => stretches.push(vec![one]),
+            }
+        }
+        let mut snapshot = match self.rolled.source.snapshot().await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Err(give_up(stretches, &error.to_string()).await),
+        };
+        let mut stretches = stretches.into_iter();
+        while let Some(stretch) = stretches.next() {
+            let slots = stretch.iter().map(|it| it.slot).collect();
+            self.queries += 1;
+            let folded = match self.fold(&mut snapshot, slots).await {
+                Ok(folded) => folded,
+                Err(error) => {
+                    let left = std::iter::once(stretch).chain(stretches).collect();
+                    return Err(give_up(left, &error).await);
+                }
+            };
+            let mut folded = stretch.into_iter().zip(folded).peekable();
+            while folded.peek().is_some() {
+                let mut commits = Vec::new();
+                for (missing, Folded { bytes, .. }) in folded.by_ref().take(TOGETHER) {
+                    let partial = decode(self.rolled, &bytes)?;
+                    commits.push(async move {
+                        let kept = match missing.ticket {
+                            Some(ticket) => Some(ticket.commit(bytes).await?),
+                            None => None,
+                        };
+                        Ok::<_, ReadError>((missing.index, partial, kept))
+                    });
+                }
+                for committed in join_all(commits).await {
+                    let (index, partial, kept) = committed.map_err(|error| error.to_string())?;
+                    take(&self.slots[index], &partial, kept.as_ref());
+                    self.done[index] = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn fold(
+        &self,
+        snapshot: &mut Snapshot,
+        slots: Vec<Slot>,
+    ) -> Result<Vec<Folded>, String> {
+        let (Some(first), Some(last)) = (slots.first(), slots.last()) else {
+            return Ok(Vec::new());
+        };
+        let bindings = [
+            ("tenant".to_owned(), Bound::Text(self.member.tenant.as_str().to_owned())),
+            ("from".to_owned(), Bound::Time(first.from())),
+            ("to".to_owned(), Bound::Time(last.to())),
+        ];
+        let fold = Fold::new(self.rolled.rollup.clone(), slots, self.rolled.times);
+        let folded = snapshot.read(&self.rolled.query, &bindings, fold).await;
+        Ok(folded.map_err(|error| error.to_string())?.finish())
+    }
+}
+
+/// Ends what cannot be folded, so that it backs off and nobody waits for it.
+async fn give_up(stretches: Vec<Vec<Missing>>, error: &str) -> String {
+    for Missing { ticket, .. } in stretches.into_iter().flatten() {
+        if let Some(ticket) = ticket {
+            ticket.fail(error).await;
+        }
+    }
+    error.to_owned()
+}
+
+fn decode(rolled: &Rolled, bytes: &[u8]) -> Result<Partial, String> {
+    Partial::decode(&rolled.rollup, bytes).map_err(|_| {
+        format!("a partial of the rollup `{}` cannot be read ({:x})", rolled.name, xxh3_64(bytes))
+    })
+}
