@@ -2,6 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
+use samovar_clock::Instant;
+
 use crate::{
     answer::{Answer, ReadError, Value},
     cache::Cache,
@@ -12,7 +14,7 @@ use crate::{
     search::{Led, Want},
     stats::Count,
     ticket::{Parts, Ticket},
-    widget::{Reading, ReadingError},
+    widget::{Bound, Reading, ReadingError},
 };
 
 /// When a reading should be refreshed, as far as this process knows.
@@ -115,16 +117,8 @@ impl Cache {
         };
         lead.flight.goes_to_background();
         bound.row.count(Count::Refreshes);
-        let than = match self.0.node.local.get(bound.key.as_str()) {
-            Some(entry) => match entry.judge(started, &self.0.node.cells, self.0.laws) {
-                Usable::Refresh | Usable::Stale => entry.commit,
-                // Whether it is still good is known to the shared tier.
-                Usable::Ask | Usable::Fresh | Usable::Spread => NONE,
-            },
-            None => NONE,
-        };
-        let inner = self.0.clone();
-        let flown = Box::pin(inner.fly(lead, bound, Want::Newer { than }, None, compute));
+        let (inner, want) = (self.0.clone(), self.worn_out(&bound, started));
+        let flown = Box::pin(inner.fly(lead, bound, want, None, compute));
         match self.0.to_its_end(flown).await {
             Some(Ok(true)) => Ok(Refreshed::Here),
             Some(Ok(false)) | None => Ok(Refreshed::Elsewhere),
@@ -140,20 +134,51 @@ impl Cache {
         reading: &Reading<'_>,
         than: Option<&Answer>,
     ) -> Result<Turn, ReadError> {
+        let want = Want::Newer { than: than.map_or(NONE, |answer| answer.entry.commit) };
+        let turn = self.turn(reading, |_, _| want).await?;
+        if let (Turn::Compute(ticket), None) = (&turn, than) {
+            ticket.row().count(Count::Misses);
+        }
+        Ok(turn)
+    }
+
+    /// [`Cache::refresh`] for computes that are not a closure: the right to make a newer value of what
+    /// is old, or about to be. Waits for nobody.
+    pub async fn begin_refresh(&self, reading: &Reading<'_>) -> Result<Turn, ReadError> {
+        let turn = self.turn(reading, |bound, now| self.worn_out(bound, now)).await?;
+        if let Turn::Compute(ticket) = &turn {
+            ticket.row().count(Count::Refreshes);
+        }
+        Ok(turn)
+    }
+
+    /// What a refresh wants: anything that is fresh, but not what this node holds if its lead is
+    /// reached.
+    fn worn_out(&self, bound: &Bound, now: Instant) -> Want {
+        let than = match self.0.node.local.get(bound.key.as_str()) {
+            Some(entry) => match entry.judge(now, &self.0.node.cells, self.0.laws) {
+                Usable::Refresh | Usable::Stale => entry.commit,
+                // Whether it is still good is known to the shared tier.
+                Usable::Ask | Usable::Fresh | Usable::Spread => NONE,
+            },
+            None => NONE,
+        };
+        Want::Newer { than }
+    }
+
+    async fn turn(
+        &self,
+        reading: &Reading<'_>,
+        want: impl FnOnce(&Bound, Instant) -> Want,
+    ) -> Result<Turn, ReadError> {
         let bound = self.0.bind(reading)?;
         let started = self.0.clock.now();
         let Role::Lead(lead) = self.0.join(&bound, started) else { return Ok(Turn::Elsewhere) };
         lead.flight.goes_to_background();
-        let want = Want::Newer { than: than.map_or(NONE, |answer| answer.entry.commit) };
-        let counted = bound.row.clone();
+        let want = want(&bound, started);
         let leading = Box::pin(self.0.clone().lead(lead, bound, want, started, None));
         Ok(match self.0.to_its_end(leading).await {
-            Some(Led::Compute(ticket)) => {
-                if than.is_none() {
-                    counted.count(Count::Misses);
-                }
-                Turn::Compute(*ticket)
-            }
+            Some(Led::Compute(ticket)) => Turn::Compute(*ticket),
             Some(Led::Done(Outcome::Answer(answer, _))) => Turn::Answer(answer),
             Some(Led::Done(Outcome::Failed(error))) => return Err(error),
             Some(Led::Done(Outcome::Again)) | None => Turn::Elsewhere,

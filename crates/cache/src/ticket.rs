@@ -21,7 +21,7 @@ use crate::{
     flight::{Lead, Outcome},
     laws::Law,
     shared::{Commit, Committed, Failure, Message, Origin, Origins, Release, Won},
-    stats::Count,
+    stats::{Count, Row},
     version::{Ids, Version, cut},
     widget::{Bound, Reading},
 };
@@ -148,6 +148,10 @@ impl Ticket {
     /// The key as shown to people.
     pub fn key(&self) -> &str {
         self.bound.key.shown()
+    }
+
+    pub(crate) fn row(&self) -> &Row {
+        &self.bound.row
     }
 
     /// False while the store is down: the value will serve those who wait, and be kept nowhere. Few

@@ -13,7 +13,7 @@ use crate::{
     Member, ReadFailure,
     engine::{Engine, Inner},
     hot::Name,
-    make::{Fulfilled, Wish},
+    make::{Fulfilled, Want, Wish},
     reading::{BoundReading, InvalidReading, RANGE},
 };
 
@@ -117,6 +117,7 @@ impl Engine {
         } else {
             readings.iter().for_each(|reading| inner.hot.note(reading.name(), inner.clock.now()));
         }
+        readings.iter().for_each(|reading| inner.usual.note(&reading.name()));
         let agree = of_one_moment(tiles.iter().map(|tile| tile.answer.as_ref().ok()));
         let (board, title) = (board.name.clone(), board.title.clone());
         Ok(BoardAnswer { board, title, tenant: tenant.to_owned(), agree, tiles })
@@ -179,7 +180,7 @@ impl Inner {
         let mut found = self.look_for(readings).await;
         if found.iter().any(Option::is_none) {
             let missing = readings.iter().zip(&found).filter(|(_, found)| found.is_none());
-            let missing = missing.map(|(it, _)| Wish { reading: it.clone(), than: None });
+            let missing = missing.map(|(it, _)| Wish { reading: it.clone(), want: Want::Fresh });
             let made = self.make_behind(missing.collect()).await;
             let places = found.iter_mut().filter(|it| it.is_none());
             places.zip(made).for_each(|(place, made)| *place = made);
@@ -222,7 +223,10 @@ impl Inner {
                 break;
             }
             let wishes = readings.iter().zip(&found);
-            let wishes = wishes.map(|(it, than)| Wish { reading: it.clone(), than: than.clone() });
+            let wishes = wishes.map(|(reading, than)| Wish {
+                reading: reading.clone(),
+                want: Want::other_than(than.clone()),
+            });
             let made = self.make(wishes.collect()).await;
             let made = made.into_iter().map(Fulfilled::answer);
             let waited = made.zip(readings).map(async |(made, reading)| match made {
@@ -286,7 +290,8 @@ impl Inner {
     ) -> Result<Refreshed, ()> {
         let found = self.look_for(&readings).await;
         let wishes = readings.into_iter().zip(found);
-        let wishes: Vec<_> = wishes.map(|(reading, than)| Wish { reading, than }).collect();
+        let wishes = wishes.map(|(reading, than)| Wish { reading, want: Want::other_than(than) });
+        let wishes: Vec<_> = wishes.collect();
         let count = wishes.len();
         let made = self.make(wishes).await.into_iter().filter_map(Fulfilled::answer);
         match made.count() {

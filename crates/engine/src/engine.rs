@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use samovar_cache::{Cache, DefinitionError, HealthTargets, Settings, Widget};
 use samovar_clock::{Clock, Random};
 use samovar_jobs::Store;
-use samovar_widgets::Values;
+use samovar_widgets::{ScheduleDefinition, Values, WarmingDefinition};
 use serde::Serialize;
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     slow::Slow,
     tenants::{self, Members, NoTenant, Tenants},
     values::Listings,
+    warm::usual::{self, Usual},
 };
 
 /// Reads, invalidates and observes. Cheap to clone.
@@ -36,9 +37,12 @@ pub(crate) struct Inner {
     pub(crate) classes: Classes,
     pub(crate) listings: Listings,
     pub(crate) hot: Hot,
+    pub(crate) usual: Usual,
     pub(crate) turns: Turns,
     pub(crate) slow: Slow,
     pub(crate) health: HealthTargets,
+    pub(crate) warming: WarmingDefinition,
+    pub(crate) schedules: Vec<ScheduleDefinition>,
     /// Where warm-ups are pushed.
     pub(crate) jobs: Option<Arc<Store>>,
     /// Bytes of one value, so that a compute ends before it has made more.
@@ -98,6 +102,7 @@ impl Engine {
         jobs: Option<Arc<Store>>,
     ) -> Result<Self, StartError> {
         let Catalogue { tenants, widgets, rollups, boards, classes, clock, .. } = catalogue;
+        let (warming, schedules) = (catalogue.warming, catalogue.schedules);
         let declare = |definition| cache.declare(definition).map_err(|error| StartError { error });
         let mut served = BTreeMap::new();
         for entry in widgets {
@@ -116,6 +121,7 @@ impl Engine {
         }));
         let tenants = Tenants::open(tenants, &cache).map_err(|error| StartError { error })?;
         let listings = Listings::declare(&served, &cache).map_err(|error| StartError { error })?;
+        let usual = Usual::declare(&cache).map_err(|error| StartError { error })?;
         let boards = boards.into_iter().map(|board| (board.name.clone(), board)).collect();
         let inner = Arc::new(Inner {
             cache,
@@ -126,9 +132,12 @@ impl Engine {
             classes,
             listings,
             hot,
+            usual,
             turns: Turns::default(),
             slow: Slow::new(observe.slow),
             health: observe.health,
+            warming,
+            schedules,
             jobs,
             value_limit: settings.value_limit,
             clock,
@@ -136,6 +145,7 @@ impl Engine {
         });
         tenants::keep_asking(&inner);
         hot::keep_refreshing(&inner);
+        usual::keep_adding(&inner);
         Ok(Self(inner))
     }
 

@@ -69,7 +69,7 @@ struct Unit {
 }
 
 impl Name {
-    fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         let (kind, name, tenant, given) = match self {
             Name::Widget { widget, tenant, given } => (0, widget, tenant, given),
             Name::Board { board, tenant, given } => (1, board, tenant, given),
@@ -165,6 +165,11 @@ impl Hot {
         if let Some(unit) = self.units(hash).get_mut(&hash) {
             unit.reads = 0;
         }
+    }
+
+    /// Of the refreshes and warm-ups of a source.
+    pub(crate) fn places_of(&self, source: &str) -> Option<Arc<Semaphore>> {
+        self.places.get(source).cloned()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -287,7 +292,7 @@ impl Inner {
 
     fn place_for(&self, readings: &[BoundReading]) -> Option<OwnedSemaphorePermit> {
         let source = &readings.first()?.served.entry.source_name;
-        self.hot.places.get(source)?.clone().try_acquire_owned().ok()
+        self.hot.places_of(source)?.try_acquire_owned().ok()
     }
 
     async fn refresh(self: &Arc<Self>, readings: Vec<BoundReading>) -> Result<Refreshed, ()> {

@@ -41,3 +41,4 @@ pub use shadow::{Comparisons, Difference};
 pub use slow::SlowCompute;
 pub use statistics::{HealthShown, SampleShown, Statistics, WidgetDetail, WidgetStatistics};
 pub use tenants::{Member, Members, NoTenant};
+pub use warm::{Batch, WarmFailure, WarmUp, Warming};

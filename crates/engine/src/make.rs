@@ -1,7 +1,9 @@
 //! What is missing is made: readings of one source from one snapshot, those of one rollup from the same
 //! partials.
 
-use std::{collections::BTreeMap, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration,
+};
 
 use futures_util::{FutureExt, future::join_all};
 use samovar_cache::{Answer, Ticket, Turn, Value};
@@ -9,11 +11,27 @@ use samovar_widgets::Snapshot;
 
 use crate::{catalogue::Made, engine::Inner, reading::BoundReading};
 
-/// A reading, and the value that there is but that is not wanted.
+/// A reading, and which value of it is wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) reading: BoundReading,
-    pub(crate) than: Option<Answer>,
+    pub(crate) want: Want,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Want {
+    /// A fresh one, by somebody who waits for it.
+    Fresh,
+    /// Another one than this.
+    Other(Answer),
+    /// A fresh one whose lead is not reached, before anybody waits for it.
+    Ahead,
+}
+
+impl Want {
+    pub(crate) fn other_than(answer: Option<Answer>) -> Self {
+        answer.map_or(Want::Fresh, Want::Other)
+    }
 }
 
 /// What became of a wish.
@@ -100,7 +118,12 @@ impl Inner {
 
     async fn turn_of(&self, wish: &Wish) -> Result<Turn, samovar_cache::ReadError> {
         let (pairs, tags) = (wish.reading.pairs(), || wish.reading.tags());
-        self.cache.begin_newer(&wish.reading.borrow(&pairs, &tags), wish.than.as_ref()).await
+        let reading = wish.reading.borrow(&pairs, &tags);
+        match &wish.want {
+            Want::Fresh => self.cache.begin_newer(&reading, None).await,
+            Want::Other(than) => self.cache.begin_newer(&reading, Some(than)).await,
+            Want::Ahead => self.cache.begin_refresh(&reading).await,
+        }
     }
 
     async fn compute_together(self: &Arc<Self>, tickets: Vec<Begun<'_>>) -> Vec<Ended> {

@@ -50,7 +50,9 @@ impl Engine {
             }
         }
         let answer = self.0.answer(&reading).await?;
-        self.0.hot.note(reading.name(), self.0.clock.now());
+        let name = reading.name();
+        self.0.usual.note(&name);
+        self.0.hot.note(name, self.0.clock.now());
         Ok(answer)
     }
 

@@ -80,16 +80,22 @@ impl Engine {
         match &definition.values {
             None => Ok(None),
             Some(Values::List(values)) => Ok(Some(values.clone())),
-            Some(Values::Query(_)) => {
-                let listings = &self.0.listings.0;
-                let listing = &listings[&(widget.to_owned(), param.to_owned())];
-                Ok(Some(self.0.list(listing, &member).await?))
-            }
+            Some(Values::Query(_)) => Ok(Some(self.0.list_of(widget, param, &member).await?)),
         }
     }
 }
 
 impl Inner {
+    /// Of a parameter that has a query.
+    pub(crate) async fn list_of(
+        self: &Arc<Self>,
+        widget: &str,
+        param: &str,
+        member: &Member,
+    ) -> Result<Vec<String>, ReadError> {
+        self.list(&self.listings.0[&(widget.to_owned(), param.to_owned())], member).await
+    }
+
     async fn list(
         self: &Arc<Self>,
         listing: &Arc<Listing>,

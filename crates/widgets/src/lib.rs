@@ -22,10 +22,11 @@ mod value;
 
 pub use check::{CUTS, Names, Whose, check_prepared, check_text, is_cut};
 pub use definitions::{
-    ALL, BoardDefinition, BucketDefinition, Definitions, FreshnessDefinition, IncludeDefinition,
-    Mode, ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition, RollupDefinition,
-    RollupWidgetDefinition, SeriesBy, Show, Shown, SourceDefinition, TenantDefinition,
-    TenantsDefinition, TimeForm, Values, WidgetDefinition,
+    ALL, BoardDefinition, BucketDefinition, CatchUpDefinition, Definitions, FreshnessDefinition,
+    IncludeDefinition, Mode, ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition,
+    RollupDefinition, RollupWidgetDefinition, ScheduleDefinition, SeriesBy, Show, Shown,
+    SourceDefinition, TenantDefinition, TenantsDefinition, TimeForm, Values, WarmDefinition,
+    WarmingDefinition, WidgetDefinition,
 };
 pub use document::Document;
 pub use problem::{Located, Problem, Severity, nearest};

@@ -45,6 +45,9 @@ pub const KEPT: usize = 10_000;
 pub const SHOWN_ROWS: usize = 1000;
 /// Shares of which a widget shows quantiles.
 pub const QUANTILE_POINTS: usize = 16;
+/// Widgets, ranges or tenants that one warm-up names, and the jobs it makes side by side.
+pub const WARMED: usize = 1000;
+pub const SCHEDULES: usize = 256;
 pub const WIDGETS_PER_BOARD: usize = 64;
 /// Rows of one answer.
 pub const ROWS: usize = 1_000_000;

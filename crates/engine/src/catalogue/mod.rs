@@ -12,8 +12,8 @@ use samovar_cache::{Definition, Tenant, TenantError};
 use samovar_clock::Clock;
 use samovar_widgets::{
     BoardDefinition, BucketDefinition, Definitions, ModeDefinition, ParamDefinition, Problem,
-    Query, Range, RollupWidgetDefinition, Selection, Severity, Source, SourceDefinition,
-    SourceKind, TenantDefinition, TenantsDefinition,
+    Query, Range, RollupWidgetDefinition, ScheduleDefinition, Selection, Severity, Source,
+    SourceDefinition, SourceKind, TenantDefinition, TenantsDefinition, WarmingDefinition,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -24,6 +24,7 @@ use crate::{
     classes::Classes,
     tags::TagTemplate,
     tenants::{Member, Members, TenantsFrom},
+    warm,
 };
 
 /// What can be served: the tenants, and the widgets with their sources opened.
@@ -34,6 +35,8 @@ pub struct Catalogue {
     pub(crate) rollups: Vec<Arc<Rolled>>,
     pub(crate) boards: Vec<Board>,
     pub(crate) classes: Classes,
+    pub(crate) warming: WarmingDefinition,
+    pub(crate) schedules: Vec<ScheduleDefinition>,
     pub(crate) clock: Clock,
     warnings: Vec<Problem>,
 }
@@ -112,6 +115,7 @@ impl Catalogue {
             widgets.extend(entry.await);
         }
         problems.extend(definitions.boards.iter().filter_map(|it| check_board(it, definitions)));
+        problems.extend(definitions.schedules.iter().filter_map(warm::check_schedule));
         problems.extend(databases.away());
         problems.sort_by_key(|problem| problem.line);
         let Some(tenants) = tenants.filter(|_| !problems.iter().any(Problem::is_error)) else {
@@ -127,7 +131,8 @@ impl Catalogue {
         };
         let boards = definitions.boards.iter().map(board).collect();
         let (clock, warnings) = (clock.clone(), problems);
-        Ok(Self { tenants, widgets, rollups, boards, classes, clock, warnings })
+        let (warming, schedules) = (definitions.warming.clone(), definitions.schedules.clone());
+        Ok(Self { tenants, widgets, rollups, boards, classes, warming, schedules, clock, warnings })
     }
 
     /// What is probably not meant so, although it can be served.

@@ -12,9 +12,7 @@ use jiff::Timestamp;
 use samovar_cache::{
     Answer as Cached, Cache, DefinitionError, Parts, Provenance, Reading, Tag, Value, Widget,
 };
-use samovar_widgets::{
-    Answer as RollupAnswer, Dates, Partial, RollupWidgetDefinition, Slot, plan,
-};
+use samovar_widgets::{Answer as RollupAnswer, Dates, Partial, RollupWidgetDefinition, Slot, plan};
 
 use self::partials::Gathering;
 use crate::{
@@ -162,7 +160,9 @@ impl Inner {
         let timed = self.slow.time(&self.clock, reading);
         let mut gathering = Gathering::new(self, rolled, &reading.member, parts, &slots)?;
         let gathered = gathering
-            .run(|slot, partial, kept| merging.iter_mut().for_each(|it| it.add(slot, partial, kept)))
+            .run(|slot, partial, kept| {
+                merging.iter_mut().for_each(|it| it.add(slot, partial, kept))
+            })
             .await;
         let queries = gathering.queries();
         timed.ended(queries, gathered.as_ref().map(drop).map_err(String::as_str));

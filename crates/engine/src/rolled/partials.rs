@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use samovar_cache::{
-    Answer as Cached, Beginning, Parts, ReadError, Tag, Ticket, Turn,
-};
+use samovar_cache::{Answer as Cached, Beginning, Parts, ReadError, Tag, Ticket, Turn};
 use samovar_widgets::{Bound, Fold, Folded, Partial, Slot, Snapshot};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -145,8 +143,7 @@ impl<'g> Gathering<'g> {
         take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
     ) -> Result<(Vec<Missing>, Vec<usize>), String> {
         let (mut missing, mut elsewhere) = (Vec::new(), Vec::new());
-        let open: Vec<usize> =
-            (0..self.slots.len()).filter(|index| !self.done[*index]).collect();
+        let open: Vec<usize> = (0..self.slots.len()).filter(|index| !self.done[*index]).collect();
         for some in open.chunks(TOGETHER) {
             let turns = join_all(some.iter().map(|index| self.turn(*index))).await;
             for (index, turn) in some.iter().copied().zip(turns) {
@@ -232,11 +229,7 @@ impl<'g> Gathering<'g> {
         Ok(())
     }
 
-    async fn fold(
-        &self,
-        snapshot: &mut Snapshot,
-        slots: Vec<Slot>,
-    ) -> Result<Vec<Folded>, String> {
+    async fn fold(&self, snapshot: &mut Snapshot, slots: Vec<Slot>) -> Result<Vec<Folded>, String> {
         let (Some(first), Some(last)) = (slots.first(), slots.last()) else {
             return Ok(Vec::new());
         };

@@ -1,7 +1,7 @@
 //! Pages of widgets.
 
-use super::{check_name, read_title};
-use crate::{Located, Problem, Section, limits};
+use super::{check_name, check_widget, read_title};
+use crate::{Located, Section, limits};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoardDefinition {
@@ -23,12 +23,7 @@ pub(super) fn read(
     check_name(&name, &section);
     let title = read_title(&mut section, &name.value);
     let widgets = section.required_texts("widgets", 1..=limits::WIDGETS_PER_BOARD, EXAMPLE);
-    for widget in widgets.iter().flatten().filter(|it| !known.contains(&it.value)) {
-        let problem = Problem::new(widget.line, format!("there is no widget `{}`", widget.value));
-        let names = known.iter().map(String::as_str);
-        let declare = || format!("declare it: [widget.{}]", widget.value);
-        section.note(problem.meant(&widget.value, names, declare));
-    }
+    widgets.iter().flatten().for_each(|widget| check_widget(widget, known, &section));
     let agree = section.flag("agree").is_some_and(|it| it.value);
     section.finish();
     Some(BoardDefinition { name, title, widgets: widgets?, agree })

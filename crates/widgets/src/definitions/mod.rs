@@ -9,6 +9,7 @@ mod rollup_widgets;
 mod rollups;
 mod sources;
 mod tenants;
+mod warming;
 mod widgets;
 
 pub use boards::BoardDefinition;
@@ -19,12 +20,13 @@ pub use rollup_widgets::{ALL, RollupWidgetDefinition, SeriesBy, Show, Shown};
 pub use rollups::RollupDefinition;
 pub use sources::{SourceDefinition, TimeForm};
 pub use tenants::{TenantDefinition, TenantsDefinition};
+pub use warming::{CatchUpDefinition, ScheduleDefinition, WarmDefinition, WarmingDefinition};
 pub use widgets::{BucketDefinition, Mode, ModeDefinition, WidgetDefinition};
 
 use crate::{Located, Problem, Section, limits};
 
-/// The sections `[tenants]`, `[source.*]`, `[freshness.*]`, `[rollup.*]`, `[widget.*]` and `[board.*]`
-/// of a file.
+/// The sections `[tenants]`, `[source.*]`, `[freshness.*]`, `[rollup.*]`, `[widget.*]`, `[board.*]`,
+/// `[warm]` and `[schedule.*]` of a file.
 ///
 /// A widget in whose section something is wrong is left out, so that what follows from the mistake
 /// is not told as another one.
@@ -39,6 +41,8 @@ pub struct Definitions {
     /// Those over a rollup.
     pub rollup_widgets: Vec<RollupWidgetDefinition>,
     pub boards: Vec<BoardDefinition>,
+    pub warming: WarmingDefinition,
+    pub schedules: Vec<ScheduleDefinition>,
     /// Of widgets that name none. It stands in `[cache]`, whose reader sets it.
     pub default_freshness: Option<Located<String>>,
 }
@@ -81,6 +85,10 @@ impl Definitions {
         let widget_names = names(&widget_sections);
         let board_sections = root.sections("board");
         check_count(root, &board_sections, limits::BOARDS, "boards");
+        let schedule_sections = root.sections("schedule");
+        check_count(root, &schedule_sections, limits::SCHEDULES, "schedules");
+        let known = warming::Known { widgets: &widget_names, declared };
+        let warming = warming::read(root, known);
 
         let source = |(name, section)| sources::read(&name, section);
         let sources = source_sections.into_iter().filter_map(source).collect();
@@ -106,6 +114,8 @@ impl Definitions {
         }
         let board = |(name, section)| boards::read(name, section, &widget_names);
         let boards = board_sections.into_iter().filter_map(board).collect();
+        let schedule = |(name, section)| warming::read_schedule(name, section, known);
+        let schedules = schedule_sections.into_iter().filter_map(schedule).collect();
         let default_freshness = None;
         Self {
             tenants,
@@ -115,6 +125,8 @@ impl Definitions {
             widgets,
             rollup_widgets,
             boards,
+            warming,
+            schedules,
             default_freshness,
         }
     }
@@ -168,6 +180,25 @@ fn read_title(section: &mut Section<'_>, name: &str) -> String {
         section.refuse("title", title.line, &what, &hint);
     }
     title.value
+}
+
+/// A widget that is declared.
+fn check_widget(widget: &Located<String>, declared: &[String], section: &Section<'_>) {
+    let (name, known) = (&widget.value, declared.iter().map(String::as_str));
+    if !declared.contains(name) {
+        let problem = Problem::new(widget.line, format!("there is no widget `{name}`"));
+        section.note(problem.meant(name, known, || format!("declare it: [widget.{name}]")));
+    }
+}
+
+/// A tenant that is listed, where they are.
+fn check_tenant(tenant: &Located<String>, declared: Declared<'_>, section: &Section<'_>) {
+    let Some(listed) = declared.tenants else { return };
+    let (name, known) = (&tenant.value, || listed.iter().map(|it| it.id.value.as_str()));
+    if known().all(|id| id != name) {
+        let problem = Problem::new(tenant.line, format!("there is no tenant `{name}`"));
+        section.note(problem.meant(name, known(), || "list it in [tenants]".to_owned()));
+    }
 }
 
 /// A source that is declared.

@@ -104,7 +104,7 @@ fn read_tenant(mut section: Section<'_>) -> Option<TenantDefinition> {
     Some(TenantDefinition { id, name, time_zone })
 }
 
-fn unknown_zone(zone: &Located<String>) -> Problem {
+pub(super) fn unknown_zone(zone: &Located<String>) -> Problem {
     let known: Vec<_> = jiff::tz::db().available().collect();
     // What has no region is an alias that nobody should begin to use.
     let known = || known.iter().map(jiff::tz::TimeZoneName::as_str).filter(|it| it.contains('/'));

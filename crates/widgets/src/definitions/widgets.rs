@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Declared, IncludeDefinition, ParamDefinition, check_name, check_source, includes, params,
-    read_title,
+    Declared, IncludeDefinition, ParamDefinition, check_name, check_source, check_tenant, includes,
+    params, read_title,
 };
 use crate::{Located, Problem, Range, Section, limits};
 
@@ -167,24 +167,8 @@ pub(super) fn read_mode(widget: &mut Section<'_>, declared: Declared<'_>) -> Mod
             mode.everybody = chosen;
             continue;
         }
-        if let Some(listed) = declared.tenants {
-            check_tenant(&tenant, listed, widget);
-        }
+        check_tenant(&tenant, declared, widget);
         mode.tenants.push((tenant, chosen));
     }
     mode
-}
-
-fn check_tenant(
-    tenant: &Located<String>,
-    listed: &[super::TenantDefinition],
-    widget: &Section<'_>,
-) {
-    let known = || listed.iter().map(|it| it.id.value.as_str());
-    if known().all(|id| id != tenant.value) {
-        let reason = format!("`mode` in {} names `{}`, no tenant", widget.title(), tenant.value);
-        let otherwise = || "list it in [tenants], or name everybody else \"*\"".to_owned();
-        let problem = Problem::new(tenant.line, reason);
-        widget.note(problem.meant(&tenant.value, known(), otherwise));
-    }
 }

@@ -1,0 +1,270 @@
+//! What is to be warmed, and the batch of jobs that it becomes.
+
+use std::{cmp::Reverse, sync::Arc, time::Duration};
+
+use samovar_jobs::{
+    BatchId, BatchName, BatchView, Callbacks, InvalidName, JobId, Kind, NewBatch, NewJob,
+    QueueName, Store, StoreError, limits, run::Job,
+};
+use samovar_widgets::{InvalidRange, Range};
+use serde::{Deserialize, Serialize};
+
+use super::jobs::{Warm, Warmed};
+use crate::{
+    NoTenant, ReadFailure,
+    engine::{Engine, Inner},
+};
+
+/// What is to be warmed. Nothing named: everything that the definitions list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WarmUp {
+    pub widgets: Vec<String>,
+    /// Instead of those that each widget lists. Widgets without a range are left out then.
+    pub ranges: Vec<String>,
+    pub tenants: Vec<String>,
+    /// Also what is fresh: it is recomputed from the source, its partials with it.
+    pub force: bool,
+    /// So many jobs, each of which takes its tenants one after the other. Otherwise a job for each
+    /// tenant, as many at a time as the workers have room for.
+    pub parallel: Option<usize>,
+    pub queue: Option<String>,
+    /// What the batch is called.
+    pub name: Option<String>,
+}
+
+/// A warm-up that was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warming {
+    pub batch: String,
+    pub name: String,
+    pub queue: String,
+    pub jobs: usize,
+    pub tenants: usize,
+}
+
+/// How far a batch is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Batch {
+    pub id: String,
+    pub name: String,
+    pub queue: String,
+    /// `running`, `cancelling`, `done`, `failed` where jobs of it failed, `cancelled`.
+    pub state: &'static str,
+    pub total: u64,
+    pub pending: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    /// In milliseconds since the epoch, by the store's clock.
+    pub created_ms: u64,
+    pub finished_ms: Option<u64>,
+}
+
+/// Why nothing is warmed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum WarmFailure {
+    #[error("this process has no store of jobs")]
+    NoJobs,
+    #[error(transparent)]
+    Named(#[from] ReadFailure),
+    #[error(transparent)]
+    Range(#[from] InvalidRange),
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    #[error("{found} jobs side by side: between 1 and {most} can be")]
+    Parallel { found: usize, most: usize },
+    #[error("{tenants} tenants are too many for {jobs} jobs: let more run side by side")]
+    TooFewJobs { tenants: usize, jobs: usize },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<NoTenant> for WarmFailure {
+    fn from(error: NoTenant) -> Self {
+        Self::Named(error.into())
+    }
+}
+
+/// Where refreshes and warm-ups go unless told otherwise.
+pub(super) const QUEUE: &str = "cache";
+/// The longest time that one tenant may take.
+const TIMEOUT: Duration = Duration::from_secs(300);
+/// Bytes of names of tenants in one job. More of them need more jobs.
+const NAMES_IN_A_JOB: usize = limits::PAYLOAD_BYTES / 2;
+
+impl Engine {
+    /// Pushes a warm-up. It goes on in whichever process has workers.
+    pub async fn warm(&self, warm_up: &WarmUp) -> Result<Warming, WarmFailure> {
+        let inner = &self.0;
+        let tenants = inner.tenants_to_warm(warm_up).await?;
+        inner.push_warm_up(warm_up, tenants, BatchId::draw(&inner.random)).await
+    }
+
+    /// `None`: there is no such batch, or not any more.
+    pub async fn batch(&self, id: &str) -> Result<Option<Batch>, WarmFailure> {
+        let (jobs, Some(id)) = (self.0.jobs()?, BatchId::parse(id)) else { return Ok(None) };
+        Ok(jobs.show_batch(id).await?.map(Batch::from))
+    }
+
+    /// From now on none of its jobs starts, and those that run are told to stop.
+    pub async fn cancel_batch(&self, id: &str) -> Result<Option<Batch>, WarmFailure> {
+        let (jobs, Some(id)) = (self.0.jobs()?, BatchId::parse(id)) else { return Ok(None) };
+        let cancelled = jobs.cancel_batch(id).await?;
+        // What waits of it ends now, and not only when a worker looks.
+        while cancelled.is_some() && jobs.tend().await?.more {}
+        Ok(jobs.show_batch(id).await?.map(Batch::from))
+    }
+}
+
+impl Inner {
+    pub(super) fn jobs(&self) -> Result<&Arc<Store>, WarmFailure> {
+        self.jobs.as_ref().ok_or(WarmFailure::NoJobs)
+    }
+
+    /// Those that are read the most come first.
+    pub(super) async fn tenants_to_warm(
+        self: &Arc<Self>,
+        warm_up: &WarmUp,
+    ) -> Result<Vec<String>, WarmFailure> {
+        for widget in &warm_up.widgets {
+            self.served(widget)?;
+        }
+        for range in &warm_up.ranges {
+            range.parse::<Range>()?;
+        }
+        let mut tenants = Vec::new();
+        if warm_up.tenants.is_empty() {
+            tenants.extend(self.members().await?.keys().cloned());
+        }
+        for id in &warm_up.tenants {
+            self.member(id).await?;
+            if !tenants.contains(id) {
+                tenants.push(id.clone());
+            }
+        }
+        let popular = self.usual.popular(self).await;
+        tenants.sort_by_cached_key(|id| Reverse(popular.of_tenant(id)));
+        Ok(tenants)
+    }
+
+    /// A batch of this id that is there already is not pushed again.
+    pub(super) async fn push_warm_up(
+        &self,
+        warm_up: &WarmUp,
+        tenants: Vec<String>,
+        id: BatchId,
+    ) -> Result<Warming, WarmFailure> {
+        let count = tenants.len();
+        let jobs = divide(warm_up, tenants)?;
+        let jobs = jobs.into_iter().map(|tenants| Warm {
+            tenants,
+            widgets: warm_up.widgets.clone(),
+            ranges: warm_up.ranges.clone(),
+            force: warm_up.force,
+            readings: Vec::new(),
+        });
+        self.push_warm_jobs(warm_up, jobs.collect(), count, id).await
+    }
+
+    pub(super) async fn push_warm_jobs(
+        &self,
+        warm_up: &WarmUp,
+        jobs: Vec<Warm>,
+        tenants: usize,
+        id: BatchId,
+    ) -> Result<Warming, WarmFailure> {
+        let queue = QueueName::new(warm_up.queue.as_deref().unwrap_or(QUEUE))?;
+        let name = BatchName::new(warm_up.name.as_deref().unwrap_or("warm"))?;
+        let count = jobs.len();
+        let jobs = jobs.iter().map(|job| {
+            let mut new = self.new_job(job, &queue)?;
+            let most = u32::try_from(job.tenants.len()).unwrap_or(u32::MAX);
+            new.policy.timeout = (TIMEOUT * most.max(1)).min(limits::LONGEST_TIMEOUT);
+            new.batch = Some(id);
+            if let [tenant] = &job.tenants[..]
+                && let Ok(tenant) = samovar_jobs::Tenant::new(tenant)
+            {
+                new.tenant = tenant;
+            }
+            Ok::<_, WarmFailure>(new)
+        });
+        let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+        let warmed = Warmed { batch: id.to_string(), ranges: warm_up.ranges.clone() };
+        let finally = Some(self.new_job(&warmed, &queue)?);
+        let batch = NewBatch {
+            id,
+            name: name.clone(),
+            queue: queue.clone(),
+            tenant: samovar_jobs::Tenant::system(),
+            // One tenant whose source is away holds up no other.
+            allow_failures: true,
+            callbacks: Callbacks { finally, ..Callbacks::default() },
+            jobs,
+        };
+        self.jobs()?.push_batch(batch).await?;
+        let (batch, name, queue) = (id.to_string(), name.to_string(), queue.to_string());
+        tracing::info!(batch, name, queue, jobs = count, tenants, "cache warming jobs dispatched");
+        Ok(Warming { batch, name, queue, jobs: count, tenants })
+    }
+
+    pub(super) fn new_job<J: Job>(
+        &self,
+        job: &J,
+        queue: &QueueName,
+    ) -> Result<NewJob, WarmFailure> {
+        let payload = serde_json::to_vec(job).expect("plain data always becomes JSON");
+        let id = JobId::draw(&self.random);
+        let mut new = NewJob::new(id, queue.clone(), Kind::new(J::KIND)?, payload);
+        new.policy = J::POLICY;
+        new.unique_key = job.unique_key();
+        Ok(new)
+    }
+}
+
+/// Whose readings each job makes. A turn for each job, so that all of them begin with what is read
+/// the most.
+fn divide(warm_up: &WarmUp, tenants: Vec<String>) -> Result<Vec<Vec<String>>, WarmFailure> {
+    let most = limits::JOBS_PER_PUSH;
+    let jobs = match warm_up.parallel {
+        Some(found) if !(1..=most).contains(&found) => {
+            return Err(WarmFailure::Parallel { found, most });
+        }
+        Some(jobs) => jobs.min(tenants.len()),
+        None => tenants.len().min(most),
+    };
+    let mut divided: Vec<Vec<String>> = vec![Vec::new(); jobs];
+    let tenant_count = tenants.len();
+    for (index, tenant) in tenants.into_iter().enumerate() {
+        divided[index % jobs].push(tenant);
+    }
+    // A name is written with quotes and a comma, and in the worst case with escapes.
+    let bytes = |names: &Vec<String>| names.iter().map(|it| 2 * it.len() + 3).sum::<usize>();
+    if divided.iter().any(|names| bytes(names) > NAMES_IN_A_JOB) {
+        return Err(WarmFailure::TooFewJobs { tenants: tenant_count, jobs });
+    }
+    Ok(divided)
+}
+
+impl From<BatchView> for Batch {
+    fn from(view: BatchView) -> Self {
+        let state = match (view.finished_ms, view.is_cancelled, view.failed) {
+            (None, false, _) => "running",
+            (None, true, _) => "cancelling",
+            (Some(_), true, _) => "cancelled",
+            (Some(_), false, 0) => "done",
+            (Some(_), false, _) => "failed",
+        };
+        Self {
+            id: view.id.to_string(),
+            name: view.name.to_string(),
+            queue: view.queue.to_string(),
+            state,
+            total: view.total,
+            pending: view.pending,
+            failed: view.failed,
+            cancelled: view.cancelled,
+            created_ms: view.created_ms,
+            finished_ms: view.finished_ms,
+        }
+    }
+}
