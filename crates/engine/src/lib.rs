@@ -39,6 +39,8 @@ pub use samovar_clock::Clock;
 pub use samovar_widgets::parse_duration;
 pub use shadow::{Comparisons, Difference};
 pub use slow::SlowCompute;
-pub use statistics::{HealthShown, SampleShown, Statistics, WidgetDetail, WidgetStatistics};
+pub use statistics::{
+    HealthShown, SampleShown, SourceShown, Statistics, WidgetDetail, WidgetStatistics,
+};
 pub use tenants::{Member, Members, NoTenant};
 pub use warm::{Batch, WarmFailure, WarmUp, Warming};

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use samovar_cache::{Counters, Health, Sample};
+use samovar_widgets::SourceFigures;
 use serde::Serialize;
 
 use crate::{
@@ -20,6 +21,8 @@ pub struct Statistics {
     pub store: Store,
     /// Readings and boards that are refreshed before they are asked for.
     pub watched: usize,
+    /// What this process has asked of them.
+    pub sources: BTreeMap<String, SourceShown>,
     /// By widget, over all tenants.
     pub widgets: BTreeMap<String, WidgetStatistics>,
     /// The last computes that took long, the newest first.
@@ -58,6 +61,15 @@ pub struct Store {
     pub reconnects: u64,
     pub warnings: Vec<String>,
     pub last_error: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceShown {
+    pub queries: u64,
+    /// That came out of the database.
+    pub rows: u64,
+    /// Rows of tables that were read in full, where the database counts them for its client.
+    pub scanned: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -164,9 +176,19 @@ impl Inner {
                 last_error: store.last_error,
             },
             watched: self.hot.len(),
+            sources: self.sources(),
             widgets: widgets.collect(),
             slow: self.slow.kept(),
         }
+    }
+
+    fn sources(&self) -> BTreeMap<String, SourceShown> {
+        let sources = self.widgets.values().map(|it| (&it.entry.source_name, &it.entry.source));
+        let shown = |(name, source): (&String, &samovar_widgets::Source)| {
+            let SourceFigures { queries, rows, scanned } = source.figures();
+            (name.clone(), SourceShown { queries, rows, scanned })
+        };
+        sources.map(shown).collect()
     }
 
     fn health_shown(&self, health: &Health) -> HealthShown {

@@ -38,7 +38,7 @@ pub use rollup::{
 pub use rows::{Row, Rows};
 pub use section::Section;
 pub use selection::{Limits, MOST_KEYS, Related, Selection};
-pub use source::{Column, Prepared, Scan, Snapshot, Source, SourceError};
+pub use source::{Column, Prepared, Scan, Snapshot, Source, SourceError, SourceFigures};
 pub use units::{parse_bytes, parse_duration};
 pub use url::{InvalidUrl, SourceKind, SourceUrl};
 pub use value::{Bound, Value};

@@ -10,9 +10,14 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use samovar_clock::Clock;
+use samovar_memory::Inherited;
 
 use self::{mysql::MySql, postgres::Postgres, sqlite::Sqlite};
 use crate::{Bound, Query, Row, Rows, SourceDefinition, SourceKind};
@@ -24,6 +29,24 @@ pub struct Source {
     identity: String,
     row_limit: usize,
     database: Database,
+    counted: Arc<Counted>,
+}
+
+/// What this process has read from a source since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceFigures {
+    pub queries: u64,
+    /// That came out of the database.
+    pub rows: u64,
+    /// Rows of tables that were read in full, counted by the database: SQLite does, servers have
+    /// statistics of their own.
+    pub scanned: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    queries: AtomicU64,
+    rows: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +62,7 @@ enum Database {
 pub struct Snapshot {
     view: View,
     queries: u32,
+    counted: Arc<Counted>,
 }
 
 #[derive(Debug)]
@@ -91,7 +115,8 @@ impl Source {
             SourceKind::MySql => Database::MySql(MySql::open(definition, clock)?),
         };
         let identity = format!("{} {:?}", definition.url.value.identity(), definition.times);
-        Ok(Self { kind, identity, row_limit: definition.row_limit, database })
+        let (row_limit, counted) = (definition.row_limit, Arc::default());
+        Ok(Self { kind, identity, row_limit, database, counted })
     }
 
     pub fn kind(&self) -> SourceKind {
@@ -129,7 +154,17 @@ impl Source {
             Database::Postgres(database) => View::Postgres(database.view().await?),
             Database::MySql(database) => View::MySql(database.view().await?),
         };
-        Ok(Snapshot { view, queries: 0 })
+        Ok(Snapshot { view, queries: 0, counted: self.counted.clone() })
+    }
+
+    pub fn figures(&self) -> SourceFigures {
+        let scanned = match &self.database {
+            Database::Sqlite(database) => Some(database.scanned()),
+            Database::Postgres(_) | Database::MySql(_) => None,
+        };
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (queries, rows) = (read(&self.counted.queries), read(&self.counted.rows));
+        SourceFigures { queries, rows, scanned }
     }
 }
 
@@ -150,13 +185,15 @@ impl Snapshot {
         rows: R,
     ) -> Result<R, SourceError> {
         self.queries += 1;
-        let rows = Caught(rows);
+        self.counted.queries.fetch_add(1, Ordering::Relaxed);
+        let read = Read { rows: 0, counted: self.counted.clone() };
+        let rows = Taken { rows, read, account: Inherited::here() };
         let rows = match &mut self.view {
             View::Sqlite(view) => view.read(query, bindings, rows).await,
             View::Postgres(view) => view.read(query, bindings, rows).await,
             View::MySql(view) => view.read(query, bindings, rows).await,
         };
-        Ok(rows?.0)
+        Ok(rows?.rows)
     }
 
     /// How many queries were run through it.
@@ -165,17 +202,35 @@ impl Snapshot {
     }
 }
 
-/// Rows whose panic ends a query like any other error does, so that its connection is looked after.
-/// They are given to nobody after that.
-struct Caught<R>(R);
+/// Rows that are taken in on whatever thread reads them: counted, and for the account of whoever asked
+/// for them. A panic ends the query like any other error does, so that its connection is looked after;
+/// they are given to nobody after that.
+struct Taken<R> {
+    rows: R,
+    read: Read,
+    account: Inherited,
+}
 
-impl<R: Rows> Rows for Caught<R> {
+/// Told when the query has ended, however.
+struct Read {
+    rows: u64,
+    counted: Arc<Counted>,
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        self.counted.rows.fetch_add(self.rows, Ordering::Relaxed);
+    }
+}
+
+impl<R: Rows> Rows for Taken<R> {
     fn columns(&mut self, names: &[String]) -> Result<(), SourceError> {
-        catch(|| self.0.columns(names))
+        catch(|| self.account.scope(|| self.rows.columns(names)))
     }
 
     fn row(&mut self, row: &Row<'_>) -> Result<(), SourceError> {
-        catch(|| self.0.row(row))
+        self.read.rows += 1;
+        catch(|| self.account.scope(|| self.rows.row(row)))
     }
 }
 

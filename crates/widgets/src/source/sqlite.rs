@@ -7,14 +7,14 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, Statement,
+    Connection, ErrorCode, OpenFlags, Statement, StatementStatus,
     hooks::{AuthAction, AuthContext, Authorization, TransactionOperation},
     types::ValueRef,
 };
@@ -46,6 +46,8 @@ struct Inner {
     timeout: Duration,
     clock: Clock,
     pool: Arc<Pool<Opened>>,
+    /// Rows of tables that were read in full, as SQLite counts them.
+    scanned: AtomicU64,
 }
 
 /// A connection, and the file that it reads, whatever its path leads to by now.
@@ -71,6 +73,7 @@ impl Sqlite {
             timeout,
             pool: Pool::new(definition.connections, timeout, clock.clone()),
             clock,
+            scanned: AtomicU64::new(0),
         }))
     }
 
@@ -86,6 +89,10 @@ impl Sqlite {
             inner.prepare(&lent, &query, &sample)
         };
         spawn_blocking(run).await.unwrap_or(Err(SourceError::Panicked))
+    }
+
+    pub(crate) fn scanned(&self) -> u64 {
+        self.0.scanned.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn view(&self) -> Result<View, SourceError> {
@@ -275,11 +282,23 @@ impl Inner {
         let columns: Vec<String> =
             statement.column_names().into_iter().map(str::to_owned).collect();
         into.columns(&columns)?;
+        statement.reset_status(StatementStatus::FullscanStep);
         let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().map_err(failed)? {
-            into.row(&Row::new(&columns, row))?;
-        }
-        Ok(())
+        let run = loop {
+            match rows.next() {
+                Ok(None) => break Ok(()),
+                Ok(Some(row)) => {
+                    if let Err(error) = into.row(&Row::new(&columns, row)) {
+                        break Err(error);
+                    }
+                }
+                Err(error) => break Err(failed(error)),
+            }
+        };
+        drop(rows);
+        let steps = statement.get_status(StatementStatus::FullscanStep);
+        self.scanned.fetch_add(steps.try_into().unwrap_or(0), Ordering::Relaxed);
+        run
     }
 
     fn bind(&self, statement: &mut Statement<'_>, query: &Rendered<'_>) -> Result<(), SourceError> {

@@ -1,0 +1,172 @@
+//! A shop of orders, as a POS sends them, and the widgets over it.
+
+use std::fmt::Write;
+
+use jiff::{ToSpan, civil::Date};
+use rusqlite::{Connection, params};
+use samovar_clock::Random;
+
+pub(crate) const RANGES: [(&str, i64, i64); 5] =
+    [("1d", 0, 0), ("yesterday", 1, 1), ("7d", 0, 6), ("30d", 0, 29), ("90d", 0, 89)];
+pub(crate) const CHANNELS: usize = 8;
+/// Of 20,425: orders that are no more than so many days old.
+const AGES: [(i64, u64); 6] =
+    [(0, 237), (1, 463), (6, 1826), (29, 7658), (89, 10_834), (1099, 20_425)];
+const ALL: u64 = 20_425;
+
+const ROLLUP: &str = r#"
+[rollup.days]
+source = "shop"
+tag = "orders/{day}"
+query = """
+select received_at, channel, total, customer_id, items from orders
+where tenant_id = :tenant and received_at >= :from and received_at < :to order by received_at"""
+partition = { by = "day", at = "received_at" }
+unnest.items = { column = "items", fields = ["sku", "qty", "price"] }
+dimensions = ["channel"]
+[rollup.days.measures]
+orders = "count"
+revenue = { sum = "total" }
+mean = { average = "total" }
+largest = { max = "total" }
+buyers = { distinct = "customer_id" }
+basket = { quantiles = "total" }
+units = { sum = "items.qty" }
+products = { top = "items.sku", by = "items.qty * items.price", keep = 200 }
+"#;
+
+/// What it shows, and plain SQL for the same; `{}` is where the range and the channel go.
+pub(crate) const WIDGETS: [(&str, &str); 8] = [
+    (
+        "show = \"totals\"\nmeasures = [\"orders\", \"revenue\", \"mean\", \"largest\", \"buyers\"]",
+        "select count(*), sum(total), avg(total), max(total), count(distinct customer_id) from orders where {}",
+    ),
+    (
+        "show = \"series\"\nmeasures = [\"revenue\", \"orders\"]",
+        "select date(received_at), sum(total), count(*) from orders where {} group by 1 order by 1",
+    ),
+    (
+        "show = \"breakdown\"\nby = \"channel\"\nmeasures = [\"revenue\", \"orders\"]",
+        "select channel, sum(total), count(*) from orders where {} group by 1 order by 2 desc",
+    ),
+    (
+        "show = \"top\"\nmeasures = [\"products\"]",
+        "select i.value ->> 'sku', sum((i.value ->> 'qty') * (i.value ->> 'price')) from orders, \
+         json_each(items) i where {} group by 1 order by 2 desc limit 10",
+    ),
+    (
+        "show = \"totals\"\nmeasures = [\"basket\"]",
+        "select total from orders where {} order by total",
+    ),
+    (
+        "show = \"series\"\nby = \"weekday\"\nmeasures = [\"orders\"]",
+        "select strftime('%w', received_at), count(*) from orders where {} group by 1",
+    ),
+    (
+        "show = \"series\"\nmeasures = [\"buyers\"]",
+        "select date(received_at), count(distinct customer_id) from orders where {} group by 1",
+    ),
+    (
+        "show = \"totals\"\nmeasures = [\"units\"]",
+        "select sum(i.value ->> 'qty') from orders, json_each(items) i where {}",
+    ),
+];
+
+/// With all that there is as a sixth range, if `whole` is the number of its days.
+pub(crate) fn definitions(url: &str, tenants: usize, whole: Option<&str>) -> String {
+    let ids: Vec<_> = (0..tenants).map(|id| format!("{{ id = \"t{id}\" }}")).collect();
+    let mut text = format!("[tenants]\nlist = [{}]\n", ids.join(", "));
+    write!(text, "[source.shop]\nurl = \"{url}\"\ntimeout = \"10m\"\n{ROLLUP}").expect("text");
+    let ranges = RANGES.iter().map(|(name, ..)| *name).chain(whole);
+    let ranges: Vec<_> = ranges.map(|name| format!("\"{name}\"")).collect();
+    let channels = (0..CHANNELS).map(|it| format!("\"channel-{it}\""));
+    let channels: Vec<_> = std::iter::once("\"all\"".to_owned()).chain(channels).collect();
+    for (index, (widget, _)) in WIDGETS.iter().enumerate() {
+        write!(
+            text,
+            "[widget.w{index}]\nrollup = \"days\"\nranges = [{}]\n{widget}\n\
+             params.channel = {{ default = \"all\", values = [{}] }}\n",
+            ranges.join(", "),
+            channels.join(", ")
+        )
+        .expect("text");
+    }
+    text
+}
+
+/// Orders of about 2 KB with one to six items, `count` of each tenant.
+pub(crate) fn generate(connection: &Connection, tenants: usize, count: u64, last: Date) {
+    let table = "create table orders (tenant_id text, received_at text, channel text, total real, \
+                 customer_id integer, items text); begin";
+    connection.execute_batch(table).expect("a table");
+    let random = Random::seeded(7);
+    let insert = "insert into orders values (?, ?, ?, ?, ?, ?)";
+    let mut insert = connection.prepare(insert).expect("SQL");
+    for tenant in 0..tenants {
+        let tenant = format!("t{tenant}");
+        for index in 0..count {
+            let (day, place) = (last - age(index * ALL / count, &random).days(), index);
+            let (at, channel, total, items) = order(place, day, &random);
+            let buyer = random.below(5000) as i64;
+            insert.execute(params![tenant, at, channel, total, buyer, items]).expect("an order");
+        }
+    }
+    drop(insert);
+    connection.execute_batch("commit").expect("written");
+}
+
+fn age(place: u64, random: &Random) -> i64 {
+    let mut least = 0;
+    for (age, until) in AGES {
+        if place < until {
+            return least + random.below((age - least + 1) as u64) as i64;
+        }
+        least = age + 1;
+    }
+    least
+}
+
+pub(crate) fn order(index: u64, day: Date, random: &Random) -> (String, String, f64, String) {
+    let filler = "A comfortable piece for every day, made of sound material, washable and light. ";
+    let second = random.below(86_400);
+    let at = format!("{day} {:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
+    let (mut items, mut total, amount) = (String::from("["), 0, 1 + random.below(6));
+    for item in 0..amount {
+        let (sku, qty) = (random.below(400), 1 + random.below(4));
+        let cents = 100 + random.below(9900);
+        total += qty * cents;
+        let comma = if item > 0 { "," } else { "" };
+        let about = filler.repeat((1800 / amount as usize / filler.len()).max(1));
+        let price = format!("{}.{:02}", cents / 100, cents % 100);
+        write!(
+            items,
+            "{comma}{{\"id\":{index},\"sku\":\"SKU-{sku:05}\",\"name\":\"Product {sku}\",\
+             \"about\":\"{about}\",\"qty\":{qty},\"price\":{price}}}",
+        )
+        .expect("text");
+    }
+    items.push(']');
+    let channel = format!("channel-{}", random.below(CHANNELS as u64));
+    (at, channel, total as f64 / 100.0, items)
+}
+
+/// Every widget by plain SQL, of every range, for one channel. How many rows came out.
+pub(crate) fn by_plain_sql(connection: &Connection, last: Date, channel: &str) -> u64 {
+    let mut count = 0;
+    for (_, sql) in WIDGETS {
+        for (_, newest, oldest) in RANGES {
+            let range = format!(
+                "tenant_id = 't0' and channel = ?1 and received_at >= '{}' and received_at < '{}'",
+                last - oldest.days(),
+                last - (newest - 1).days()
+            );
+            let mut statement = connection.prepare(&sql.replace("{}", &range)).expect("SQL");
+            let mut rows = statement.query([channel]).expect("rows");
+            while let Some(row) = rows.next().expect("a row") {
+                let _: rusqlite::types::Value = row.get(0).expect("a value");
+                count += 1;
+            }
+        }
+    }
+    count
+}
