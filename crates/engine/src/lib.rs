@@ -43,4 +43,4 @@ pub use statistics::{
     HealthShown, SampleShown, SourceShown, Statistics, WidgetDetail, WidgetStatistics,
 };
 pub use tenants::{Member, Members, NoTenant};
-pub use warm::{Batch, WarmFailure, WarmUp, Warming};
+pub use warm::{Batch, UsualReading, WarmFailure, WarmUp, Warming};

@@ -15,3 +15,4 @@ pub(crate) mod usual;
 
 pub use request::{Batch, WarmFailure, WarmUp, Warming};
 pub(crate) use schedules::check_schedule;
+pub use usual::UsualReading;

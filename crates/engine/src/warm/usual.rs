@@ -16,7 +16,10 @@ use samovar_cache::{
 use samovar_clock::Instant;
 use serde::{Deserialize, Serialize};
 
-use crate::{engine::Inner, hot::Name};
+use crate::{
+    engine::{Engine, Inner},
+    hot::Name,
+};
 
 /// Readings that this process counts at a time. Others are not remembered.
 const MOST_COUNTED: usize = 1 << 14;
@@ -31,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// What a read of yesterday counts beside one of today.
 const A_DAY_LATER: f32 = 0.7;
 /// What is read less at an hour is not warmed for it.
-const USUAL: f32 = 2.0;
+const USUAL: f64 = 2.0;
 /// Readings that are warmed for an hour, at most.
 const MOST_AN_HOUR: usize = 2000;
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -62,6 +65,26 @@ impl Popular {
 
     pub(crate) fn of_tenant(&self, id: &str) -> u32 {
         self.tenants.get(id).copied().unwrap_or(0)
+    }
+}
+
+/// A reading, and how much it is read at an hour; what was read on earlier days counts less.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UsualReading {
+    pub widget: String,
+    pub tenant: String,
+    /// What readers give for its parameters; the range by its name.
+    pub given: Vec<(String, String)>,
+    pub reads: f64,
+}
+
+/// A widget and what is given for its parameters.
+pub(super) type Given = (String, Vec<(String, String)>);
+
+impl Engine {
+    /// What is usually read at an hour of the day, in UTC, by what is kept of all processes.
+    pub async fn usual(&self, hour: u8) -> Vec<UsualReading> {
+        self.0.usual.at(&self.0, hour.into()).await
     }
 }
 
@@ -160,18 +183,28 @@ impl Usual {
         Some(found.map_or_else(Book::default, |answer| Book::read(&answer)))
     }
 
+    /// What is read at an hour, that which is read the most first.
+    async fn at(&self, inner: &Inner, hour: usize) -> Vec<UsualReading> {
+        let book = self.look(inner).await.unwrap_or_default();
+        let usual = book.readings.into_iter().filter_map(|page| {
+            let reads = f64::from(page.hours[hour % 24]);
+            let Page { widget, tenant, given, .. } = page;
+            (reads > 0.0).then_some(UsualReading { widget, tenant, given, reads })
+        });
+        let mut usual: Vec<_> = usual.collect();
+        usual.sort_by(|a, b| b.reads.total_cmp(&a.reads));
+        usual.truncate(MOST_AN_HOUR);
+        usual
+    }
+
     /// By tenant, the one that reads the most first: a widget and what is given for its parameters.
-    pub(super) async fn next_hour(
-        &self,
-        inner: &Inner,
-    ) -> Vec<(String, Vec<(String, Vec<(String, String)>)>)> {
-        let Some(mut book) = self.look(inner).await else { return Vec::new() };
-        let hour = ((inner.clock.wall().as_millis() / HOUR_MS + 1) % 24) as usize;
-        book.readings.retain(|page| page.hours[hour] >= USUAL);
-        book.readings.sort_by(|a, b| b.hours[hour].total_cmp(&a.hours[hour]));
-        book.readings.truncate(MOST_AN_HOUR);
+    pub(super) async fn next_hour(&self, inner: &Inner) -> Vec<(String, Vec<Given>)> {
+        let hour = (inner.clock.wall().as_millis() / HOUR_MS + 1) % 24;
         let mut by_tenant: Vec<(String, Vec<_>)> = Vec::new();
-        for Page { widget, tenant, given, .. } in book.readings {
+        let usual = self.at(inner, hour as usize).await;
+        for UsualReading { widget, tenant, given, .. } in
+            usual.into_iter().filter(|it| it.reads >= USUAL)
+        {
             match by_tenant.iter_mut().find(|(id, _)| *id == tenant) {
                 Some((_, readings)) => readings.push((widget, given)),
                 None => by_tenant.push((tenant, vec![(widget, given)])),

@@ -4,8 +4,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use rusqlite::Connection;
 use samovar_cache::{Cache, Settings};
-use samovar_clock::{Clock, ManualClock, WallTime};
+use samovar_clock::{Clock, ManualClock, Random, WallTime};
 use samovar_engine::{Answer, Ask, Catalogue, Change, Engine, Observe, ReadFailure};
+use samovar_jobs::{Store, store::EmbeddedStore};
+use samovar_store::embedded::Folder;
 use samovar_widgets::{Definitions, Document, Problem};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,6 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Desk {
     pub(crate) folder: TempDir,
     pub(crate) cache: Cache,
+    pub(crate) jobs: Arc<Store>,
     pub(crate) engine: Engine,
 }
 
@@ -57,15 +60,20 @@ impl Desk {
         let catalogue = check(definitions, folder.path(), &clock, ask).await;
         let catalogue = catalogue.expect("nothing is wrong");
         let observe = Observe { slow: Duration::from_millis(1), ..Observe::default() };
-        let engine = Engine::start(cache.clone(), &settings, catalogue, observe, None);
-        Self { folder, cache, engine: engine.expect("it starts") }
+        let owned = Folder::own(folder.path().join("jobs")).expect("a folder");
+        let jobs = EmbeddedStore::open(owned, Clock::System, Random::System).await;
+        let jobs = Arc::new(Store::Embedded(jobs.expect("a store of jobs")));
+        let engine =
+            Engine::start(cache.clone(), &settings, catalogue, observe, Some(jobs.clone()));
+        Self { folder, cache, jobs, engine: engine.expect("it starts") }
     }
 
     /// Another engine over the same store and database, as after a restart.
     pub(crate) async fn reopen(self, definitions: &str, clock: Clock, ask: Ask) -> Self {
-        let Self { folder, cache, engine } = self;
+        let Self { folder, cache, jobs, engine } = self;
         cache.close().await;
-        drop((engine, cache));
+        jobs.close().await;
+        drop((engine, cache, jobs));
         Self::over(folder, definitions, clock, ask).await
     }
 

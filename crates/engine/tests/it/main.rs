@@ -7,6 +7,7 @@ mod modes;
 mod rollups;
 mod servers;
 mod tenants;
+mod warm;
 mod watched;
 
 use std::{path::Path, sync::Arc};
