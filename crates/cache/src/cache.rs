@@ -10,6 +10,7 @@ use std::{
 };
 
 use samovar_clock::{Clock, Random, Spawner};
+use samovar_store::embedded::{Folder, limits::OWNER_WAIT};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
@@ -116,8 +117,15 @@ impl Builder {
         self
     }
 
-    /// With the shared tier in a folder of this machine, owned by this process.
+    /// With the shared tier in a folder of this machine, owned by this process. An owner that is about
+    /// to leave is waited for a little.
     pub async fn open(self, folder: &Path) -> Result<Cache, OpenError> {
+        let folder = Folder::own_within(folder, OWNER_WAIT, &self.clock).await?;
+        self.open_in(folder).await
+    }
+
+    /// With the shared tier in a folder that this process owns already, for other files beside it.
+    pub async fn open_in(self, folder: Folder) -> Result<Cache, OpenError> {
         let (clock, random) = (self.clock.clone(), self.random.clone());
         let disk = self.settings.disk;
         let tier = EmbeddedTier::open(folder, disk, clock, random).await?;

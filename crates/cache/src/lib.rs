@@ -195,6 +195,7 @@ pub use laws::{Law, Laws};
 pub use pattern::Pattern;
 pub use read::Beginning;
 pub use refresh::{Due, Refreshed, Turn};
+pub use samovar_store::embedded::Folder;
 #[cfg(feature = "simulation")]
 pub use shared::simulated;
 pub use shared::{BackOff, CleanedUp, LeaseState, StoreError, StoreState};

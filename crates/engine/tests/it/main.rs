@@ -69,8 +69,8 @@ impl Shop {
         let cache = Cache::builder().settings(settings.clone());
         let cache = cache.open(&folder.path().join("store")).await.expect("a store");
         let catalogue = check(DEFINITIONS, folder.path()).await.expect("nothing is wrong");
-        let engine =
-            Engine::start(cache, &settings, catalogue, Observe::default(), None).expect("it starts");
+        let engine = Engine::start(cache, &settings, catalogue, Observe::default(), None)
+            .expect("it starts");
         Self { folder, engine }
     }
 
@@ -286,7 +286,8 @@ async fn widgets_with_one_query_and_one_key_are_told_apart() {
     let cache = Cache::builder().settings(settings.clone());
     let cache = cache.open(&folder.path().join("store")).await.expect("a store");
     let catalogue = check(TWINS, folder.path()).await.expect("nothing is wrong");
-    let engine = Engine::start(cache, &settings, catalogue, Observe::default(), None).expect("it starts");
+    let engine =
+        Engine::start(cache, &settings, catalogue, Observe::default(), None).expect("it starts");
     for name in ["one", "two"] {
         let answer = engine.read(name, "north", Vec::new()).await.expect("an answer");
         let (body, tier) = show(&answer);
@@ -349,8 +350,9 @@ async fn a_range_is_cut_by_the_tenants_calendar_and_moves_on_with_it() {
     let settings = Settings::default();
     let cache = Cache::builder().settings(settings.clone());
     let cache = cache.open(&folder.path().join("store")).await.expect("a store");
-    let engine = Engine::start(cache, &settings, catalogue.expect("sound"), Observe::default(), None)
-        .expect("it starts");
+    let engine =
+        Engine::start(cache, &settings, catalogue.expect("sound"), Observe::default(), None)
+            .expect("it starts");
     let read = async |tenant: &str, range: &str| {
         let given = (!range.is_empty()).then(|| ("range".to_owned(), range.to_owned()));
         let answer = engine.read("sold", tenant, given.into_iter().collect()).await;

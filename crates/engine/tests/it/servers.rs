@@ -467,7 +467,8 @@ async fn a_cold_board_is_answered_without_a_store() {
     let settings = Settings::default();
     let cache = Cache::builder().settings(settings.clone()).connect(&redis.url()).await;
     let catalogue = check(&text, folder.path(), &Clock::System, Ask::All).await.expect("sound");
-    let engine = Engine::start(cache.expect("connected"), &settings, catalogue, Observe::default(), None);
+    let engine =
+        Engine::start(cache.expect("connected"), &settings, catalogue, Observe::default(), None);
     let engine = engine.expect("it starts");
     redis.kill();
     for board in ["all", "strict"] {
