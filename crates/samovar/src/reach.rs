@@ -114,8 +114,10 @@ impl Reach {
         };
         let (status, bytes) = match self {
             Reach::Owner(sender) => {
-                let sent = sender.send_request(request).await;
-                let answer = sent.map_err(|error| Failure::failed("asking the server", error))?;
+                let failed = |error| Failure::failed("asking the server", error);
+                // A moment ago it may have carried another answer.
+                sender.ready().await.map_err(failed)?;
+                let answer = sender.send_request(request).await.map_err(failed)?;
                 let status = answer.status();
                 (status, Limited::new(answer.into_body(), MOST_BYTES).collect().await)
             }
