@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::{
     advice::{Advice, History, SAMPLE_EVERY, Sample, advise},
     answer::{Answer, State, Tier},
+    keeper::Keeper,
     laws::Laws,
     limits,
     local::Usable,
@@ -86,6 +87,7 @@ pub struct Builder {
     clock: Clock,
     random: Random,
     spawner: Option<Spawner>,
+    keeper: Keeper,
     laws: Laws,
 }
 
@@ -117,6 +119,12 @@ impl Builder {
         self
     }
 
+    /// Who allocates what the local tier keeps; whoever reads or computes, unless given.
+    pub fn keeper(mut self, keeper: Keeper) -> Self {
+        self.keeper = keeper;
+        self
+    }
+
     /// With the shared tier in a folder of this machine, owned by this process. An owner that is about
     /// to leave is waited for a little.
     pub async fn open(self, folder: &Path) -> Result<Cache, OpenError> {
@@ -137,7 +145,10 @@ impl Builder {
     pub async fn connect(self, url: &str) -> Result<Cache, OpenError> {
         let url = url.to_owned();
         let cache = self.build(|builder, node| {
-            let spawner = builder.runs_on();
+            // Connections outlive whoever made them necessary.
+            let (spawner, keeper) = (builder.runs_on(), builder.keeper.clone());
+            let kept = move |task| keeper.keep(|| spawner.spawn(task));
+            let spawner = Spawner::Manual(Arc::new(kept));
             let (clock, random) = (builder.clock.clone(), builder.random.clone());
             RedisTier::start(&url, node, clock, random, spawner).map(Shared::Redis)
         })?;
@@ -185,6 +196,7 @@ impl Builder {
             settings.value_limit,
             settings.versions.max(64),
             &self.random,
+            self.keeper.clone(),
         ));
         let shared = shared(&self, &node)?;
         let spawner = self.runs_on();
@@ -394,7 +406,8 @@ impl Inner {
     }
 
     pub(crate) fn bind(&self, reading: &Reading<'_>) -> Result<Arc<Bound>, ReadingError> {
-        reading.bind(&self.clock, &self.rows, &self.node.cells).map(Arc::new)
+        let bind = || reading.bind(&self.clock, &self.rows, &self.node.cells).map(Arc::new);
+        self.node.local.keeper.keep(bind)
     }
 }
 

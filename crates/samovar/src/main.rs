@@ -1,5 +1,6 @@
 //! The `samovar` command.
 
+mod accounts;
 mod arguments;
 mod commands;
 mod config;
@@ -35,6 +36,9 @@ const THREADS_LEAVE_WITHIN: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr();
+    if let Err(error) = accounts::route_sqlite() {
+        tracing::warn!(%error, "what SQLite holds is not counted");
+    }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

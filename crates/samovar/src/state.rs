@@ -9,6 +9,7 @@ use samovar_jobs::store::{EmbeddedStore, RedisStore};
 use samovar_store::embedded::limits::OWNER_WAIT;
 
 use crate::{
+    accounts,
     config::{Config, Store},
     failure::Failure,
 };
@@ -23,6 +24,7 @@ impl State {
     /// In one folder, which is owned once for both, or on Redis.
     pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
         let builder = Cache::builder().settings(config.cache.clone());
+        let builder = builder.keeper(accounts::keeper()).spawner(accounts::spawner());
         let cache_failed = |error| Failure::failed("opening the store", error);
         match &config.store {
             Store::Embedded { folder } => {

@@ -13,7 +13,7 @@ use samovar_jobs::{
 use samovar_memory::Budget;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{config::Workers, failure::Failure, state::State};
+use crate::{accounts, config::Workers, failure::Failure, state::State};
 
 /// Runs until it is stopped.
 #[derive(Debug)]
@@ -33,7 +33,9 @@ impl Working {
         schedules: Option<Schedules>,
     ) -> Result<Self, Failure> {
         let (engine, jobs) = (engine.clone(), state.jobs.clone());
-        let office = Office { config: config.clone(), engine, jobs, budget: config.budget() };
+        let budget = config.budget();
+        accounts::exempt_from(&budget);
+        let office = Office { config: config.clone(), engine, jobs, budget };
         let first = office.worker()?;
         let fired = |it| Scheduler::start(it, state.jobs.clone(), Clock::System, Random::System);
         let scheduler = schedules.map(fired);
