@@ -59,8 +59,9 @@ fn a_server_on_a_folder_works_and_ends_in_good_order() {
     assert_eq!(code, Some(0), "{said}");
     let name = worker["name"].as_str().expect("a name");
     assert!(said.contains(name) && said.contains("2 of 3"), "{said}");
-    assert!(said.contains("of 256.0 MB"), "metering is on: {said}");
+    assert!(said.contains("of 256.0 MB"), "{said}");
     assert!(said.contains("an acknowledged one survives kill -9"), "{said}");
+    assert!(!served.process.stderr().contains("what SQLite holds is not counted"));
     served.end();
     assert!(shop.path("samovar-data/jobs.db").exists());
     assert!(!shop.path("samovar-data/jobs.db-wal").exists(), "it was closed");
