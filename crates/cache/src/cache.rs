@@ -10,11 +10,13 @@ use std::{
 };
 
 use samovar_clock::{Clock, Random, Spawner};
+use samovar_store::embedded::{Folder, limits::OWNER_WAIT};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     advice::{Advice, History, SAMPLE_EVERY, Sample, advise},
     answer::{Answer, State, Tier},
+    keeper::Keeper,
     laws::Laws,
     limits,
     local::Usable,
@@ -85,6 +87,7 @@ pub struct Builder {
     clock: Clock,
     random: Random,
     spawner: Option<Spawner>,
+    keeper: Keeper,
     laws: Laws,
 }
 
@@ -116,8 +119,21 @@ impl Builder {
         self
     }
 
-    /// With the shared tier in a folder of this machine, owned by this process.
+    /// Who allocates what the local tier keeps; whoever reads or computes, unless given.
+    pub fn keeper(mut self, keeper: Keeper) -> Self {
+        self.keeper = keeper;
+        self
+    }
+
+    /// With the shared tier in a folder of this machine, owned by this process. An owner that is about
+    /// to leave is waited for a little.
     pub async fn open(self, folder: &Path) -> Result<Cache, OpenError> {
+        let folder = Folder::own_within(folder, OWNER_WAIT, &self.clock).await?;
+        self.open_in(folder).await
+    }
+
+    /// With the shared tier in a folder that this process owns already, for other files beside it.
+    pub async fn open_in(self, folder: Folder) -> Result<Cache, OpenError> {
         let (clock, random) = (self.clock.clone(), self.random.clone());
         let disk = self.settings.disk;
         let tier = EmbeddedTier::open(folder, disk, clock, random).await?;
@@ -129,7 +145,10 @@ impl Builder {
     pub async fn connect(self, url: &str) -> Result<Cache, OpenError> {
         let url = url.to_owned();
         let cache = self.build(|builder, node| {
-            let spawner = builder.runs_on();
+            // Connections outlive whoever made them necessary.
+            let (spawner, keeper) = (builder.runs_on(), builder.keeper.clone());
+            let kept = move |task| keeper.keep(|| spawner.spawn(task));
+            let spawner = Spawner::Manual(Arc::new(kept));
             let (clock, random) = (builder.clock.clone(), builder.random.clone());
             RedisTier::start(&url, node, clock, random, spawner).map(Shared::Redis)
         })?;
@@ -177,6 +196,7 @@ impl Builder {
             settings.value_limit,
             settings.versions.max(64),
             &self.random,
+            self.keeper.clone(),
         ));
         let shared = shared(&self, &node)?;
         let spawner = self.runs_on();
@@ -386,7 +406,8 @@ impl Inner {
     }
 
     pub(crate) fn bind(&self, reading: &Reading<'_>) -> Result<Arc<Bound>, ReadingError> {
-        reading.bind(&self.clock, &self.rows, &self.node.cells).map(Arc::new)
+        let bind = || reading.bind(&self.clock, &self.rows, &self.node.cells).map(Arc::new);
+        self.node.local.keeper.keep(bind)
     }
 }
 

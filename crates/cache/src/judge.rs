@@ -231,7 +231,7 @@ impl Inner {
                 Standing::Fresh | Standing::Spread | Standing::Old(StaleBecause::Age)
             );
         let entry = self.localize(bound, stored, origins, capture, &steps, sent_at - age, turn_at);
-        Some(Assessed { entry: Arc::new(entry), standing, keepable })
+        Some(Assessed { entry, standing, keepable })
     }
 
     /// Turns a stored entry into one of this node, with deadlines of its boot clock.
@@ -245,12 +245,13 @@ impl Inner {
         steps: &[u64],
         as_of: Instant,
         turn_at: Option<Instant>,
-    ) -> Entry {
+    ) -> Arc<Entry> {
         let stamps = steps.iter().zip(&stored.stamps);
         let global =
             if self.laws.hold(Law::HeartbeatPerMaster) { &origins.global } else { &origins.tenant };
         let Lifetimes { ttl, grace, lead } = stored.lifetimes;
-        Entry {
+        let keeper = &self.node.local.keeper;
+        let make = || Entry {
             key: bound.key.clone(),
             commit: stored.commit,
             absent: stored.absent,
@@ -265,7 +266,7 @@ impl Inner {
             versions: capture.cells().clone(),
             stamps: stamps.map(|(step, stamp)| LocalStamp { step: *step, stamp: *stamp }).collect(),
             trusts: [origins.tenant.trust.clone(), global.trust.clone()],
-            value: own_bytes(&stored.value),
+            value: keeper.own_bytes(&stored.value),
             coding: stored.coding,
             raw_len: stored.raw_len,
             decoded: OnceLock::new(),
@@ -274,15 +275,9 @@ impl Inner {
             refresh_after: AtomicU64::new(0),
             verified_at: AtomicU64::new(0),
             weighed: AtomicU64::new(0),
-        }
+        };
+        keeper.keep(|| Arc::new(make()))
     }
-}
-
-/// The value without the stamps it travelled with: small ones are copied, so that what the local
-/// tier counts is what it holds; for large ones the stamps are not worth a copy.
-fn own_bytes(value: &Bytes) -> Bytes {
-    const COPY_BELOW: usize = 16 << 10;
-    if value.len() < COPY_BELOW { Bytes::copy_from_slice(value) } else { value.clone() }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use samovar_store::Trust;
 use crate::{
     cells::{Cell, Cells, Dependencies},
     entry::{Coding, EntryError, Provenance, Stamp, decompress},
+    keeper::Keeper,
     key::EntryKey,
     laws::{Law, Laws},
     stats::Row,
@@ -142,7 +143,11 @@ impl Entry {
         if let Some(decoded) = self.decoded.get() {
             return Ok(decoded);
         }
-        let decoded = decompress(self.coding, &self.value, self.raw_len)?;
+        let decompress = || decompress(self.coding, &self.value, self.raw_len);
+        let decoded = match self.home.upgrade() {
+            Some(home) => home.keeper.keep(decompress)?,
+            None => decompress()?,
+        };
         Ok(self.decoded.get_or_init(|| decoded))
     }
 
@@ -174,6 +179,7 @@ pub(crate) struct Local {
     map: Map<EntryKey, Arc<Entry>, ByBytes, SeedableRandomState>,
     sweep: Mutex<Sweep>,
     largest: u64,
+    pub(crate) keeper: Keeper,
 }
 
 /// Keys by the time at which their entries are past all use.
@@ -196,7 +202,12 @@ pub(crate) fn hasher(seed: u64) -> SeedableRandomState {
 
 impl Local {
     /// `largest` is the size of value that must find room in one of the map's parts.
-    pub(crate) fn new(capacity: u64, largest: u64, hasher: SeedableRandomState) -> Self {
+    pub(crate) fn new(
+        capacity: u64,
+        largest: u64,
+        hasher: SeedableRandomState,
+        keeper: Keeper,
+    ) -> Self {
         let parts = (capacity / largest.saturating_mul(2).max(1)).clamp(1, 64);
         let parts = 1 << parts.ilog2();
         let options = OptionsBuilder::new()
@@ -209,6 +220,7 @@ impl Local {
             map: Map::with_options(options, ByBytes, hasher, DefaultLifecycle::default()),
             sweep: Mutex::new(Sweep::default()),
             largest: capacity / parts as u64,
+            keeper,
         }
     }
 
@@ -222,6 +234,10 @@ impl Local {
     }
 
     pub(crate) fn insert(&self, entry: Arc<Entry>) {
+        self.keeper.keep(|| self.put(entry));
+    }
+
+    fn put(&self, entry: Arc<Entry>) {
         let weight = entry.weight();
         if weight > self.largest {
             self.map.remove(&entry.key);

@@ -7,6 +7,7 @@ use samovar_clock::Random;
 use crate::{
     cells::Cells,
     flight::Flights,
+    keeper::Keeper,
     local::{Local, hasher},
     shared::Message,
 };
@@ -21,11 +22,17 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(memory: u64, largest: u64, versions: usize, random: &Random) -> Self {
+    pub(crate) fn new(
+        memory: u64,
+        largest: u64,
+        versions: usize,
+        random: &Random,
+        keeper: Keeper,
+    ) -> Self {
         let seed = random.next_u64();
         Self {
             id: random.id(),
-            local: Arc::new(Local::new(memory, largest, hasher(seed))),
+            local: Arc::new(Local::new(memory, largest, hasher(seed), keeper)),
             cells: Cells::new(versions, hasher(seed)),
             flights: Arc::new(Flights::new(hasher(seed))),
         }

@@ -196,7 +196,7 @@ impl Ticket {
             Some(lease) => (&lease.capture, &lease.steps),
             None => (&nothing.0, &nothing.1),
         };
-        let entry = Arc::new(self.inner.localize(
+        let entry = self.inner.localize(
             &self.bound,
             &stored,
             &origins,
@@ -204,7 +204,7 @@ impl Ticket {
             steps,
             self.parts.as_of(),
             None,
-        ));
+        );
         let lead = self.lead.take().expect("a ticket ends once");
         if committed && self.bound.widget.0.local && steps.iter().all(|step| *step != 0) {
             lead.keep(|| self.inner.node.local.insert(entry.clone()));

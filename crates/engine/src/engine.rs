@@ -162,6 +162,11 @@ impl Engine {
         self.0.members().await
     }
 
+    /// Where warm-ups are pushed.
+    pub fn jobs(&self) -> Option<&Arc<Store>> {
+        self.0.jobs.as_ref()
+    }
+
     /// By which it tells time.
     pub fn clock(&self) -> Clock {
         self.0.clock.clone()

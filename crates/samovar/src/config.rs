@@ -1,6 +1,7 @@
 //! `samovar.toml`: the sections of the process are read here, those of the widgets by their crate.
 
 mod sections;
+mod workers;
 
 use std::{
     env, fs,
@@ -8,14 +9,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use samovar_cache::{Cache, OpenError, Settings};
+use samovar_cache::Settings;
 use samovar_clock::Clock;
 use samovar_engine::{Ask, Catalogue, Observe};
 use samovar_widgets::{Definitions, Document, Problem};
 
 use crate::failure::Failure;
+use sections::CacheRead;
 
-pub(crate) use sections::Store;
+pub(crate) use sections::{RedisUrl, Store};
+pub(crate) use workers::Workers;
 
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -23,7 +26,10 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) store: Store,
     pub(crate) cache: Settings,
+    /// Another Redis than that of the store.
+    pub(crate) cache_url: Option<RedisUrl>,
     pub(crate) observe: Observe,
+    pub(crate) workers: Workers,
     pub(crate) definitions: Definitions,
 }
 
@@ -61,15 +67,6 @@ impl Config {
         self.check(ask).await.map_err(|problems| Failure::problems(&self.file, problems))
     }
 
-    pub(crate) async fn open_cache(&self) -> Result<Cache, Failure> {
-        let builder = Cache::builder().settings(self.cache.clone());
-        let opened: Result<Cache, OpenError> = match &self.store {
-            Store::Embedded { folder } => builder.open(folder).await,
-            Store::Redis { url } => builder.connect(url.exposed()).await,
-        };
-        opened.map_err(|error| Failure::failed("opening the store", error))
-    }
-
     fn read(file: &Path) -> Result<(Option<Self>, Vec<Problem>), Failure> {
         let text = fs::read_to_string(file).map_err(|error| {
             Failure::failed(format!("reading the configuration {}", file.display()), error)
@@ -90,12 +87,23 @@ impl Config {
         let mut root = document.root();
         let listen = sections::read_server(&mut root);
         let store = sections::read_store(&mut root, folder_of(file));
-        let (cache, default_freshness) = sections::read_cache(&mut root);
+        let CacheRead { settings, url, default_freshness } =
+            sections::read_cache(&mut root, store.as_ref());
         let observe = sections::read_health(&mut root);
+        let workers = workers::read_workers(&mut root);
         let definitions = Definitions { default_freshness, ..Definitions::read(&mut root) };
         root.finish();
-        let file = file.to_owned();
-        (Some(Self { file, listen, store, cache, observe, definitions }), document.problems())
+        let config = Self {
+            file: file.to_owned(),
+            listen,
+            store: store.unwrap_or_else(|| Store::in_folder(folder_of(file))),
+            cache: settings,
+            cache_url: url,
+            observe,
+            workers,
+            definitions,
+        };
+        (Some(config), document.problems())
     }
 
     async fn check(&self, ask: Ask) -> Result<Catalogue, Vec<Problem>> {

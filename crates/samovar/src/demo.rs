@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     failure::Failure,
     serve::{print, run},
+    state::State,
 };
 
 const CONFIG: &str = include_str!("demo.toml");
@@ -40,19 +41,19 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     let prepared = |error| Failure::failed(format!("preparing {}", folder.display()), error);
     let config = Config::load(&write_config(&folder).map_err(prepared)?)?;
     // Owned before the database is replaced: nobody else serves from it.
-    let cache = config.open_cache().await?;
+    let state = State::open(&config).await?;
     let database = folder.join("shop.db");
     let today = today().map_err(prepared)?;
     if !is_generated(&database, arguments.orders, &today).map_err(prepared)? {
         generate(&database, arguments.orders, &today).map_err(prepared)?;
         let how = How { cause: "the demo's orders were generated".to_owned(), ..How::default() };
-        let cleared = cache.clear(&Subject::Everything, None, &how).await;
+        let cleared = state.cache.clear(&Subject::Everything, None, &how).await;
         cleared.map_err(|error| Failure::failed("clearing the cache", error))?;
     }
     let catalogue = config.catalogue(Ask::All).await?;
     let (orders, tenants) = (arguments.orders, TENANTS.len());
     print(&format!("{orders} orders of {tenants} tenants in {}", database.display()))?;
-    run(&config, catalogue, cache, arguments.listen, invitation).await
+    run(&config, catalogue, state, arguments.listen, invitation).await
 }
 
 fn invitation(address: SocketAddr) -> String {

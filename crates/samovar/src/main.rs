@@ -1,5 +1,6 @@
 //! The `samovar` command.
 
+mod accounts;
 mod arguments;
 mod commands;
 mod config;
@@ -7,6 +8,8 @@ mod demo;
 mod failure;
 mod reach;
 mod serve;
+mod state;
+mod working;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -15,6 +18,7 @@ use std::{
 };
 
 use clap::Parser;
+use samovar_memory::Metered;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -22,9 +26,9 @@ use crate::{
     failure::Failure,
 };
 
-/// Gives memory back to the system and does not fragment under many sizes.
+/// Gives memory back to the system, does not fragment under many sizes, and knows which job holds what.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: Metered = Metered::new();
 
 /// Threads that are still in a query when everything else has ended are left behind.
 const THREADS_LEAVE_WITHIN: Duration = Duration::from_secs(1);
@@ -32,6 +36,9 @@ const THREADS_LEAVE_WITHIN: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr();
+    if let Err(error) = accounts::route_sqlite() {
+        tracing::warn!(%error, "what SQLite holds is not counted");
+    }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -10,8 +10,8 @@ use axum::{
 };
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
-use samovar_cache::Cache;
-use samovar_engine::{Ask, Engine};
+use samovar_clock::Clock;
+use samovar_engine::Ask;
 use samovar_server::Server;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -20,6 +20,9 @@ use tower::ServiceExt;
 use crate::{
     config::{Config, Store},
     failure::Failure,
+    serve::DRAIN,
+    state::State,
+    working::Working,
 };
 
 /// The name of the owner's socket in its folder.
@@ -30,11 +33,31 @@ const MOST_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) enum Reach {
     Owner(hyper::client::conn::http1::SendRequest<Body>),
-    Own { router: Router, cache: Cache },
+    Own(Own),
+}
+
+/// An engine for one command.
+#[derive(Debug)]
+pub(crate) struct Own {
+    router: Router,
+    state: State,
+    /// Its jobs run here as well.
+    working: Option<Working>,
 }
 
 impl Reach {
     pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
+        Self::open_as(config, false).await
+    }
+
+    /// [`Reach::open`], and where there is no server to do it jobs run here until this is closed.
+    /// Schedules are left to servers.
+    #[expect(dead_code, reason = "for commands that push jobs and wait for them")]
+    pub(crate) async fn open_working(config: &Config) -> Result<Self, Failure> {
+        Self::open_as(config, true).await
+    }
+
+    async fn open_as(config: &Config, working: bool) -> Result<Self, Failure> {
         if let Store::Embedded { folder } = &config.store
             && let Some(stream) = connect(&folder.join(SOCKET)).await?
         {
@@ -45,13 +68,16 @@ impl Reach {
             return Ok(Reach::Owner(sender));
         }
         let catalogue = config.catalogue(Ask::Nobody).await?;
-        let cache = config.open_cache().await?;
-        let engine = Engine::start(cache.clone(), &config.cache, catalogue, config.observe, None);
-        match engine {
-            Ok(engine) => Ok(Reach::Own { router: Server::router(engine), cache }),
-            Err(error) => {
-                cache.close().await;
-                Err(Failure::failed("declaring the widgets", error))
+        let state = State::open(config).await?;
+        let started = state.engine(config, catalogue).and_then(|engine| {
+            let start = || Working::start(&config.workers, &engine, &state, None);
+            Ok((working.then(start).transpose()?, Server::router(engine.clone())))
+        });
+        match started {
+            Ok((working, router)) => Ok(Reach::Own(Own { router, state, working })),
+            Err(failure) => {
+                state.close().await;
+                Err(failure)
             }
         }
     }
@@ -88,13 +114,15 @@ impl Reach {
         };
         let (status, bytes) = match self {
             Reach::Owner(sender) => {
-                let sent = sender.send_request(request).await;
-                let answer = sent.map_err(|error| Failure::failed("asking the server", error))?;
+                let failed = |error| Failure::failed("asking the server", error);
+                // A moment ago it may have carried another answer.
+                sender.ready().await.map_err(failed)?;
+                let answer = sender.send_request(request).await.map_err(failed)?;
                 let status = answer.status();
                 (status, Limited::new(answer.into_body(), MOST_BYTES).collect().await)
             }
-            Reach::Own { router, .. } => {
-                let answer = match router.clone().oneshot(request).await {
+            Reach::Own(own) => {
+                let answer = match own.router.clone().oneshot(request).await {
                     Ok(answer) => answer,
                     Err(never) => match never {},
                 };
@@ -107,8 +135,11 @@ impl Reach {
 
     /// Leaves the store in good order.
     pub(crate) async fn close(self) {
-        if let Reach::Own { cache, .. } = self {
-            cache.close().await;
+        if let Reach::Own(Own { state, working, .. }) = self {
+            if let Some(working) = working {
+                working.stop(Clock::System.now() + DRAIN).await;
+            }
+            state.close().await;
         }
     }
 }

@@ -6,9 +6,8 @@ use std::{
     time::Duration,
 };
 
-use samovar_cache::Cache;
-use samovar_clock::Clock;
-use samovar_engine::{Ask, Catalogue, Engine};
+use samovar_clock::{Clock, Instant};
+use samovar_engine::{Ask, Catalogue};
 use samovar_server::Server;
 use samovar_widgets::Problem;
 use serde_json::json;
@@ -19,10 +18,13 @@ use crate::{
     config::{Config, Store},
     failure::{Failure, counted, tell},
     reach::SOCKET,
+    state::State,
+    working::Working,
 };
 
-/// Requests that are not answered this long after the signal are given up.
-const DRAIN: Duration = Duration::from_secs(20);
+/// Requests that are not answered this long after the signal are given up, and jobs that have not
+/// ended by then go back to their queues.
+pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 
 pub(crate) async fn serve(global: &Global, arguments: ServeArguments) -> Result<(), Failure> {
     let (config, catalogue) = Config::load_with_catalogue(&global.config, Ask::Reachable).await?;
@@ -30,9 +32,9 @@ pub(crate) async fn serve(global: &Global, arguments: ServeArguments) -> Result<
         let hint = warning.hint.as_deref().unwrap_or_default();
         tracing::warn!(line = warning.line, hint, "{}", warning.reason);
     }
-    let cache = config.open_cache().await?;
+    let state = State::open(&config).await?;
     let listen = arguments.listen.unwrap_or(config.listen);
-    run(&config, catalogue, cache, listen, |address| format!("listening on http://{address}")).await
+    run(&config, catalogue, state, listen, |address| format!("listening on http://{address}")).await
 }
 
 pub(crate) async fn check(global: &Global) -> Result<(), Failure> {
@@ -70,19 +72,20 @@ fn as_json(file: &str, widgets: Option<usize>, problems: &[Problem]) -> serde_js
     json!({ "file": file, "widgets": widgets, "problems": problems })
 }
 
-/// Serves until a signal, and leaves the store in good order however that ends. `announce` says
-/// that it listens, and where.
+/// Serves and works until a signal, and leaves the store in good order however that ends. `announce`
+/// says that it listens, and where.
 pub(crate) async fn run(
     config: &Config,
     catalogue: Catalogue,
-    cache: Cache,
+    state: State,
     listen: SocketAddr,
     announce: impl FnOnce(SocketAddr) -> String,
 ) -> Result<(), Failure> {
     let served = async {
-        let engine = Engine::start(cache.clone(), &config.cache, catalogue, config.observe, None)
-            .map_err(|error| Failure::failed("declaring the widgets", error))?;
-        let mut server = Server::bind(listen, engine)
+        let engine = state.engine(config, catalogue)?;
+        let schedules = engine.schedules();
+        let schedules = schedules.map_err(|error| Failure::failed("reading schedules", error))?;
+        let mut server = Server::bind(listen, engine.clone())
             .await
             .map_err(|error| Failure::failed("starting the server", error))?;
         if let Store::Embedded { folder } = &config.store
@@ -95,25 +98,35 @@ pub(crate) async fn run(
         let stop = Stop::listen().map_err(|error| Failure::failed("waiting for signals", error))?;
         let address =
             server.address().map_err(|error| Failure::failed("asking for the address", error))?;
-        print(&announce(address))?;
-        serve_until(server, stop).await;
-        Ok(())
+        let working = Working::start(&config.workers, &engine, &state, Some(schedules))?;
+        let announced = print(&announce(address));
+        let deadline = match &announced {
+            Ok(()) => serve_until(server, stop).await,
+            Err(_) => Clock::System.now(),
+        };
+        working.stop(deadline).await;
+        announced
     };
     let served = served.await;
-    cache.close().await;
+    state.close().await;
     served
 }
 
-async fn serve_until(server: Server, mut stop: Stop) {
+/// Gives until when all else has to be over.
+async fn serve_until(server: Server, mut stop: Stop) -> Instant {
     let (drain, draining) = tokio::sync::oneshot::channel();
     let mut serving = tokio::spawn(server.run(async { drop(draining.await) }));
     stop.wait().await;
-    tracing::info!("stopping: requests that were begun are answered");
+    tracing::info!(
+        "stopping: requests that were begun are answered, jobs that run come to their end"
+    );
+    let deadline = Clock::System.now() + DRAIN;
     let _ = drain.send(());
     if Clock::System.timeout(DRAIN, &mut serving).await.is_err() {
         serving.abort();
         tracing::warn!(drain_s = DRAIN.as_secs(), "requests were given up");
     }
+    deadline
 }
 
 /// SIGTERM or ctrl-c.

@@ -51,6 +51,16 @@ impl ApiError {
         self
     }
 
+    /// The process was started without one.
+    pub(crate) fn no_jobs() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_jobs", "this process has no store of jobs")
+    }
+
+    pub(crate) fn jobs_unavailable(error: impl std::fmt::Display) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "jobs_unavailable", error.to_string()).again_after(None)
+    }
+
     /// Another attempt may do better after this time, or soon where it is not known.
     fn again_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = Some(wait.unwrap_or(Duration::from_secs(1)));

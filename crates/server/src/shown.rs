@@ -1,4 +1,6 @@
-//! Words for what an answer is.
+//! Words for what an answer is, and figures as clients see them.
+
+use std::time::Duration;
 
 use samovar_engine::{Answer, Tier};
 
@@ -12,4 +14,8 @@ pub(crate) fn tier(answer: &Answer) -> &'static str {
         Tier::Shared => "shared",
         Tier::Computed => "computed",
     }
+}
+
+pub(crate) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

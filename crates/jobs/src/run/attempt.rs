@@ -19,8 +19,8 @@ use super::{
     steps,
 };
 use crate::{
-    Claimed, Finish, Finished, Flown, Held, Hold, Measured, Next, Outcome, QueueName, Record,
-    StoreError, store::Order,
+    Claimed, Finish, Finished, Flown, Held, Hold, Measured, Next, Outcome, Policy, QueueName,
+    Record, StoreError, store::Order,
 };
 
 /// How long a job that is told to stop may take to do so by itself.
@@ -41,6 +41,8 @@ pub(super) struct Host {
     pub(super) remotes: Arc<Remotes>,
     /// Queues with a share of the budget.
     pub(super) shares: Arc<[QueueName]>,
+    /// Of attempts whose policy leaves it at the default.
+    pub(super) timeout: Duration,
     /// The worker drains: what has not started goes back.
     pub(super) ending: watch::Receiver<Option<Order>>,
 }
@@ -116,7 +118,7 @@ impl Host {
             Held::Cancelled => return Some(Finish::new(hold, Outcome::Cancelled)),
             Held::Lost => return None,
         }
-        self.holds.runs_until(hold, self.common.clock.now() + job.policy.timeout);
+        self.holds.runs_until(hold, self.common.clock.now() + self.timeout_of(&job));
         let known = match self.common.registry.read(job.kind.as_str(), &job.payload) {
             Ok(known) => known,
             Err(reason) => return Some(Finish::new(hold, unusable(&job, reason))),
@@ -170,7 +172,7 @@ impl Host {
             }
             told
         };
-        let timeout = job.policy.timeout;
+        let timeout = self.timeout_of(job);
         tokio::select! {
             biased;
             ended = self.common.clock.timeout(timeout, work) => ended.unwrap_or_else(|_| {
@@ -203,6 +205,11 @@ impl Host {
                 climber.next(reason, peak).await
             }
         })
+    }
+
+    pub(super) fn timeout_of(&self, job: &Claimed) -> Duration {
+        let own = job.policy.timeout;
+        if own == Policy::DEFAULT.timeout { self.timeout } else { own }
     }
 
     /// Whether it runs in a process of its own, where there are any.

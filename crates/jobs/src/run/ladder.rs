@@ -128,7 +128,8 @@ impl Climber<'_> {
     /// The job's own code, which may fail like any other.
     async fn ask<T>(&self, doing: Doing<T>) -> Result<T, String> {
         let doing = self.account.wrap(AssertUnwindSafe(doing).catch_unwind());
-        match self.host.common.clock.timeout(self.job.policy.timeout, doing).await {
+        let timeout = self.host.timeout_of(self.job);
+        match self.host.common.clock.timeout(timeout, doing).await {
             Ok(Ok(Ok(answer))) => Ok(answer),
             Ok(Ok(Err(stop))) => Err(stop.to_string()),
             Ok(Err(panic)) => Err(format!("it panicked: {}", message(&*panic))),

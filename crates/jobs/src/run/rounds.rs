@@ -321,8 +321,10 @@ impl Loop {
 
     async fn drain(mut self) {
         let all = async { while self.attempts.join_next().await.is_some() {} };
-        if self.host.common.clock.timeout(self.settings.drain, all).await.is_ok() {
-            return;
+        tokio::select! {
+            () = all => return,
+            () = self.host.common.clock.sleep(self.settings.drain) => {}
+            () = self.signs.hurried() => {}
         }
         tracing::warn!(jobs = self.host.holds.len(), "jobs that run for too long go back");
         self.host.holds.tell_all(Told::Drained);

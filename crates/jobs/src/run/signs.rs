@@ -22,6 +22,8 @@ pub(super) struct Signs {
     slots: Arc<AtomicUsize>,
     /// Nothing as long as it works on.
     end: watch::Sender<Option<Order>>,
+    /// Until when what runs may go on, where that is sooner than the settings say.
+    hurry: watch::Sender<Option<Instant>>,
     clock: Clock,
     began: Instant,
     start: u64,
@@ -36,9 +38,9 @@ impl Signs {
         random: &Random,
     ) -> Self {
         let (slots, began) = (Arc::new(settings.slots.min.into()), clock.now());
-        let (holds, end) = (Arc::default(), watch::Sender::new(None));
-        let start = random.id();
-        Self { settings, definitions, holds, budget, slots, end, clock, began, start }
+        let (holds, start) = (Arc::default(), random.id());
+        let (end, hurry) = (watch::Sender::new(None), watch::Sender::new(None));
+        Self { settings, definitions, holds, budget, slots, end, hurry, clock, began, start }
     }
 
     pub(super) fn slots(&self) -> usize {
@@ -82,6 +84,20 @@ impl Signs {
             end.get_or_insert(order);
             first
         });
+    }
+
+    pub(super) fn hurry(&self, until: Instant) {
+        self.hurry.send_replace(Some(until));
+    }
+
+    /// Until it is time to stop what still runs, because somebody is in a hurry.
+    pub(super) async fn hurried(&self) {
+        let mut hurry = self.hurry.subscribe();
+        let until = hurry.wait_for(Option::is_some).await.ok().and_then(|until| *until);
+        match until {
+            Some(until) => self.clock.sleep_until(until).await,
+            None => std::future::pending().await,
+        }
     }
 }
 

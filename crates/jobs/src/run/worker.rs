@@ -3,11 +3,12 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    future::Future,
     sync::Arc,
     time::Duration,
 };
 
-use samovar_clock::{Clock, Random};
+use samovar_clock::{Clock, Instant, Random};
 use samovar_memory::{Budget, InvalidShare, Pressure, child::Pool};
 use tokio::{
     sync::{Notify, watch},
@@ -26,7 +27,7 @@ use super::{
     signs::{Signs, told_to_end},
     slots::{Scale, Slots},
 };
-use crate::{Store, WorkerName, store::Order};
+use crate::{Policy, Store, WorkerName, store::Order};
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub struct Settings {
     pub poll: Duration,
     /// How long running jobs may go on when the worker drains.
     pub drain: Duration,
+    /// The longest one attempt may take of a job whose policy leaves that at the default.
+    pub timeout: Duration,
     /// Failed calls of a remote in a row, on one queue, that open its breaker.
     pub breaker_failures: u32,
     /// Where suspects and isolated jobs run. Without it suspects run with nothing beside them.
@@ -72,8 +75,8 @@ impl fmt::Debug for Relief {
 }
 
 impl Settings {
-    /// Four slots, leases of 30 s, a beat every 2 s, a look every 250 ms, 30 s to drain, five failed
-    /// calls for a breaker, no child processes.
+    /// Four slots, leases of 30 s, a beat every 2 s, a look every 250 ms, 30 s to drain, the timeout of
+    /// the default policy, five failed calls for a breaker, no child processes.
     pub fn new(name: WorkerName, queues: Vec<Served>) -> Self {
         Self {
             name,
@@ -83,6 +86,7 @@ impl Settings {
             beat: Duration::from_secs(2),
             poll: Duration::from_millis(250),
             drain: Duration::from_secs(30),
+            timeout: Policy::DEFAULT.timeout,
             breaker_failures: 5,
             children: None,
             watch: Duration::from_secs(1),
@@ -168,6 +172,7 @@ impl Worker {
             flights: Arc::default(),
             remotes,
             shares: shares.into(),
+            timeout: settings.timeout,
             ending: signs.ending(),
         };
         let watching =
@@ -218,8 +223,21 @@ impl Worker {
     /// Claims nothing more, gives back what has not started, and waits for what runs; what takes
     /// longer than the settings allow goes back to its queue.
     pub async fn drain(self) {
+        self.drain_by(std::future::pending()).await;
+    }
+
+    /// [`Worker::drain`], and what runs has less time than the settings give it as soon as `hurry`
+    /// says until when.
+    pub async fn drain_by(mut self, hurry: impl Future<Output = Instant>) {
         self.signs.end(Order::Drain);
-        if let Err(error) = self.task.await {
+        let ended = tokio::select! {
+            ended = &mut self.task => ended,
+            until = hurry => {
+                self.signs.hurry(until);
+                self.task.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::error!(%error, "a worker ended badly");
         }
     }

@@ -10,6 +10,7 @@ mod embedded;
 mod failed;
 #[cfg(test)]
 mod model;
+mod promise;
 mod redis;
 mod schedules;
 mod tallies;
@@ -31,6 +32,7 @@ pub(crate) use breakers::open_for;
 pub use breakers::{BreakerState, BreakerView, Report, Said};
 pub use embedded::{EmbeddedStore, OpenError};
 pub use failed::{Count, Cursor, Filter, Forgotten, Page, Revived};
+pub use promise::Promise;
 pub use redis::{Durability, RedisOpenError, RedisStore};
 pub use schedules::{Fire, Fired, Mark};
 pub use tallies::{KindTallies, Period, Point, Tallies};

@@ -356,6 +356,31 @@ async fn what_runs_longer_than_a_drain_may_take_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_in_a_hurry_shortens_a_drain_that_has_begun() {
+    let bench = Bench::new().await;
+    let worker = bench.work(512, |settings| settings.drain = Duration::from_secs(3600));
+    let id = bench.push_new(bench.patient(&Act::Wait)).await;
+    bench.until_running(1).await;
+    let (hurry, hurried) = tokio::sync::oneshot::channel();
+    let draining = tokio::spawn(worker.drain_by(async { hurried.await.expect("told") }));
+    hurry.send(Clock::System.now()).expect("it listens");
+    draining.await.expect("it drains");
+    assert_eq!(bench.states(&[id]).await, [(State::Waiting, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_without_a_timeout_of_its_own_has_that_of_the_worker() {
+    let bench = Bench::new().await;
+    let worker = bench.work(512, |settings| settings.timeout = Duration::from_millis(30));
+    let mut hangs = new_job(&Act::Hang, &bench.random).expect("a job");
+    (hangs.policy.timeout, hangs.policy.tries) = (Policy::DEFAULT.timeout, 1);
+    let failed = bench.push_new(hangs).await;
+    let reason = bench.until(failed, State::Failed).await.job.reason.expect("a reason");
+    assert!(reason.starts_with("it took longer than its timeout of 30ms"), "{reason}");
+    worker.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_is_reserved_is_free_when_it_is_needed() {
     let bench = Bench::new().await;
     for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! `samovar status`: how the cache fares.
+//! `samovar status`: how the cache and the jobs fare.
 
 use serde_json::{Map, Value};
 
@@ -22,7 +22,13 @@ pub(crate) async fn status(global: &Global, arguments: &StatusArguments) -> Resu
 
 async fn ask(reach: &mut Reach, arguments: &StatusArguments) -> Result<Value, Failure> {
     if arguments.widget.is_empty() {
-        return reach.get("/v1/cache/stats", &[]).await;
+        let mut answer = reach.get("/v1/cache/stats", &[]).await?;
+        let (workers, queues) =
+            (jobs(reach, "/v1/workers").await?, jobs(reach, "/v1/queues").await?);
+        answer["jobs"] = queues.get("store").unwrap_or(&queues).clone();
+        (answer["workers"], answer["queues"]) =
+            (workers["workers"].clone(), queues["queues"].clone());
+        return Ok(answer);
     }
     let mut widgets = Map::new();
     for widget in &arguments.widget {
@@ -30,6 +36,14 @@ async fn ask(reach: &mut Reach, arguments: &StatusArguments) -> Result<Value, Fa
         widgets.insert(widget.clone(), answer);
     }
     Ok(Value::Object(widgets))
+}
+
+/// Where the jobs cannot be asked, the cache is shown all the same.
+async fn jobs(reach: &mut Reach, path: &str) -> Result<Value, Failure> {
+    match reach.get(path, &[]).await {
+        Err(Failure::Refused { error }) => Ok(error),
+        answer => answer,
+    }
 }
 
 fn overview(status: &Value, detailed: bool) -> String {
@@ -62,6 +76,7 @@ fn overview(status: &Value, detailed: bool) -> String {
             local["entries"]
         ),
     );
+    fact("jobs", promise(&status["jobs"]));
     fact("watched", format!("{} readings and boards", status["watched"]));
     if detailed {
         let used = (bytes(&store["memory_bytes"]), bytes(&store["memory_limit_bytes"]));
@@ -78,6 +93,9 @@ fn overview(status: &Value, detailed: bool) -> String {
     for warning in list(&store["warnings"]) {
         said.push_str(&format!("\nwarning: {}", text(warning)));
     }
+    for shown in [workers(list(&status["workers"])), queues(list(&status["queues"]))] {
+        said.extend(shown.into_iter().flat_map(|rows| ["\n\n".to_owned(), rows]));
+    }
     if let Some(widgets) = status["widgets"].as_object().filter(|it| !it.is_empty()) {
         said.push_str("\n\n");
         said.push_str(&rows("widget", widgets, detailed));
@@ -86,6 +104,51 @@ fn overview(status: &Value, detailed: bool) -> String {
         said.push_str(&slow(list(&status["slow"])));
     }
     said
+}
+
+fn promise(jobs: &Value) -> String {
+    if let Some(message) = jobs["error"]["message"].as_str() {
+        return format!("NOT REACHABLE: {message}");
+    }
+    let durability = jobs["durability"].as_str();
+    let durability = durability.map(|it| format!(", durability {it}")).unwrap_or_default();
+    format!(
+        "{}{durability}; an acknowledged one survives {}",
+        text(&jobs["kind"]),
+        text(&jobs["survives"])
+    )
+}
+
+fn workers(workers: &[Value]) -> Option<String> {
+    let row = |it: &Value| {
+        let memory = &it["memory"];
+        let state = match (&it["lost"], it["draining"] == true || it["order"].is_string()) {
+            (Value::Bool(true), _) => format!("LOST, silent for {}", duration(&it["silent_ms"])),
+            (_, true) => "draining".to_owned(),
+            _ => "works".to_owned(),
+        };
+        vec![
+            text(&it["name"]).to_owned(),
+            state,
+            format!("{} of {}", it["slots"], it["most_slots"]),
+            number(&it["held"]),
+            format!("{} of {}", bytes(&memory["used_bytes"]), bytes(&memory["budget_bytes"])),
+        ]
+    };
+    let heading = ["worker", "state", "slots", "jobs", "memory"];
+    (!workers.is_empty()).then(|| table(&heading, workers.iter().map(row)))
+}
+
+fn queues(queues: &[Value]) -> Option<String> {
+    let row = |it: &Value| {
+        let paused = if it["paused"] == true { " (paused)" } else { "" };
+        let mut row = vec![format!("{}{paused}", text(&it["name"]))];
+        row.extend(["waiting", "scheduled", "running", "done", "failed"].map(|of| number(&it[of])));
+        row.push(duration(&it["oldest_waiting_ms"]));
+        row
+    };
+    let heading = ["queue", "waiting", "scheduled", "running", "done", "failed", "oldest waits"];
+    (!queues.is_empty()).then(|| table(&heading, queues.iter().map(row)))
 }
 
 fn rows(what: &str, widgets: &Map<String, Value>, detailed: bool) -> String {

@@ -1,4 +1,4 @@
-//! The sections of the process: where it listens, where it keeps state, and what its cache may hold.
+//! Where the process listens, where it keeps state, and what its cache may hold.
 
 use std::{
     fmt,
@@ -9,15 +9,32 @@ use std::{
 
 use samovar_cache::Settings;
 use samovar_engine::Observe;
+use samovar_jobs::store::Durability;
 use samovar_server::Server;
 use samovar_store::redis::{Options, OptionsError};
 use samovar_widgets::{Located, Problem, Section};
 
-/// Where the shared tier is kept.
+/// Where jobs are kept, and the shared tier unless it is told to be elsewhere.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Store {
     Embedded { folder: PathBuf },
-    Redis { url: RedisUrl },
+    Redis { url: RedisUrl, durability: Durability },
+}
+
+impl Store {
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Store::Embedded { folder: folder.join("samovar-data") }
+    }
+}
+
+/// The cache, as the file has it.
+#[derive(Default)]
+pub(super) struct CacheRead {
+    pub(super) settings: Settings,
+    /// Another Redis than that of the jobs.
+    pub(super) url: Option<RedisUrl>,
+    /// Of widgets that name none.
+    pub(super) default_freshness: Option<Located<String>>,
 }
 
 /// It may hold a password, so nothing of it shows when it is printed.
@@ -62,7 +79,7 @@ enum Kind {
 
 const GIGABYTE: u64 = 1 << 30;
 const LEAST_MEMORY: u64 = 1 << 20;
-const MOST_BYTES: u64 = 1024 * GIGABYTE;
+pub(super) const MOST_BYTES: u64 = 1024 * GIGABYTE;
 /// A value is decompressed in one piece.
 const MOST_VALUE: u64 = GIGABYTE;
 
@@ -90,33 +107,49 @@ pub(super) fn read_server(root: &mut Section<'_>) -> SocketAddr {
     listen.unwrap_or(default)
 }
 
-pub(super) fn read_store(root: &mut Section<'_>, folder: &Path) -> Store {
+const URL: &str = "url = \"redis://host:6379\", redis+sentinel://host/service or \
+                   redis+cluster://host";
+
+/// Nothing where it is not known which is meant.
+pub(super) fn read_store(root: &mut Section<'_>, folder: &Path) -> Option<Store> {
     const KINDS: [(&str, Kind); 2] = [("embedded", Kind::Embedded), ("redis", Kind::Redis)];
-    const URL: &str = "url = \"redis://host:6379\", redis+sentinel://host/service or \
-                       redis+cluster://host";
-    let default = || Store::Embedded { folder: folder.join("samovar-data") };
-    let Some(mut section) = root.section("store") else { return default() };
+    const LEVELS: [(&str, Durability); 3] = [
+        ("replicated", Durability::Replicated),
+        ("local", Durability::Local),
+        ("none", Durability::None),
+    ];
+    let Some(mut section) = root.section("store") else {
+        return (!root.has("store")).then(|| Store::in_folder(folder));
+    };
     let given = section.has("kind");
     let kind = section.choice("kind", &KINDS).map(|kind| kind.value);
     let store = match kind {
         Some(Kind::Redis) => {
             refuse_other(&mut section, "path", "embedded");
+            let durability = section.choice("durability", &LEVELS);
+            let durability = durability.map_or(Durability::Local, |it| it.value);
             let url = section.required_url("url", URL, str::parse::<RedisUrl>);
-            url.map(|url| Store::Redis { url: url.value })
+            url.map(|url| Store::Redis { url: url.value, durability })
         }
         // Which keys belong here is not known.
         None if given => {
             section.text("path");
             section.text("url");
+            section.text("durability");
             None
         }
         Some(Kind::Embedded) | None => {
             refuse_other(&mut section, "url", "redis");
-            section.text("path").map(|path| Store::Embedded { folder: folder.join(path.value) })
+            refuse_other(&mut section, "durability", "redis");
+            let path = section.text("path");
+            Some(match path {
+                Some(path) => Store::Embedded { folder: folder.join(path.value) },
+                None => Store::in_folder(folder),
+            })
         }
     };
     section.finish();
-    store.unwrap_or_else(default)
+    store
 }
 
 /// A key of the other kind of store.
@@ -129,10 +162,10 @@ fn refuse_other(section: &mut Section<'_>, key: &'static str, kind: &str) {
     }
 }
 
-/// The settings, and the freshness class of widgets that name none.
-pub(super) fn read_cache(root: &mut Section<'_>) -> (Settings, Option<Located<String>>) {
+pub(super) fn read_cache(root: &mut Section<'_>, store: Option<&Store>) -> CacheRead {
     let mut settings = Settings::default();
-    let Some(mut section) = root.section("cache") else { return (settings, None) };
+    let Some(mut section) = root.section("cache") else { return CacheRead::default() };
+    let url = read_cache_url(&mut section, store);
     if let Some(memory) = section.bytes("memory", LEAST_MEMORY..=MOST_BYTES) {
         settings.memory = memory.value;
     }
@@ -158,7 +191,20 @@ pub(super) fn read_cache(root: &mut Section<'_>) -> (Settings, Option<Located<St
         lease.finish();
     }
     section.finish();
-    (settings, default_freshness)
+    CacheRead { settings, url, default_freshness }
+}
+
+fn read_cache_url(section: &mut Section<'_>, store: Option<&Store>) -> Option<RedisUrl> {
+    if !section.has("url") {
+        return section.text("url").and(None);
+    }
+    if matches!(store, Some(Store::Embedded { .. })) {
+        let reason = "`url` in [cache] is for a [store] of kind = \"redis\"";
+        let problem = Problem::new(section.line_of("url"), reason);
+        section.note(problem.hint("remove it, or say kind = \"redis\" in [store]"));
+        return section.text("url").and(None);
+    }
+    section.required_url("url", URL, str::parse::<RedisUrl>).map(|url| url.value)
 }
 
 /// What the health score is measured against, and from when on a compute is slow.

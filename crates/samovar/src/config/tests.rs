@@ -1,5 +1,7 @@
 //! Sections are read as written, and secrets stay secret.
 
+use samovar_jobs::store::Durability;
+
 use super::*;
 
 const WIDGETS: &str = "[tenants]\nlist = [{ id = \"a\" }]\n[source.s]\nurl = \"sqlite://s.db\"\n\
@@ -31,8 +33,24 @@ fn settings_are_read_as_written() {
     )
     .expect("all is known");
     assert_eq!(config.listen.to_string(), "[::1]:80");
-    assert_eq!(config.store, Store::Redis { url: "redis://r".parse().expect("a url") });
+    assert_eq!(config.store, Store::Redis { url: url("redis://r"), durability: Durability::Local });
     assert_eq!((config.cache.memory, config.cache.value_limit), (64 << 20, 1 << 20));
+}
+
+fn url(text: &str) -> RedisUrl {
+    text.parse().expect("a url")
+}
+
+#[test]
+fn jobs_and_cache_may_be_on_two_redises() {
+    let store = "[store]\nkind = \"redis\"\nurl = \"redis://jobs\"\ndurability = \"replicated\"\n";
+    let config = parse(&format!("{store}[cache]\nurl = \"redis://:${{PASSWORD}}@cache\"\n"));
+    let config = config.expect("all is known");
+    let jobs = Store::Redis { url: url("redis://jobs"), durability: Durability::Replicated };
+    assert_eq!(config.store, jobs);
+    assert_eq!(config.cache_url.as_ref().map(RedisUrl::exposed), Some("redis://:s3cr3t@cache"));
+    assert!(!format!("{config:?}").contains("s3cr3t"));
+    assert_eq!(parse(store).expect("all is known").cache_url, None, "one is enough");
 }
 
 #[test]
@@ -50,13 +68,15 @@ fn a_key_of_the_other_kind_of_store_is_unknown() {
     );
     let problems = parse("[store]\nurl = \"redis://r\"\n").expect_err("problems");
     assert_eq!(problems, ["2: `url` in [store] is for kind = \"redis\""]);
+    let problems = parse("[cache]\nurl = \"redis://r\"\n").expect_err("problems");
+    assert_eq!(problems, ["2: `url` in [cache] is for a [store] of kind = \"redis\""]);
 }
 
 #[test]
 fn a_secret_of_the_environment_is_used_and_never_shown() {
     let store = "[store]\nkind = \"redis\"\nurl = \"redis://:${PASSWORD}@r\"\n";
     let config = parse(store).expect("it is known");
-    let Store::Redis { url } = &config.store else { panic!("redis") };
+    let Store::Redis { url, .. } = &config.store else { panic!("redis") };
     assert_eq!(url.exposed(), "redis://:s3cr3t@r");
     assert!(!format!("{config:?}").contains("s3cr3t"));
     for wrong in

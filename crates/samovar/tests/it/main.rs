@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod endings;
 mod http;
+mod jobs;
 mod readings;
 mod readme;
 mod shop;

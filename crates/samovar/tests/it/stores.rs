@@ -10,7 +10,7 @@ use crate::{
 
 #[test]
 fn what_one_server_computed_the_other_finds_and_what_one_invalidates_both_forget() {
-    let redis = RedisServer::start().expect("a Redis");
+    let redis = RedisServer::builder().config("appendonly yes").start().expect("a Redis");
     let shop = Shop::new();
     let store = format!("[store]\nkind = \"redis\"\nurl = \"{}\"\n[cache]", redis.url());
     shop.change_config("[cache]", &store);

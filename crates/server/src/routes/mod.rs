@@ -7,6 +7,7 @@ mod clear;
 mod health;
 mod healthz;
 mod invalidate;
+mod queues;
 mod reading;
 mod readyz;
 mod statistics;
@@ -14,6 +15,7 @@ mod values;
 mod why;
 mod widget_statistics;
 mod widgets;
+mod workers;
 
 use axum::{
     Router,
@@ -41,6 +43,8 @@ pub(crate) fn router(engine: Engine) -> Router {
         .route("/v1/cache/health", get(health::get))
         .route("/v1/cache/stats", get(statistics::get))
         .route("/v1/cache/stats/{name}", get(widget_statistics::get))
+        .route("/v1/queues", get(queues::get))
+        .route("/v1/workers", get(workers::get))
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))

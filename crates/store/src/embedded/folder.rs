@@ -17,10 +17,11 @@ use super::{errors::OpenError, limits};
 
 const LOCK_FILE: &str = "owner.lock";
 
-/// A folder that belongs to this process until the value and every database opened in it are gone.
+/// A folder that belongs to this process until the value, its clones and every database opened in it
+/// are gone.
 ///
 /// The lock is the operating system's: it ends with the process, however that ends.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Folder {
     ownership: Arc<Ownership>,
 }
@@ -159,9 +160,14 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Folder::own(home.path()).expect("owned");
         let claim = folder.claim("a.db").expect("free");
+        let clone = folder.clone();
+        for folder in [&folder, &clone] {
+            assert!(matches!(folder.claim("a.db"), Err(OpenError::AlreadyOpen { .. })));
+        }
+        drop(claim);
+        let claim = clone.claim("a.db").expect("free again");
         assert!(matches!(folder.claim("a.db"), Err(OpenError::AlreadyOpen { .. })));
         drop(claim);
-        folder.claim("a.db").expect("free again");
     }
 
     #[test]
@@ -174,11 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_outlives_the_value_keeps_the_folder() {
+    fn a_clone_or_a_database_that_outlives_the_value_keeps_the_folder() {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Folder::own(home.path()).expect("owned");
-        let claim = folder.claim("a.db").expect("free");
+        let clone = folder.clone();
         drop(folder);
+        assert!(matches!(Folder::own(home.path()), Err(OpenError::Owned { .. })));
+        let claim = clone.claim("a.db").expect("free");
+        drop(clone);
         assert!(matches!(Folder::own(home.path()), Err(OpenError::Owned { .. })));
         drop(claim);
         Folder::own(home.path()).expect("free");

@@ -31,6 +31,10 @@ pub const FILE_LOCK_WAIT: Duration = Duration::from_secs(5);
 /// The store's time is recorded with the first commit after this much of it has passed.
 pub const TIME_RECORD_MS: u64 = 1000;
 
+/// How long whoever starts waits for an owner that is about to leave: a command that owns the folder
+/// for one operation, a server that is being replaced. Then it is refused.
+pub const OWNER_WAIT: Duration = Duration::from_secs(5);
+
 /// How often [`super::Folder::own_within`] looks whether the folder is free.
 pub const OWN_RETRY: Duration = Duration::from_millis(20);
 

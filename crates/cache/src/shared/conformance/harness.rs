@@ -10,7 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use samovar_clock::{Clock, ManualClock, Random, Spawner, WallTime};
-use samovar_store::redis::{OnMessage, Options};
+use samovar_store::{
+    embedded::Folder,
+    redis::{OnMessage, Options},
+};
 use samovar_testkit::{RedisCluster, RedisSentinel, RedisServer, wait};
 use tempfile::TempDir;
 
@@ -71,7 +74,8 @@ impl Harness {
         let folder = tempfile::tempdir().expect("a folder");
         let manual = Arc::new(ManualClock::new(WallTime::from_millis(1_754_000_000_000)));
         let clock = Clock::Manual(manual.clone());
-        let tier = EmbeddedTier::open(folder.path(), 64 << 20, clock.clone(), Random::System);
+        let owned = Folder::own(folder.path()).expect("owned");
+        let tier = EmbeddedTier::open(owned, 64 << 20, clock.clone(), Random::System);
         let shared = Shared::Embedded(tier.await.expect("opens"));
         let node = Arc::new(Peer { shared, id: 1, heard: Arc::default() });
         let store = Store::Embedded { clock: manual, _folder: folder };

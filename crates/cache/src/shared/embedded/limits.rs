@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-/// How long a starting owner waits for one that holds the folder for a single operation. Then the
-/// opening is refused.
-pub(super) const OWNER_WAIT: Duration = Duration::from_secs(5);
-
 /// Leases at a time, those of dead computes included. More: a begin is refused, and its reader
 /// computes without storing.
 pub(super) const LEASES: usize = 1 << 16;

@@ -1,6 +1,4 @@
-//! Taking the folder, opening the file, and bringing it within its limit.
-
-use std::path::Path;
+//! Opening the file, and bringing it within its limit.
 
 use samovar_clock::{Clock, Random};
 use samovar_store::embedded::{Database, Durability, Folder, M, Migrations, Options};
@@ -15,9 +13,8 @@ use crate::cache::OpenError;
 const FILE: &str = "cache.db";
 
 impl EmbeddedTier {
-    /// Waits a little for a folder that is owned by somebody else.
     pub(crate) async fn open(
-        folder: &Path,
+        folder: Folder,
         limit_bytes: u64,
         clock: Clock,
         random: Random,
@@ -28,13 +25,12 @@ impl EmbeddedTier {
 
     /// `max_bytes` is where SQLite itself finds the disk full.
     pub(super) async fn open_within(
-        folder: &Path,
+        folder: Folder,
         limit_bytes: u64,
         max_bytes: u64,
         clock: Clock,
         random: Random,
     ) -> Result<Self, OpenError> {
-        let folder = Folder::own_within(folder, limits::OWNER_WAIT, &clock).await?;
         let mut options = options();
         options.max_bytes = Some(max_bytes);
         let page_bytes = u64::from(options.page_bytes);

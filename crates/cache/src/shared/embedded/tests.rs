@@ -6,6 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::poll;
 use samovar_clock::{ManualClock, Random, WallTime};
+use samovar_store::embedded::Folder;
 
 use super::*;
 use crate::{
@@ -26,8 +27,13 @@ struct Opened {
 async fn open(home: &Path, limit_bytes: u64) -> Opened {
     let manual = Arc::new(ManualClock::new(WallTime::from_millis(1_754_497_865_000)));
     let (clock, random) = (Clock::Manual(manual.clone()), Random::seeded(1));
-    let tier = EmbeddedTier::open(home, limit_bytes, clock, random.clone()).await.expect("opens");
+    let tier = EmbeddedTier::open(own(home), limit_bytes, clock, random.clone()).await;
+    let tier = tier.expect("opens");
     Opened { manual, random, tier }
+}
+
+fn own(home: &Path) -> Folder {
+    Folder::own(home).expect("owned")
 }
 
 fn home() -> tempfile::TempDir {
@@ -244,7 +250,7 @@ async fn when_the_disk_is_full_nothing_is_half_done_and_reads_go_on() {
     open.tier.close().await;
     // SQLite refuses to go beyond this, as it does when the disk has nothing left.
     open.tier = EmbeddedTier::open_within(
-        home.path(),
+        own(home.path()),
         ROOMY,
         used + (64 << 10),
         Clock::Manual(open.manual.clone()),

@@ -1,6 +1,6 @@
 //! Who owns the folder, and what an owner believes of what it finds there.
 
-use samovar_cache::{Beginning, OpenError};
+use samovar_cache::{Beginning, Folder, OpenError};
 use samovar_testkit::process;
 
 use super::*;
@@ -45,6 +45,21 @@ async fn whoever_opens_waits_for_an_owner_that_is_about_to_leave() {
     });
     opened.await.expect("it tries again");
     second.await.expect("no panic").expect("opens");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_owned_already_stays_so_when_its_cache_is_closed() {
+    let home = Home::new();
+    let folder = Folder::own(home.path()).expect("owned");
+    let (source, builder) = (Source::default(), home.builder());
+    let cache = builder.open_in(folder.clone()).await.expect("opens");
+    source.get(&cache, &Wanted::revenue(&cache)).await;
+    let twice = home.builder().open_in(folder.clone()).await.map(drop).expect_err("one file");
+    assert!(twice.to_string().contains("cache.db is open in this process already"), "{twice}");
+    cache.close().await;
+    assert!(Folder::own(home.path()).is_err(), "for the other files in it");
+    let again = home.builder().open_in(folder).await.expect("opens");
+    assert_eq!(seen(&source.get(&again, &Wanted::revenue(&again)).await).1, Tier::Shared);
 }
 
 #[tokio::test]

@@ -106,6 +106,10 @@ impl RedisStore {
         Ok(value)
     }
 
+    pub(crate) fn durability(&self) -> Durability {
+        self.gate.durability()
+    }
+
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.clock.now().since(self.began).as_millis()).unwrap_or(u64::MAX)
     }

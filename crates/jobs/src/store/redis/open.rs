@@ -60,7 +60,7 @@ impl RedisStore {
 
     /// The same once more, over connections of the runtime in which this is called.
     pub(crate) async fn again(&self) -> Result<Self, RedisOpenError> {
-        let (options, durability) = ((*self.options).clone(), self.gate.durability());
+        let (options, durability) = ((*self.options).clone(), self.durability());
         Self::connect_with(options, durability, self.clock.clone(), self.random.clone()).await
     }
 }
