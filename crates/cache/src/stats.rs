@@ -269,10 +269,21 @@ impl Health {
         let (full, none) = (targets.response.as_secs_f64(), targets.response.as_secs_f64() * 2.5);
         let speed = ((none - response.as_secs_f64()) / (none - full)).clamp(0.0, 1.0);
         let hits = (hit_rate / targets.hit_rate).clamp(0.0, 1.0);
-        let errors = (1.0 - error_rate / 0.01).clamp(0.0, 1.0);
-        let score = 50.0 * hits + 30.0 * speed + 20.0 * errors;
+        let score = 50.0 * hits + 30.0 * speed + marks_for(error_rate);
         Some(Self { score, hit_rate, response, error_rate })
     }
+
+    /// With so many more answers, as a share of all, that were wrong.
+    pub fn with_errors(self, rate: f64) -> Self {
+        let error_rate = self.error_rate + rate;
+        let score = self.score - marks_for(self.error_rate) + marks_for(error_rate);
+        Self { score, error_rate, ..self }
+    }
+}
+
+/// None at 1 % of errors.
+fn marks_for(error_rate: f64) -> f64 {
+    20.0 * (1.0 - error_rate / 0.01).clamp(0.0, 1.0)
 }
 
 pub(crate) fn mean(latency: &Latency) -> Duration {

@@ -257,7 +257,7 @@ impl Inner {
 
     /// Fresh values, in one look. Where the store cannot be asked there are none: each reading finds
     /// its own way around it.
-    async fn look_for(&self, readings: &[BoundReading]) -> Vec<Option<Answer>> {
+    pub(crate) async fn look_for(&self, readings: &[BoundReading]) -> Vec<Option<Answer>> {
         let pairs: Vec<_> = readings.iter().map(|reading| reading.pairs()).collect();
         let tags: Vec<_> = readings.iter().map(|reading| move || reading.tags()).collect();
         let borrowed = readings.iter().zip(&pairs).zip(&tags);

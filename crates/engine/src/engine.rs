@@ -19,6 +19,7 @@ use crate::{
     slow::Slow,
     tenants::{self, Members, NoTenant, Tenants},
     values::Listings,
+    verify::Verified,
     warm::usual::{self, Usual},
 };
 
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) hot: Hot,
     pub(crate) usual: Usual,
     pub(crate) turns: Turns,
+    pub(crate) verified: Verified,
     pub(crate) slow: Slow,
     pub(crate) health: HealthTargets,
     pub(crate) warming: WarmingDefinition,
@@ -134,6 +136,7 @@ impl Engine {
             hot,
             usual,
             turns: Turns::default(),
+            verified: Verified::default(),
             slow: Slow::new(observe.slow),
             health: observe.health,
             warming,

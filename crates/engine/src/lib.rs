@@ -22,6 +22,7 @@ mod statistics;
 mod tags;
 mod tenants;
 mod values;
+mod verify;
 mod warm;
 
 pub use board::{BoardAnswer, BoardShown, Tile};
@@ -43,4 +44,5 @@ pub use statistics::{
     HealthShown, SampleShown, SourceShown, Statistics, WidgetDetail, WidgetStatistics,
 };
 pub use tenants::{Member, Members, NoTenant};
-pub use warm::{Batch, UsualReading, WarmFailure, WarmUp, Warming};
+pub use verify::{MOST_VERIFIED, Verification, Wrong};
+pub use warm::{Batch, FailedJob, UsualReading, WarmFailure, WarmUp, Warming};

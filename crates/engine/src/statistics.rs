@@ -156,7 +156,7 @@ impl Inner {
             (name, shown)
         });
         Statistics {
-            health: self.cache.health(self.health).map(|health| self.health_shown(&health)),
+            health: self.health_now().map(|health| self.health_shown(&health)),
             local: Local {
                 entries: local.entries,
                 bytes: local.bytes,
@@ -189,6 +189,11 @@ impl Inner {
             (name.clone(), SourceShown { queries, rows, scanned })
         };
         sources.map(shown).collect()
+    }
+
+    pub(crate) fn health_now(&self) -> Option<Health> {
+        let health = self.cache.health(self.health)?;
+        Some(self.verified.counted_in(health, self.clock.now()))
     }
 
     fn health_shown(&self, health: &Health) -> HealthShown {

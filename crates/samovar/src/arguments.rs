@@ -40,6 +40,10 @@ pub(crate) enum Command {
     Status(StatusArguments),
     /// Explain a reading: what is stored, what it depends on, who computes it, when it is refreshed
     Why(WhyArguments),
+    /// Compute readings before anybody asks for them, the most read first
+    Warm(WarmArguments),
+    /// Compute a sample of what is served once more, and compare
+    Verify(VerifyArguments),
     /// Drop readings, so that they are not served any more, not even marked stale
     Clear(ClearArguments),
     /// Say that data changed: what depends on it is computed anew when it is read
@@ -148,6 +152,43 @@ pub(crate) struct InvalidateArguments {
     /// Spreads the recomputation over this time, like 10m; until then old values are served, marked
     #[arg(long, value_name = "DURATION")]
     pub(crate) over: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["all", "widget", "range", "tenant"])))]
+pub(crate) struct WarmArguments {
+    /// Every reading that the configuration lists, of every tenant
+    #[arg(long, conflicts_with_all = ["widget", "range", "tenant"])]
+    pub(crate) all: bool,
+    /// Only these widgets
+    #[arg(long, value_name = "NAME")]
+    pub(crate) widget: Vec<String>,
+    /// These ranges, instead of those that each widget lists
+    #[arg(long, value_name = "RANGE")]
+    pub(crate) range: Vec<String>,
+    /// Only these tenants
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: Vec<String>,
+    /// So many jobs side by side, each one tenant after the other; by default a job for each tenant,
+    /// as many at a time as there are slots and memory
+    #[arg(long, value_name = "N")]
+    pub(crate) parallel: Option<usize>,
+    /// Also what is fresh, from the source
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Where its jobs go
+    #[arg(long, value_name = "NAME")]
+    pub(crate) queue: Option<String>,
+    /// Does not wait for the end: it goes on where workers run
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// How many readings
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) sample: usize,
 }
 
 #[derive(Debug, Args)]

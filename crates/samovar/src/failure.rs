@@ -12,6 +12,10 @@ pub(crate) enum Failure {
     Refused { error: serde_json::Value },
     /// The command was called in a way that cannot be carried out.
     Use(String),
+    /// It did not go well, as its answer has told.
+    Said,
+    /// A check found problems, and has told them.
+    Found,
     /// What was being done, and why it failed.
     Failed(anyhow::Error),
 }
@@ -31,9 +35,9 @@ impl Failure {
     /// 2, wrong use, is what the command line's parser ends with.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::Failed(_) | Failure::Refused { .. } => ExitCode::from(1),
+            Failure::Failed(_) | Failure::Refused { .. } | Failure::Said => ExitCode::from(1),
             Failure::Use(_) => ExitCode::from(2),
-            Failure::Problems { .. } => ExitCode::from(3),
+            Failure::Problems { .. } | Failure::Found => ExitCode::from(3),
         }
     }
 }
@@ -42,6 +46,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Failed(error) => write!(f, "samovar: {error:#}"),
+            Failure::Said | Failure::Found => Ok(()),
             Failure::Use(message) => write!(f, "samovar: {message}"),
             Failure::Refused { error } => {
                 let error = &error["error"];

@@ -42,8 +42,11 @@ fn main() -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody is left to tell when this fails as well.
-            let _ = writeln!(io::stderr(), "{failure}");
+            let said = failure.to_string();
+            if !said.is_empty() {
+                // Nobody is left to tell when this fails as well.
+                let _ = writeln!(io::stderr(), "{said}");
+            }
             failure.exit_code()
         }
     }
@@ -69,6 +72,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Check => serve::check(global).await,
             Command::Status(arguments) => commands::status(global, &arguments).await,
             Command::Why(arguments) => commands::why(global, &arguments).await,
+            Command::Warm(arguments) => commands::warm(global, &arguments).await,
+            Command::Verify(arguments) => commands::verify(global, &arguments).await,
             Command::Clear(arguments) => commands::clear(global, &arguments).await,
             Command::Invalidate(arguments) => commands::invalidate(global, &arguments).await,
             Command::Cleanup(arguments) => commands::cleanup(global, &arguments).await,

@@ -52,7 +52,6 @@ impl Reach {
 
     /// [`Reach::open`], and where there is no server to do it jobs run here until this is closed.
     /// Schedules are left to servers.
-    #[expect(dead_code, reason = "for commands that push jobs and wait for them")]
     pub(crate) async fn open_working(config: &Config) -> Result<Self, Failure> {
         Self::open_as(config, true).await
     }

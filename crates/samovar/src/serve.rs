@@ -99,6 +99,9 @@ pub(crate) async fn run(
         let address =
             server.address().map_err(|error| Failure::failed("asking for the address", error))?;
         let working = Working::start(&config.workers, &engine, &state, Some(schedules))?;
+        if let Err(error) = engine.warm_at_start().await {
+            tracing::warn!(%error, "nothing is warmed at start");
+        }
         let announced = print(&announce(address));
         let deadline = match &announced {
             Ok(()) => serve_until(server, stop).await,

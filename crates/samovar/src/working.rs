@@ -1,6 +1,6 @@
 //! The jobs of this process: a worker, the next one when it is told to restart, and a scheduler.
 
-use std::{future::ready, sync::Arc};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use samovar_clock::{Clock, Instant, Random};
 use samovar_engine::Engine;
@@ -19,6 +19,7 @@ use crate::{accounts, config::Workers, failure::Failure, state::State};
 #[derive(Debug)]
 pub(crate) struct Working {
     scheduler: Option<Scheduler>,
+    pruner: JoinHandle<()>,
     /// Until when jobs that run may go on.
     stop: watch::Sender<Option<Instant>>,
     keeper: JoinHandle<()>,
@@ -40,7 +41,8 @@ impl Working {
         let fired = |it| Scheduler::start(it, state.jobs.clone(), Clock::System, Random::System);
         let scheduler = schedules.map(fired);
         let (stop, stopped) = watch::channel(None);
-        Ok(Self { scheduler, stop, keeper: tokio::spawn(office.keep(first, stopped)) })
+        let pruner = tokio::spawn(prune(state.jobs.clone()));
+        Ok(Self { scheduler, pruner, stop, keeper: tokio::spawn(office.keep(first, stopped)) })
     }
 
     /// Fires nothing more, claims nothing more, and waits for what runs; what takes longer goes back
@@ -49,6 +51,7 @@ impl Working {
         if let Some(scheduler) = self.scheduler {
             scheduler.drain().await;
         }
+        self.pruner.abort();
         self.stop.send_replace(Some(until));
         if let Err(error) = self.keeper.await {
             tracing::error!(%error, "the worker ended badly");
@@ -94,6 +97,26 @@ impl Office {
                     return;
                 }
             };
+        }
+    }
+}
+
+/// Jobs that ended this long ago are forgotten, failed ones among them.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+async fn prune(jobs: Arc<Store>) {
+    loop {
+        Clock::System.sleep(PRUNE_EVERY).await;
+        loop {
+            match jobs.prune(KEPT).await {
+                Ok(forgotten) if forgotten.more => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "old jobs cannot be forgotten now");
+                    break;
+                }
+            }
         }
     }
 }

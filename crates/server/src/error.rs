@@ -9,6 +9,7 @@ use axum::{
 };
 use samovar_engine::{
     ChangeError, ChangeFailure, InvalidReading, NoTenant, ReadError, ReadFailure, StoreError,
+    WarmFailure,
 };
 use serde::Serialize;
 
@@ -59,6 +60,12 @@ impl ApiError {
     pub(crate) fn jobs_unavailable(error: impl std::fmt::Display) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self::new(status, "jobs_unavailable", error.to_string()).again_after(None)
+    }
+
+    pub(crate) fn unknown_batch(id: &str) -> Self {
+        let message = format!("there is no batch `{}`", id.chars().take(64).collect::<String>());
+        Self::new(StatusCode::NOT_FOUND, "unknown_batch", message)
+            .hint("finished ones are forgotten some time after their end")
     }
 
     /// Another attempt may do better after this time, or soon where it is not known.
@@ -199,6 +206,23 @@ impl From<ChangeFailure> for ApiError {
             ChangeFailure::Change(ChangeError::Reading(_)) => {
                 Self::new(INVALID, "too_many_tags", message).field("tags")
             }
+        }
+    }
+}
+
+impl From<WarmFailure> for ApiError {
+    fn from(failure: WarmFailure) -> Self {
+        const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+        let message = failure.to_string();
+        match failure {
+            WarmFailure::NoJobs => Self::no_jobs(),
+            WarmFailure::Named(failure) => failure.into(),
+            WarmFailure::Range(_) => Self::new(INVALID, "invalid_range", message).field("ranges"),
+            WarmFailure::Name(_) => Self::new(INVALID, "invalid_name", message),
+            WarmFailure::Parallel { .. } | WarmFailure::TooFewJobs { .. } => {
+                Self::new(INVALID, "invalid_parallel", message).field("parallel")
+            }
+            WarmFailure::Store(error) => Self::jobs_unavailable(error),
         }
     }
 }

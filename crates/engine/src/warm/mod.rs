@@ -13,6 +13,6 @@ mod request;
 mod schedules;
 pub(crate) mod usual;
 
-pub use request::{Batch, WarmFailure, WarmUp, Warming};
+pub use request::{Batch, FailedJob, WarmFailure, WarmUp, Warming};
 pub(crate) use schedules::check_schedule;
 pub use usual::UsualReading;

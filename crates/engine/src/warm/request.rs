@@ -3,8 +3,8 @@
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use samovar_jobs::{
-    BatchId, BatchName, BatchView, Callbacks, InvalidName, JobId, Kind, NewBatch, NewJob,
-    QueueName, Store, StoreError, limits, run::Job,
+    BatchId, BatchName, BatchView, Callbacks, InvalidName, JobId, JobView, Kind, NewBatch, NewJob,
+    QueueName, Store, StoreError, limits, run::Job, store::Filter,
 };
 use samovar_widgets::{InvalidRange, Range};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,15 @@ pub struct Batch {
     /// In milliseconds since the epoch, by the store's clock.
     pub created_ms: u64,
     pub finished_ms: Option<u64>,
+    /// The last of its jobs that failed.
+    pub failures: Vec<FailedJob>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedJob {
+    pub id: String,
+    pub tenant: String,
+    pub reason: String,
 }
 
 /// Why nothing is warmed.
@@ -87,6 +96,8 @@ impl From<NoTenant> for WarmFailure {
 
 /// Where refreshes and warm-ups go unless told otherwise.
 pub(super) const QUEUE: &str = "cache";
+/// Failed jobs that are shown of a batch.
+const FAILURES_SHOWN: usize = 10;
 /// The longest time that one tenant may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
 /// Bytes of names of tenants in one job. More of them need more jobs.
@@ -103,7 +114,7 @@ impl Engine {
     /// `None`: there is no such batch, or not any more.
     pub async fn batch(&self, id: &str) -> Result<Option<Batch>, WarmFailure> {
         let (jobs, Some(id)) = (self.0.jobs()?, BatchId::parse(id)) else { return Ok(None) };
-        Ok(jobs.show_batch(id).await?.map(Batch::from))
+        self.0.shown(jobs, id).await
     }
 
     /// From now on none of its jobs starts, and those that run are told to stop.
@@ -112,13 +123,26 @@ impl Engine {
         let cancelled = jobs.cancel_batch(id).await?;
         // What waits of it ends now, and not only when a worker looks.
         while cancelled.is_some() && jobs.tend().await?.more {}
-        Ok(jobs.show_batch(id).await?.map(Batch::from))
+        self.0.shown(jobs, id).await
     }
 }
 
 impl Inner {
     pub(super) fn jobs(&self) -> Result<&Arc<Store>, WarmFailure> {
         self.jobs.as_ref().ok_or(WarmFailure::NoJobs)
+    }
+
+    async fn shown(&self, jobs: &Store, id: BatchId) -> Result<Option<Batch>, WarmFailure> {
+        let Some(view) = jobs.show_batch(id).await? else { return Ok(None) };
+        let (failed, queue) = (view.failed, view.queue.clone());
+        let mut batch = Batch::from(view);
+        if failed > 0 {
+            let filter = Filter { queue: Some(queue), ..Filter::default() };
+            let page = jobs.failed(filter, None, limits::PAGE).await?;
+            let of_this = page.jobs.into_iter().filter(|job| job.batch == Some(id));
+            batch.failures = of_this.take(FAILURES_SHOWN).map(FailedJob::from).collect();
+        }
+        Ok(Some(batch))
     }
 
     /// Those that are read the most come first.
@@ -245,6 +269,13 @@ fn divide(warm_up: &WarmUp, tenants: Vec<String>) -> Result<Vec<Vec<String>>, Wa
     Ok(divided)
 }
 
+impl From<JobView> for FailedJob {
+    fn from(job: JobView) -> Self {
+        let reason = job.reason.unwrap_or_default();
+        Self { id: job.id.to_string(), tenant: job.tenant.to_string(), reason }
+    }
+}
+
 impl From<BatchView> for Batch {
     fn from(view: BatchView) -> Self {
         let state = match (view.finished_ms, view.is_cancelled, view.failed) {
@@ -265,6 +296,7 @@ impl From<BatchView> for Batch {
             cancelled: view.cancelled,
             created_ms: view.created_ms,
             finished_ms: view.finished_ms,
+            failures: Vec::new(),
         }
     }
 }

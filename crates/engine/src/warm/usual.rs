@@ -197,6 +197,17 @@ impl Usual {
         usual
     }
 
+    /// What was read lately, by whichever process.
+    pub(crate) async fn names(&self, inner: &Inner) -> Vec<Name> {
+        let book = self.look(inner).await.unwrap_or_default();
+        let mut names: Vec<Name> = book.readings.iter().map(Page::name).collect();
+        for part in &self.counted {
+            let counted = part.lock().unwrap_or_else(PoisonError::into_inner);
+            names.extend(counted.values().map(|(name, _)| name.clone()));
+        }
+        names
+    }
+
     /// By tenant, the one that reads the most first: a widget and what is given for its parameters.
     pub(super) async fn next_hour(&self, inner: &Inner) -> Vec<(String, Vec<Given>)> {
         let hour = (inner.clock.wall().as_millis() / HOUR_MS + 1) % 24;

@@ -5,6 +5,8 @@ mod cleanup;
 mod clear;
 mod invalidate;
 mod status;
+mod verify;
+mod warm;
 mod why;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -13,7 +15,8 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::Value;
 
 pub(crate) use self::{
-    cleanup::cleanup, clear::clear, invalidate::invalidate, status::status, why::why,
+    cleanup::cleanup, clear::clear, invalidate::invalidate, status::status, verify::verify,
+    warm::warm, why::why,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
 

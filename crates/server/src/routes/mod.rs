@@ -1,5 +1,7 @@
 //! The routes, one file each: what comes in, what goes out, and the handler between them.
 
+mod batch;
+mod batch_cancel;
 mod board;
 mod boards;
 mod cleanup;
@@ -11,7 +13,10 @@ mod queues;
 mod reading;
 mod readyz;
 mod statistics;
+mod usual;
 mod values;
+mod verify;
+mod warm;
 mod why;
 mod widget_statistics;
 mod widgets;
@@ -40,6 +45,11 @@ pub(crate) fn router(engine: Engine) -> Router {
         .route("/v1/invalidate", post(invalidate::post))
         .route("/v1/clear", post(clear::post))
         .route("/v1/cleanup", post(cleanup::post))
+        .route("/v1/warm", post(warm::post))
+        .route("/v1/verify", post(verify::post))
+        .route("/v1/batches/{id}", get(batch::get))
+        .route("/v1/batches/{id}/cancel", post(batch_cancel::post))
+        .route("/v1/cache/usual", get(usual::get))
         .route("/v1/cache/health", get(health::get))
         .route("/v1/cache/stats", get(statistics::get))
         .route("/v1/cache/stats/{name}", get(widget_statistics::get))
