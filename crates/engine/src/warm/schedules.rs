@@ -87,7 +87,8 @@ fn fallback() -> ScheduleName {
 
 /// What is wrong with its expression.
 pub(crate) fn check_schedule(definition: &ScheduleDefinition) -> Option<Problem> {
-    let error = Schedules::new([schedule(definition, &Random::seeded(0))]).err()?;
-    let problem = Problem::new(definition.cron.line, error);
-    Some(problem.hint("write minute, hour, day, month and weekday, like \"0 3 * * *\""))
+    let error = Schedules::new([schedule(definition, &Random::seeded(0))]).err()?.to_string();
+    // It ends with what to do.
+    let (reason, advice) = error.rsplit_once(": ").unwrap_or((&error, "write another one"));
+    Some(Problem::new(definition.cron.line, reason).hint(advice))
 }

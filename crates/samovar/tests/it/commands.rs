@@ -12,23 +12,6 @@ use crate::{
 
 const SALES: &str = "/v1/widgets/sales?tenant=north";
 
-impl Shop {
-    /// What a command that succeeds says to people.
-    fn said(&self, arguments: &[&str]) -> String {
-        let (code, said) = self.ending(arguments);
-        assert_eq!(code, Some(0), "{arguments:?}: {said}");
-        said
-    }
-
-    /// What it says to programs.
-    fn json(&self, arguments: &[&str]) -> Value {
-        let process = self.start(&[arguments, &["--json"]].concat());
-        let status = process.wait(LIMIT).expect("it ends");
-        assert!(status.success(), "{arguments:?}: {}", process.stderr());
-        serde_json::from_str(&process.stdout()).expect("it is JSON")
-    }
-}
-
 fn tier(address: &str, path: &str) -> String {
     get(address, path, &[]).header("samovar-tier").to_owned()
 }

@@ -10,4 +10,5 @@ mod readings;
 mod readme;
 mod shop;
 mod stores;
+mod warm;
 mod wrong;

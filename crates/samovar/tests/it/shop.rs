@@ -9,6 +9,7 @@ use std::{
 
 use rusqlite::Connection;
 use samovar_testkit::Process;
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -116,6 +117,23 @@ impl Shop {
         let process = self.start(arguments);
         let status = process.wait(LIMIT).expect("it ends");
         (status.code(), process.stdout() + &process.stderr())
+    }
+}
+
+impl Shop {
+    /// What a command that succeeds says to people.
+    pub(crate) fn said(&self, arguments: &[&str]) -> String {
+        let (code, said) = self.ending(arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+        said
+    }
+
+    /// What it says to programs.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let process = self.start(&[arguments, &["--json"]].concat());
+        let status = process.wait(LIMIT).expect("it ends");
+        assert!(status.success(), "{arguments:?}: {}", process.stderr());
+        serde_json::from_str(&process.stdout()).expect("it is JSON")
     }
 }
 
