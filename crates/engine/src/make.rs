@@ -166,7 +166,7 @@ impl Inner {
         moment: u64,
     ) -> Result<Value, String> {
         let limit = reading.served.entry.compute_limit;
-        self.in_time(limit, self.compute_through(reading, snapshot, moment)).await
+        self.in_time(limit, Box::pin(self.compute_through(reading, snapshot, moment))).await
     }
 
     /// Of one rollup and one tenant.
