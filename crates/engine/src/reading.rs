@@ -109,6 +109,9 @@ impl BoundReading {
     }
 
     pub(crate) fn tags(&self) -> Result<Vec<Tag>, TagError> {
+        if let Some(tags) = self.tags_of_partials() {
+            return tags;
+        }
         let value = |name: &str| self.params.get(name).map_or("", String::as_str);
         self.served.entry.tags.iter().map(|template| template.fill(value)).collect()
     }

@@ -10,7 +10,7 @@ mod shop;
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use rusqlite::{Connection, params};
 use samovar_cache::{Cache, Settings};
 use samovar_clock::{Clock, Random};
@@ -109,6 +109,11 @@ fn shop(folder: &Path) -> Connection {
     shop
 }
 
+fn today() -> Date {
+    let now = Timestamp::from_millisecond(Clock::System.wall().as_millis()).expect("a time");
+    now.to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
 fn resident() -> u64 {
     ProcessMemory::own().map_or(0, |memory| memory.rss_bytes)
 }
@@ -140,7 +145,7 @@ async fn main() {
 
 async fn one(orders: u64) {
     let folder = tempfile::tempdir().expect("a folder");
-    let last = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let last = today();
     let connection = shop(folder.path());
     shop::generate(&connection, 1, orders, last);
     println!(
@@ -199,7 +204,7 @@ async fn one(orders: u64) {
 }
 
 /// After one new order of today, and one of 60 days ago.
-async fn again(place: &Place, connection: &Connection, last: jiff::civil::Date) {
+async fn again(place: &Place, connection: &Connection, last: Date) {
     let random = Random::seeded(8);
     for age in [0, 60] {
         let day = last - jiff::Span::new().days(age);
@@ -223,7 +228,7 @@ async fn again(place: &Place, connection: &Connection, last: jiff::civil::Date) 
 async fn many(tenants: usize) {
     const ORDERS: u64 = 400;
     let folder = tempfile::tempdir().expect("a folder");
-    let last = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let last = today();
     let connection = shop(folder.path());
     shop::generate(&connection, tenants, ORDERS, last);
     let index = "create index by_time on orders (tenant_id, received_at)";

@@ -13,7 +13,7 @@ use super::{
     hashed,
     widget::{check_listings, sample},
 };
-use crate::{classes::Classes, keys, tags::TagTemplate};
+use crate::{classes::Classes, keys, rolled::root, tags::TagTemplate};
 
 /// A rollup in which nothing is wrong.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(super) async fn check(
         databases.check_rollup(&definition.source, &definition.query, columns, problems).await;
     let tag = definition.tag.as_ref().map_or(&definition.source, |tag| &tag.value);
     if let Some(Located { value, line }) = &definition.tag
-        && value.starts_with('{')
+        && value.split('/').next().is_some_and(|first| first.contains('{'))
     {
         let problem = Problem::new(*line, "the tag of a rollup begins with a date");
         problems.push(problem.hint("begin with a name that its widgets depend on: orders/{day}"));
@@ -104,8 +104,8 @@ pub(super) async fn check_widget(
     let sample = sample(&declared, databases.now());
     let source_name = rolled.source_name.clone();
     let listings = check_listings(&declared, &source_name, &sample, databases, problems).await;
-    // Whatever lies below it is a part of what is shown.
-    let tag = rolled.tag.split('{').next().unwrap_or(&rolled.tag).trim_end_matches('/').to_owned();
+    // Whatever lies below it may be a part of what is shown.
+    let tag = root(&rolled.tag).to_owned();
     let tag = TagTemplate::parse(&Located { value: tag, line: widget.rollup.line }, &[]);
     let tag = tag.map_err(|problem| problems.push(problem)).ok();
     if problems.iter().filter(|it| it.is_error()).count() > before {

@@ -4,16 +4,19 @@
 //! Readings of one tenant that are made together share all of that: each partial is looked for, folded
 //! and decoded once, whatever the number of widgets, ranges and filters that need it.
 
+mod cover;
 mod partials;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use samovar_cache::{
-    Answer as Cached, Cache, DefinitionError, Parts, Provenance, Reading, Tag, Value, Widget,
+    Answer as Cached, Cache, DefinitionError, Parts, Provenance, Reading, Tag, TagError, Value,
+    Widget,
 };
 use samovar_widgets::{Answer as RollupAnswer, Dates, Partial, RollupWidgetDefinition, Slot, plan};
 
+pub(crate) use self::cover::root;
 use self::partials::Gathering;
 use crate::{
     Member,
@@ -120,6 +123,15 @@ impl BoundReading {
             Made::Rows(_) => None,
         }
     }
+
+    /// Above the tags of all partials that it is made of.
+    pub(crate) fn tags_of_partials(&self) -> Option<Result<Vec<Tag>, TagError>> {
+        let ((rolled, widget), dates) = (self.rolled()?, self.dates()?);
+        let before = previous(dates).filter(|_| widget.shown.compare);
+        let first = before.map_or(dates.first(), Dates::first);
+        let tags = cover::cover(&rolled.tag, first, dates.last());
+        Some(tags.iter().map(|tag| Tag::new(tag)).collect())
+    }
 }
 
 impl Inner {
@@ -161,7 +173,9 @@ impl Inner {
         let mut gathering = Gathering::new(self, rolled, &reading.member, parts, &slots)?;
         let gathered = gathering
             .run(|slot, partial, kept| {
-                merging.iter_mut().for_each(|it| it.add(slot, partial, kept))
+                for one in &mut merging {
+                    one.add(slot, partial, kept);
+                }
             })
             .await;
         let queries = gathering.queries();
