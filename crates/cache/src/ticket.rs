@@ -61,15 +61,20 @@ impl Parts {
     /// `None` is a part that is not fresh: make it, then ask again. The parts must carry tags at
     /// or below those of this reading, or the value will not notice their changes.
     pub async fn read(&self, parts: &[Reading<'_>]) -> Result<Vec<Option<Answer>>, ReadError> {
-        let answers = self.inner.get_many(parts, true).await?;
+        let answers = self.find(parts).await?;
         for answer in answers.iter().flatten() {
             self.include(answer);
         }
         Ok(answers)
     }
 
-    /// Counts a part that was made after the value's stamps were captured: [`Ticket::commit`] has
-    /// returned it.
+    /// [`Parts::read`] for parts of which not all grow old: those that do are to be included.
+    pub async fn find(&self, parts: &[Reading<'_>]) -> Result<Vec<Option<Answer>>, ReadError> {
+        self.inner.get_many(parts, true).await
+    }
+
+    /// Makes the value as old as this part, which was found, or was made after the value's stamps were
+    /// captured: [`Ticket::commit`] has returned it.
     pub fn include(&self, part: &Answer) {
         self.as_of.fetch_min(part.entry.as_of.as_nanos(), Ordering::AcqRel);
     }

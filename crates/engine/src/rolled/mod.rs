@@ -89,8 +89,8 @@ impl<'r> Merging<'r> {
         before.chain(&self.now.0).copied()
     }
 
-    /// A slot that it has no use for is passed over. `kept` is where the partial comes from.
-    fn add(&mut self, slot: &Slot, partial: &Partial, kept: Option<&Cached>) {
+    /// A slot that it has no use for is passed over. The answer becomes as old as `aging`.
+    fn add(&mut self, slot: &Slot, partial: &Partial, aging: Option<&Cached>) {
         let mut is_used = false;
         for (slots, answer) in self.before.iter_mut().chain([&mut self.now]) {
             if slots.binary_search_by_key(&order(slot), order).is_ok() {
@@ -98,8 +98,8 @@ impl<'r> Merging<'r> {
                 is_used = true;
             }
         }
-        if let (true, Some(parts), Some(kept)) = (is_used, self.parts, kept) {
-            parts.include(kept);
+        if let (true, Some(parts), Some(aging)) = (is_used, self.parts, aging) {
+            parts.include(aging);
         }
     }
 
@@ -172,9 +172,9 @@ impl Inner {
         let timed = self.slow.time(&self.clock, reading);
         let mut gathering = Gathering::new(self, rolled, &reading.member, parts, &slots)?;
         let gathered = gathering
-            .run(|slot, partial, kept| {
+            .run(|slot, partial, aging| {
                 for one in &mut merging {
-                    one.add(slot, partial, kept);
+                    one.add(slot, partial, aging);
                 }
             })
             .await;

@@ -1,8 +1,9 @@
 //! The partials of slots: from the cache, or folded.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use samovar_cache::{Answer as Cached, Beginning, Parts, ReadError, Tag, Ticket, Turn};
 use samovar_widgets::{Bound, Fold, Folded, Partial, Slot, Snapshot};
 use xxhash_rust::xxh3::xxh3_64;
@@ -35,7 +36,10 @@ pub(super) struct Gathering<'g> {
     slots: &'g [Slot],
     /// `None` for what is no whole partition.
     kept: Vec<Option<Kept<'g>>>,
+    /// What is kept of partitions that go on, and is too old to be used for something new.
+    worn: BTreeMap<usize, Cached>,
     done: Vec<bool>,
+    now: Timestamp,
     queries: u32,
 }
 
@@ -61,7 +65,8 @@ impl<'g> Gathering<'g> {
         });
         let kept = kept.collect::<Result<_, String>>()?;
         let done = vec![false; slots.len()];
-        Ok(Self { inner, rolled, member, parts, slots, kept, done, queries: 0 })
+        let worn = BTreeMap::new();
+        Ok(Self { inner, rolled, member, parts, slots, kept, worn, done, now, queries: 0 })
     }
 
     /// Queries that folding took.
@@ -107,9 +112,20 @@ impl<'g> Gathering<'g> {
         take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
     ) -> Result<(), String> {
         let bytes = kept.bytes().map_err(|error| error.to_string())?;
-        take(&self.slots[index], &decode(self.rolled, &bytes)?, Some(kept));
+        take(&self.slots[index], &decode(self.rolled, &bytes)?, self.aging(index, Some(kept)));
         self.done[index] = true;
         Ok(())
+    }
+
+    /// What is over does not grow old: it lives until its data changes.
+    fn aging<'k>(&self, index: usize, kept: Option<&'k Cached>) -> Option<&'k Cached> {
+        kept.filter(|_| self.slots[index].to() > self.now)
+    }
+
+    /// Whether what is made of it now would be due again soon.
+    fn is_worn(&self, index: usize, found: &Cached) -> bool {
+        let ttl = self.kept[index].as_ref().map(|kept| kept.widget.freshness().ttl);
+        self.aging(index, Some(found)).is_some() && ttl.is_some_and(|ttl| found.age() * 2 > ttl)
     }
 
     async fn look(
@@ -126,10 +142,14 @@ impl<'g> Gathering<'g> {
             let readings: Vec<_> =
                 kept.iter().zip(&pairs).map(|(kept, pairs)| kept.borrow(pairs)).collect();
             // Where the store cannot be asked, they are made.
-            let answers = parts.read(&readings).await.unwrap_or_else(|_| vec![None; some.len()]);
+            let answers = parts.find(&readings).await.unwrap_or_else(|_| vec![None; some.len()]);
             for (index, answer) in some.iter().zip(answers) {
-                if let Some(answer) = answer {
-                    self.hand_on(*index, &answer, take)?;
+                match answer {
+                    Some(answer) if self.is_worn(*index, &answer) => {
+                        self.worn.insert(*index, answer);
+                    }
+                    Some(answer) => self.hand_on(*index, &answer, take)?,
+                    None => {}
                 }
             }
         }
@@ -169,7 +189,8 @@ impl<'g> Gathering<'g> {
     async fn turn(&self, index: usize) -> Option<Result<Turn, ReadError>> {
         let kept = self.kept[index].as_ref()?;
         let pairs = kept.pairs();
-        Some(self.inner.cache.begin_newer(&kept.borrow(&pairs), None).await)
+        let than = self.worn.get(&index);
+        Some(self.inner.cache.begin_newer(&kept.borrow(&pairs), than).await)
     }
 
     /// One query for each stretch of slots without a gap, all through one snapshot that is opened
@@ -221,7 +242,7 @@ impl<'g> Gathering<'g> {
                 }
                 for committed in join_all(commits).await {
                     let (index, partial, kept) = committed.map_err(|error| error.to_string())?;
-                    take(&self.slots[index], &partial, kept.as_ref());
+                    take(&self.slots[index], &partial, self.aging(index, kept.as_ref()));
                     self.done[index] = true;
                 }
             }

@@ -194,6 +194,49 @@ async fn a_board_over_a_rollup_reads_its_days_once_and_the_open_day_is_as_fresh_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_does_not_age_what_is_made_of_it_and_an_open_day_is_shared_while_it_is_young()
+{
+    let (clock, desk) = open().await;
+    desk.read("sales", &[("range", "30d")]).await;
+    // Its class has five minutes.
+    let read = async |range: &str| {
+        let answer = desk.read("sales", &[("range", range)]).await;
+        (answer.tier(), answer.provenance().queries, answer.age())
+    };
+    clock.advance(Duration::from_secs(140));
+    assert_eq!(read("7d").await, (Tier::Computed, 0, Duration::from_secs(140)), "as old as today");
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(read("today").await, (Tier::Computed, 1, Duration::ZERO), "it was too old to share");
+    clock.advance(Duration::from_secs(3600));
+    let (tier, queries, age) = read("30d").await;
+    assert_eq!((tier, queries, age), (Tier::Computed, 1, Duration::ZERO), "today alone");
+    assert_eq!(read("30d").await.0, Tier::Local);
+    assert_eq!(read("yesterday").await, (Tier::Computed, 0, Duration::ZERO), "it is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_another_month_leaves_a_range_as_it_is() {
+    let (_, desk) = open().await;
+    for range in ["today", "30d"] {
+        desk.read("sales", &[("range", range)]).await;
+    }
+    let tier = async |range: &str| desk.read("sales", &[("range", range)]).await.tier();
+    desk.invalidate("north", "orders/2026/09/30").await;
+    assert_eq!((tier("today").await, tier("30d").await), (Tier::Local, Tier::Local));
+    desk.invalidate("north", "orders/2026/11/19").await;
+    assert_eq!((tier("today").await, tier("30d").await), (Tier::Local, Tier::Computed));
+    // What compares depends on the days before as well.
+    desk.read("compared", &[("range", "7d")]).await;
+    desk.invalidate("north", "orders/2026/11/08").await;
+    assert_eq!(desk.read("compared", &[("range", "7d")]).await.tier(), Tier::Computed);
+    for everything in ["orders/2026", "orders"] {
+        assert_eq!(tier("today").await, Tier::Local);
+        desk.invalidate("north", everything).await;
+        assert_eq!(tier("today").await, Tier::Computed, "{everything}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tenants_have_partials_of_their_own_and_other_zones_other_days() {
     let (_, desk) = open().await;
     desk.read("sales", &[("range", "30d")]).await;
