@@ -20,7 +20,7 @@ use samovar_clock::Random;
 use self::{counts::Counts, database::Database, walk::Walk};
 
 /// In each database, unless `EQUALITY_CASES` asks for others.
-const CASES: usize = 360;
+const CASES: usize = 480;
 /// After so many the next seed has other rows, widgets and tenants.
 const CASES_PER_SEED: usize = 120;
 

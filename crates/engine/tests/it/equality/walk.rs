@@ -109,12 +109,7 @@ impl Walk {
                 22..26 => self.say_nothing(counts).await,
                 26..29 => self.change_meanwhile(counts).await,
                 29..33 => self.read_page(counts).await,
-                33 => {
-                    counts.add_partials(&self.served.cache);
-                    self.served.cache.close().await;
-                    let Self { text, folder, shop, clock, .. } = &self;
-                    self.served = Served::start(text, folder, shop, clock, self.seed).await;
-                }
+                33 => self = self.start_again(counts).await,
                 _ => {}
             }
             for _ in 0..=self.random.below(4) {
@@ -122,9 +117,16 @@ impl Walk {
                 self.compare(&case, counts).await;
             }
         }
-        counts.add_partials(&self.served.cache);
-        self.served.cache.close().await;
+        self.served.stop(&self.clock, counts).await;
         self.shop.database
+    }
+
+    /// What was kept is kept.
+    async fn start_again(mut self, counts: &mut Counts) -> Self {
+        self.served.stop(&self.clock, counts).await;
+        let (text, folder, shop) = (&self.text, &self.folder, &self.shop);
+        self.served = Served::start(text, folder, shop, &self.clock, self.seed).await;
+        self
     }
 
     /// Each day that is not like others, between its neighbours.
@@ -383,7 +385,15 @@ impl Served {
         let cache = cache.expect("a store");
         let catalogue = check(text, shop.database.folder(folder.path()), &clock, Ask::All).await;
         let catalogue = catalogue.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
-        let engine = Engine::start(cache.clone(), &settings, catalogue, Observe::default());
+        let engine = Engine::start(cache.clone(), &settings, catalogue, Observe::default(), None);
         Self { cache, engine: engine.expect("it starts") }
+    }
+
+    /// Its tasks look whether it is still there when time goes on, and let its connections go.
+    async fn stop(self, clock: &ManualClock, counts: &mut Counts) {
+        counts.add_partials(&self.cache);
+        self.cache.close().await;
+        drop(self);
+        clock.advance(Duration::from_secs(2));
     }
 }
