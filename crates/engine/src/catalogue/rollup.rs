@@ -65,7 +65,8 @@ pub(super) async fn check(
     let wanted = of_this.filter_map(|it| classes.of(it.freshness.as_ref()).ok());
     let open = wanted.min_by_key(|freshness| freshness.ttl).unwrap_or_default();
     let sealed = Freshness::built_in(SEALED).expect("a built-in class");
-    // The two share no key: a day is computed once more when it is over.
+    // The two share no key: a day is computed once more when it is over. Nobody has a use for a
+    // partial that is stale: whoever waits for one waits until it is made.
     let define = |kind: &str, freshness| {
         Definition::new(&format!("{kind}.{}", hashed(&[name])))
             .key(&format!("rollup:{name}:{{tenant}}:{{partition}}"))
@@ -73,6 +74,7 @@ pub(super) async fn check(
             .freshness(freshness)
             .compute_limit(COMPUTE_LIMIT)
             .shared_only()
+            .strict()
     };
     Some(Arc::new(Rolled {
         name: name.clone(),

@@ -3,6 +3,7 @@
 mod boards;
 mod desk;
 mod documents;
+mod equality;
 mod modes;
 mod rollups;
 mod servers;

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use samovar_clock::{Clock, Random};
-use samovar_engine::{Change, Clearing, Tier};
+use samovar_engine::{Ask, Change, Clearing, Tier};
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, clock_at, data};
+use crate::{
+    desk::{Desk, clock_at, data, pairs},
+    servers::until,
+};
 
 const DEFINITIONS: &str = r#"
 [tenants]
@@ -263,4 +266,46 @@ async fn whoever_names_a_widget_means_what_it_is_made_of() {
     desk.write("delete from orders where id = 9005");
     desk.engine.clear(&Clearing { widget, ..Clearing::default() }).await.expect("cleared");
     assert_eq!(orders().await, (before, 1));
+}
+
+/// Partials whose time was over were offered, stale as they were, to whoever came while somebody else
+/// made them anew. Of two widgets that were opened together the second found them so again and again,
+/// and failed: "others did not finish what they were making".
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_while_partials_are_made_anew_waits_for_them() {
+    let clock = clock_at("2026-11-20T12:00:00Z");
+    let folder = tempfile::tempdir().expect("a folder");
+    // Without a log beside it, whoever writes keeps others from reading.
+    let lock = rusqlite::Connection::open(folder.path().join("shop.db")).expect("a database");
+    lock.execute_batch(&format!("{SCHEMA}; {}", orders())).expect("tables");
+    let desk = Desk::over(folder, DEFINITIONS, Clock::Manual(clock.clone()), Ask::All).await;
+    let range = [("range", "2026-11-01..2026-11-10")];
+    let before = data(&desk.read("sales", &range).await);
+    // Their time is over, and they may still be served as stale.
+    clock.advance(Duration::from_secs(25 * 3600));
+    lock.execute_batch("begin exclusive").expect("locked");
+    let read = |widget: &'static str| {
+        let engine = desk.engine.clone();
+        let given = pairs(&range);
+        tokio::spawn(async move { engine.read(widget, "north", given).await })
+    };
+    let leases = |of: &str| {
+        let mut found = desk.cache.counters();
+        found.retain(|(widget, ..)| widget.starts_with(of));
+        found.iter().map(|(.., it)| it.leases_won).sum::<u64>()
+    };
+    let first = read("sales");
+    until("all of them to be taken", async || leases("rollup") == 20).await;
+    let second = read("by_day");
+    until("the other to begin", async || leases("by_day") == 1).await;
+    // Whoever does not wait is done meanwhile.
+    for _ in 0..50 {
+        desk.engine.statistics().await;
+    }
+    lock.execute_batch("commit").expect("unlocked");
+    let (first, second) = (first.await.expect("it ends"), second.await.expect("it ends"));
+    assert_eq!(data(&first.expect("an answer")), before);
+    let second = second.expect("an answer");
+    assert_eq!(second.provenance().queries, 0);
+    assert_eq!(data(&second)["rows"].as_array().map(Vec::len), Some(10));
 }

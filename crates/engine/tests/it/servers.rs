@@ -98,7 +98,7 @@ async fn open(definitions: &str) -> Desk {
     Desk::over(folder, definitions, Clock::System, Ask::All).await
 }
 
-async fn until(what: &str, check: impl AsyncFn() -> bool) {
+pub(crate) async fn until(what: &str, check: impl AsyncFn() -> bool) {
     let check = || async { check().await.then_some(()) };
     wait::until_async(PATIENCE, what, check).await.expect(what);
 }

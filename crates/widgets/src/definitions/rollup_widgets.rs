@@ -6,7 +6,10 @@ use super::{
     BucketDefinition, Declared, ModeDefinition, ParamDefinition, RollupDefinition, check_name,
     params, read_title, widgets,
 };
-use crate::{Located, PartitionUnit, Problem, Range, Rollup, Section, limits, rollup::Kind};
+use crate::{
+    Located, PartitionUnit, Problem, Range, Rollup, Section, limits,
+    rollup::{Kind, short},
+};
 
 #[derive(Clone, Debug)]
 pub struct RollupWidgetDefinition {
@@ -15,7 +18,7 @@ pub struct RollupWidgetDefinition {
     pub title: String,
     pub rollup: Located<String>,
     pub shown: Shown,
-    /// By name. Each has the name of a dimension, and filters by it.
+    /// By name. Each is called as a dimension is in answers, and filters by it.
     pub params: Vec<ParamDefinition>,
     /// There is one at least. The first one is what a reader gets who names none.
     pub ranges: Vec<Range>,
@@ -71,7 +74,8 @@ pub enum SeriesBy {
 pub const ALL: &str = "all";
 
 impl RollupWidgetDefinition {
-    /// Dimensions, and the value that each must have, for the values of its parameters.
+    /// Dimensions, by their names in answers, and the value that each must have, for the values of its
+    /// parameters.
     pub fn filters(&self, values: &[(String, String)]) -> Vec<(String, String)> {
         let is_filter = |(name, value): &&(String, String)| {
             value != ALL && self.params.iter().any(|param| param.name.value == *name)
@@ -346,15 +350,15 @@ const OF_ELEMENTS: &str =
 fn check_params(params: &[ParamDefinition], rollup: &Rollup, shown: &Shown, section: &Section<'_>) {
     for param in params {
         let Located { value: name, line } = &param.name;
-        if !rollup.dimensions().any(|it| it == name) {
+        if !rollup.dimensions().any(|it| short(it) == name) {
             let problem = Problem::new(*line, format!("the parameter `{name}` is no dimension"));
             let otherwise = || "add it to the dimensions of the rollup, or remove it".to_owned();
-            section.note(problem.meant(name, rollup.dimensions(), otherwise));
+            section.note(problem.meant(name, rollup.dimensions().map(short), otherwise));
             continue;
         }
         let uncut = shown.measures.iter().find(|measure| {
             let place = rollup.measure(measure);
-            place.is_some_and(|(table, _)| rollup.dimension(table, name).is_none())
+            place.is_some_and(|(table, _)| rollup.filtered(table, name).is_none())
         });
         if let Some(uncut) = uncut {
             let reason = format!("the parameter `{name}` does not filter `{uncut}`");

@@ -47,7 +47,7 @@ enum Bucket {
 
 impl<'r> Answer<'r> {
     /// `slots` are those of the whole range: what lies in them and has no rows is shown empty.
-    /// `filters` are dimensions and the value that each must have.
+    /// `filters` are dimensions, by their names in answers, and the value that each must have.
     pub fn new(
         rollup: &'r Rollup,
         shown: &'r Shown,
@@ -116,7 +116,7 @@ impl<'r> Answer<'r> {
         let mut views = self.views.clone();
         for view in &mut views {
             for (name, value) in &self.filters {
-                if let Some(place) = self.rollup.dimension(view.table, name) {
+                if let Some(place) = self.rollup.filtered(view.table, name) {
                     view.filters.push((place, partial.keys.called(value)));
                 }
             }

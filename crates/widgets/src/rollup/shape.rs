@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     Expression, PartitionUnit,
     distinct::hash_bytes,
+    short,
     state::{Kind, Wanted},
 };
 use crate::nearest;
@@ -126,6 +127,11 @@ impl Rollup {
 
     pub(crate) fn dimension(&self, table: usize, name: &str) -> Option<usize> {
         self.tables[table].dimensions.iter().position(|it| it.name == name)
+    }
+
+    /// The one that a parameter filters by: it is called as in answers.
+    pub(crate) fn filtered(&self, table: usize, param: &str) -> Option<usize> {
+        self.tables[table].dimensions.iter().position(|it| short(&it.name) == param)
     }
 
     pub(super) fn written(&self, (table, measure): (usize, usize)) -> &str {

@@ -267,10 +267,9 @@ fn mistakes_in_rollups_are_told_with_a_way_out() {
         ),
         (
             "params.channel = { default = \"all\", values = \"select distinct channel from orders\" }",
-            "params.\"items.sku\" = { default = \"all\" }",
-            "27: `items.sku` is no name (take 1 to 64 letters, digits and _)|27: the parameter \
-             `items.sku` does not filter `revenue` (a dimension of a list cuts only measures of its \
-             elements: choose another one of the two)",
+            "params.sku = { default = \"all\" }",
+            "27: the parameter `sku` does not filter `revenue` (a dimension of a list cuts only \
+             measures of its elements: choose another one of the two)",
         ),
         (
             "show = \"series\"\nby = \"weekday\"",

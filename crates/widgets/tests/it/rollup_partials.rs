@@ -341,6 +341,7 @@ show = "breakdown"
 by = "items.sku"
 measures = ["units"]
 params.channel = { default = "all" }
+params.sku = { default = "all" }
 [widget.i_top]
 show = "top"
 top = 1
@@ -364,9 +365,9 @@ fn what_is_shown_has_one_form() {
         order("2026-11-03 11:30:00", text("till"), "2.25", "[{\"sku\":\"b\",\"qty\":9}]"),
         order("2026-11-03 11:59:59", Value::Null, "0.10", "[]"),
     ];
-    let answer = |index: usize, channel: &str| {
+    let filtered = |index: usize, param: &str, value: &str| {
         let widget = &definitions.rollup_widgets[index];
-        let filters = widget.filters(&[("channel".to_owned(), channel.to_owned())]);
+        let filters = widget.filters(&[(param.to_owned(), value.to_owned())]);
         let mut answers = Vec::new();
         for slots in [&now, &before] {
             let mut answer = Answer::new(rollup, &widget.shown, &filters, slots);
@@ -379,6 +380,7 @@ fn what_is_shown_has_one_form() {
         answers[0].write(widget.shown.compare.then_some(&answers[1]), &mut json);
         String::from_utf8(json).expect("UTF-8")
     };
+    let answer = |index: usize, channel: &str| filtered(index, "channel", channel);
     let names = definitions.rollup_widgets.iter().map(|it| it.name.value.as_str());
     assert_eq!(names.collect::<Vec<_>>()[..2], ["a_totals", "any"]);
     let shown: Vec<_> = (0..10).filter(|it| *it != 1).map(|it| answer(it, "all")).collect();
@@ -409,4 +411,6 @@ fn what_is_shown_has_one_form() {
     );
     assert_eq!(answer(8, "web"), r#"{"rows":[{"sku":"a","units":2}]}"#);
     assert_eq!(answer(8, "nobody"), r#"{"rows":[]}"#);
+    // One of a list filters by the name that it has in answers.
+    assert_eq!(filtered(8, "sku", "b"), r#"{"rows":[{"sku":"b","units":9}]}"#);
 }
