@@ -10,7 +10,7 @@ use samovar_jobs::{
     store::{Claim, Suspects},
 };
 use samovar_memory::{Budget, MB};
-use samovar_testkit::wait;
+use samovar_testkit::{PostgresServer, wait};
 use serde_json::Value;
 
 use crate::desk::{Desk, PATIENCE, clock_at, data};
@@ -403,5 +403,47 @@ async fn what_is_usually_read_at_an_hour_is_warmed_before_it() {
     );
     assert_eq!(read(&desk).await, before);
     assert!(!is_kept(&desk, "totals", "south", &[("range", "30d")]).await);
+    worker.drain().await;
+}
+
+/// Orders of the last 120 days, one every two hours, in eight channels.
+const ON_POSTGRES: &str = "
+    create table orders (tenant text, channel text, total bigint, received_at timestamptz);
+    insert into orders select 'north', 'channel-' || id % 8, id,
+        timestamptz '2026-11-20 12:00:00Z' - id * interval '2 hours' from generate_series(0, 1439) id;
+    create index on orders (tenant, received_at); analyze orders;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_counts_that_each_order_is_read_once_for_360_readings() {
+    let server = PostgresServer::start().expect("it starts");
+    server.execute(ON_POSTGRES).expect("a table");
+    let rollup = DEFINITIONS.split("[widget.totals]").next().expect("a rollup");
+    let rollup = rollup.replace("sqlite://shop.db", &server.url());
+    let channels: Vec<_> = (0..8).map(|it| format!("\"channel-{it}\"")).collect();
+    let widgets = (0..8).map(|index| {
+        let show = ["totals", "series"][index % 2];
+        format!(
+            "[widget.w{index}]\nrollup = \"days\"\nshow = \"{show}\"\nmeasures = [\"orders\"]\n\
+             ranges = [\"1d\", \"yesterday\", \"7d\", \"30d\", \"90d\"]\n\
+             params.channel = {{ default = \"all\", values = [\"all\", {}] }}\n",
+            channels.join(", ")
+        )
+    });
+    let definitions = rollup + &widgets.collect::<String>();
+    let clock = Clock::Manual(clock_at("2026-11-20T13:00:00Z"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let desk = Desk::over(folder, &definitions, clock, Ask::All).await;
+    let worker = worker(&desk, "cache", 1);
+    let north = WarmUp { tenants: vec!["north".to_owned()], ..WarmUp::default() };
+    assert_eq!(warm(&desk, &north).await.state, "done");
+    let made: u64 = desk.engine.statistics().await.widgets.values().map(|it| it.computes).sum();
+    assert_eq!(made, 360);
+    let counted = "select sum(calls)::text || ' ' || sum(rows)::text from pg_stat_statements \
+                   where query like '%from orders where tenant%' and query not like 'explain%'";
+    let counted = server.query(counted).expect("counted");
+    // Since midnight of the 90th day: seven of today, twelve of each other day.
+    assert_eq!(counted[0][0], format!("1 {}", 7 + 89 * 12), "calls and rows");
+    let answer = desk.read("w0", &[("range", "90d")]).await;
+    assert_eq!(data(&answer)["totals"]["orders"], 7 + 89 * 12);
     worker.drain().await;
 }
