@@ -55,7 +55,7 @@ impl Fulfilled {
 }
 
 /// Leases that are taken, or values that are committed, at the same time.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 256;
 
 /// A ticket, and whose wish it fulfils.
 type Begun<'w> = (usize, &'w BoundReading, Ticket);

@@ -200,29 +200,78 @@ async fn one(orders: u64) {
     again(&place, &connection, last).await;
     let state = place.cache.store_state().await;
     println!("kept: {:?} keys, {:.2} MB", state.keys, mb(state.memory_bytes.unwrap_or(0)));
+    history(&place, last).await;
     place.worker.expect("running").drain().await;
 }
 
-/// After one new order of today, and one of 60 days ago.
+/// After one new order of today, and one of 60 days ago. The first time is not counted.
 async fn again(place: &Place, connection: &Connection, last: Date) {
+    const ROUNDS: u32 = 10;
     let random = Random::seeded(8);
     for age in [0, 60] {
         let day = last - jiff::Span::new().days(age);
-        let (at, channel, total, items) = shop::order(1, day, &random);
-        let order = params!["t0", at, channel, total, 1, items];
-        connection.execute("insert into orders values (?, ?, ?, ?, ?, ?)", order).expect("written");
-        let before = place.source().await;
         let tags = vec![format!("orders/{}", day.strftime("%Y/%m/%d"))];
         let change = Change { tenant: Some("t0".to_owned()), tags, ..Change::default() };
-        place.engine.invalidate(&change).await.expect("invalidated");
-        let (took, _) = place.warm(&WarmUp::default()).await;
-        let after = place.source().await;
+        let (mut times, mut before, mut spent) = (Vec::new(), place.source().await, 0);
+        for round in 0..=ROUNDS {
+            if round == 1 {
+                (before, spent) = (place.source().await, ticks());
+            }
+            let (at, channel, total, items) = shop::order(1, day, &random);
+            let order = params!["t0", at, channel, total, 1, items];
+            let insert = "insert into orders values (?, ?, ?, ?, ?, ?)";
+            connection.execute(insert, order).expect("written");
+            place.engine.invalidate(&change).await.expect("invalidated");
+            let (took, _) = place.warm(&WarmUp::default()).await;
+            times.push(took);
+        }
+        let (after, spent) = (place.source().await, (ticks() - spent) * 10 / u64::from(ROUNDS));
+        times.remove(0);
+        times.sort();
         println!(
-            "after one order of {age} days ago: {took:.1?}, {} queries, {} orders read again",
-            after.queries - before.queries,
-            after.rows - before.rows
+            "after one order of {age} days ago: {:.1?} ({:.1?} to {:.1?}), {spent} ms of processors, {} query, {} orders read again",
+            times[times.len() / 2],
+            times[0],
+            times[times.len() - 1],
+            (after.queries - before.queries) / u64::from(ROUNDS),
+            (after.rows - before.rows) / u64::from(ROUNDS),
         );
     }
+}
+
+/// Of processor time, in hundredths of a second.
+fn ticks() -> u64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
+    let numbers = behind.split_whitespace().skip(11).take(2);
+    numbers.filter_map(|it| it.parse::<u64>().ok()).sum()
+}
+
+/// A reading over all days there are, whose partials are kept, in this process or only in the shared
+/// tier: what it costs that each day is kept by itself.
+async fn history(place: &Place, last: Date) {
+    let first = last - jiff::Span::new().days(1099);
+    let read = async |from: Date| {
+        let given = vec![("range".to_owned(), format!("{from}..{last}"))];
+        let start = Clock::System.now();
+        let answer = place.engine.read("w0", "t0", given).await.expect("read");
+        (Clock::System.now().since(start), answer.provenance().queries)
+    };
+    let (took, queries) = read(first).await;
+    println!("1,100 days, 90 of them kept: {took:.1?}, {queries} query");
+    let mut times = Vec::new();
+    for back in 1..=11 {
+        let (took, queries) = read(first + jiff::Span::new().days(back)).await;
+        assert_eq!(queries, 0, "all of it is kept");
+        times.push(took);
+    }
+    times.sort();
+    println!(
+        "1,099 days, all of them kept: {:.1?} ({:.1?} to {:.1?})",
+        times[5], times[0], times[10]
+    );
+    let state = place.cache.store_state().await;
+    println!("kept: {:?} keys, {:.2} MB", state.keys, mb(state.memory_bytes.unwrap_or(0)));
 }
 
 async fn many(tenants: usize) {

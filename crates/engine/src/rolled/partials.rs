@@ -14,7 +14,7 @@ use crate::{Member, catalogue::Rolled, engine::Inner};
 /// Partials that are asked for in one look.
 const AT_ONCE: usize = 512;
 /// Partials that are begun, or committed, at the same time: the store does them in one go.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 256;
 /// How often partials that somebody else is making are waited for.
 const ROUNDS: usize = 8;
 
