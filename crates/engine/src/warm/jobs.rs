@@ -116,9 +116,16 @@ impl Job for Warm {
         cx.result(&counts)
     }
 
-    /// By tenants; of one tenant by what it is to make.
     async fn split(&self, cx: &Context, parts: usize) -> Result<Vec<Self>, Stop> {
         let done = cx.saved::<Cursor>()?.unwrap_or_default().done;
+        let engine = cx.service::<Engine>()?;
+        Ok(self.parts(done, parts, || engine.0.widgets.keys().cloned().collect()))
+    }
+}
+
+impl Warm {
+    /// What is left, by tenants; of one tenant by what it is to make. `widgets` are all that there are.
+    fn parts(&self, done: usize, parts: usize, widgets: impl FnOnce() -> Vec<String>) -> Vec<Self> {
         let left = &self.tenants[done.min(self.tenants.len())..];
         let part = |tenants: &[String], widgets: &[String], readings: &[_]| Self {
             tenants: tenants.to_vec(),
@@ -130,21 +137,16 @@ impl Job for Warm {
         let size = |count: usize| count.div_ceil(parts.max(1)).max(1);
         if left.len() > 1 {
             let some = left.chunks(size(left.len()));
-            return Ok(some.map(|some| part(some, &self.widgets, &self.readings)).collect());
+            return some.map(|some| part(some, &self.widgets, &self.readings)).collect();
         }
         if self.readings.len() > 1 {
             let some = self.readings.chunks(size(self.readings.len()));
-            return Ok(some.map(|some| part(left, &[], some)).collect());
+            return some.map(|some| part(left, &[], some)).collect();
         }
-        let widgets = match &self.widgets[..] {
-            [] => cx.service::<Engine>()?.0.widgets.keys().cloned().collect(),
-            some => some.to_vec(),
-        };
-        Ok(widgets.chunks(size(widgets.len())).map(|some| part(left, some, &[])).collect())
+        let widgets = if self.widgets.is_empty() { widgets() } else { self.widgets.clone() };
+        widgets.chunks(size(widgets.len())).map(|some| part(left, some, &[])).collect()
     }
-}
 
-impl Warm {
     async fn warm_tenant(
         &self,
         inner: &Arc<Inner>,
@@ -320,5 +322,47 @@ impl Engine {
     pub fn registry(&self) -> Result<Registry, UnfitKind> {
         let registry = Registry::default().service(self.clone());
         registry.with::<Warm>()?.with::<Dispatch>()?.with::<Usual>()?.with::<Warmed>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|it| (*it).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_too_big_is_split_by_tenants_and_then_by_what_it_makes() {
+        let all = || names(&["a", "b", "c"]);
+        let warm = |tenants: &[&str], widgets: &[&str]| Warm {
+            tenants: names(tenants),
+            widgets: names(widgets),
+            ranges: names(&["7d"]),
+            force: true,
+            readings: Vec::new(),
+        };
+        let split = |warm: &Warm, done, parts| {
+            let parts = warm.parts(done, parts, all);
+            assert!(parts.iter().all(|it| it.ranges == ["7d"] && it.force));
+            parts.into_iter().map(|it| (it.tenants, it.widgets, it.readings)).collect::<Vec<_>>()
+        };
+        let three = warm(&["x", "y", "z"], &["a"]);
+        let part =
+            |tenants: &[&str], widgets: &[&str]| (names(tenants), names(widgets), Vec::new());
+        assert_eq!(split(&three, 0, 2), [part(&["x", "y"], &["a"]), part(&["z"], &["a"])]);
+        assert_eq!(split(&three, 1, 2), [part(&["y"], &["a"]), part(&["z"], &["a"])]);
+        let one = warm(&["x"], &[]);
+        assert_eq!(split(&one, 0, 2), [part(&["x"], &["a", "b"]), part(&["x"], &["c"])]);
+        // It cannot be split any further, and takes the next rung.
+        assert_eq!(split(&three, 2, 4), [part(&["z"], &["a"])]);
+        let given = |widget: &str| (widget.to_owned(), Vec::new());
+        let named = Warm { readings: vec![given("a"), given("b")], ..warm(&["x"], &[]) };
+        let parts = split(&named, 0, 8);
+        assert_eq!(
+            parts.iter().map(|it| &it.2[..]).collect::<Vec<_>>(),
+            [[given("a")], [given("b")]]
+        );
     }
 }

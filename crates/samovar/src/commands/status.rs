@@ -85,6 +85,10 @@ fn overview(status: &Value, detailed: bool) -> String {
         fact("store's keys", format!("{} expired, {} evicted", gone.0, gone.1));
         fact("reconnects", number(&store["reconnects"]));
         fact("computing now", number(&local["in_flight"]));
+        for (name, source) in status["sources"].as_object().into_iter().flatten() {
+            let (queries, rows) = (number(&source["queries"]), number(&source["rows"]));
+            fact("source", format!("{name}: {queries} queries, {rows} rows"));
+        }
     }
     if let Some(error) = store["last_error"].as_str() {
         fact("last error", error.to_owned());

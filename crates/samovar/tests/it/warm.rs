@@ -34,6 +34,8 @@ fn with_a_server_its_worker_warms_and_what_it_warmed_is_in_its_memory() {
     assert_eq!((&warmed["state"], &warmed["total"]), (&json!("done"), &json!(2)));
     let path = "/v1/widgets/sales?tenant=south&channel=web";
     assert_eq!(get(&served.address, path, &[]).header("samovar-tier"), "local");
+    let status = shop.said(&["status", "--detailed"]);
+    assert!(status.contains("source") && status.contains("shop: 10 queries, "), "{status}");
     let said = shop.said(&["warm", "--widget", "log", "--tenant", "north", "--force"]);
     assert!(said.starts_with("1 of 1 jobs were done in "), "{said}");
     let said = shop.said(&["warm", "--all", "--detach"]);
