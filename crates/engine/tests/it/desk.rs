@@ -54,7 +54,17 @@ impl Desk {
 
     /// An engine over whatever the definitions name.
     pub(crate) async fn over(folder: TempDir, definitions: &str, clock: Clock, ask: Ask) -> Self {
-        let settings = Settings::default();
+        Self::within(folder, definitions, clock, ask, Settings::default()).await
+    }
+
+    /// [`Desk::over`], with other limits.
+    pub(crate) async fn within(
+        folder: TempDir,
+        definitions: &str,
+        clock: Clock,
+        ask: Ask,
+        settings: Settings,
+    ) -> Self {
         let cache = Cache::builder().settings(settings.clone()).clock(clock.clone());
         let cache = cache.open(&folder.path().join("store")).await.expect("a store");
         let catalogue = check(definitions, folder.path(), &clock, ask).await;

@@ -5,6 +5,7 @@ mod desk;
 mod documents;
 mod equality;
 mod modes;
+mod partials;
 mod rollups;
 mod servers;
 mod tenants;

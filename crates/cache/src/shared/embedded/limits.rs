@@ -22,6 +22,17 @@ pub(super) const SWEPT_VERSIONS: usize = 2048;
 /// Entries evicted between two looks at the space that is left, beginning with one and doubled.
 pub(super) const EVICTED_AT_ONCE: usize = 64;
 
+/// Versions evicted at a time, where they have taken the place of all entries.
+pub(super) const EVICTED_VERSIONS: u64 = 4096;
+
+/// Entries of which it is remembered that they were asked for. More share a place: then one is spared
+/// because of another.
+pub(super) const ASKED: usize = 1 << 20;
+
+/// Entries that are spared while one finds room, because they were asked for. Then whatever comes
+/// next goes.
+pub(super) const SPARED: usize = 1024;
+
 /// Entries that a clean-up reads or removes in one transaction.
 pub(super) const CLEANED_AT_ONCE: usize = 500;
 

@@ -3,6 +3,7 @@
 //! Entries and versions are rows of `cache.db`; leases and back-offs are in memory. What was
 //! written before the owner died counts as stale, because its generation is over (law 2).
 
+mod asked;
 mod clean_up;
 mod errors;
 mod leases;
@@ -31,6 +32,7 @@ use samovar_store::{
 };
 
 use self::{
+    asked::Asked,
     leases::{Leases, NotTaken},
     reads::Captured,
     room::Removed,
@@ -46,6 +48,7 @@ use crate::key::EntryKey;
 pub(crate) struct EmbeddedTier {
     database: Database,
     leases: Arc<Leases>,
+    asked: Arc<Asked>,
     /// One for both scopes: nobody else can write, so what was heard last is true for ever.
     origins: Origins,
     limit_bytes: u64,
@@ -74,6 +77,7 @@ impl EmbeddedTier {
         Self {
             database,
             leases: Leases::new(clock),
+            asked: Arc::default(),
             origins: Origins { tenant: origin.clone(), global: origin },
             limit_bytes,
             page_bytes,
@@ -90,11 +94,15 @@ impl EmbeddedTier {
     }
 
     pub(crate) async fn look(&self, at: &[LookUp]) -> Result<Vec<Look>, StoreError> {
-        let (database, origins, at) = (self.database.clone(), self.origins.clone(), at.to_vec());
-        self.database
-            .read(move |connection| reads::look(connection, &at, &origins, || database.now_ms()))
-            .await
-            .map_err(|error| self.failed(errors::read(&error)))
+        let (database, origins) = (self.database.clone(), self.origins.clone());
+        let wanted = at.to_vec();
+        let looked = self.database.read(move |connection| {
+            reads::look(connection, &wanted, &origins, || database.now_ms())
+        });
+        let looks = looked.await.map_err(|error| self.failed(errors::read(&error)))?;
+        let found = at.iter().zip(&looks).filter(|(_, look)| look.entry.is_some());
+        found.for_each(|(look_up, _)| self.asked.note(&look_up.entry));
+        Ok(looks)
     }
 
     pub(crate) async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
@@ -151,12 +159,12 @@ impl EmbeddedTier {
             return Err(self.failed(errors::too_large(entry_bytes, self.limit_bytes)));
         }
         self.sweep_now_and_then().await;
-        let database = self.database.clone();
+        let (database, asked) = (self.database.clone(), self.asked.clone());
         let written = self.database.write(move |connection| {
             // Whose the lease is counts at the moment of the write. It is not free for others
             // before the transaction has ended, so it travels with the result.
             let landed = match held.land() {
-                true => Some(writes::land(connection, &commit, limits, database.now_ms())?),
+                true => Some(writes::land(connection, &commit, limits, &asked, database.now_ms())?),
                 false => None,
             };
             Ok::<_, NotLanded>((held, landed))

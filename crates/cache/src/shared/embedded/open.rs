@@ -43,9 +43,12 @@ impl EmbeddedTier {
     /// Where the limit was lowered since the file was last open, makes it hold again.
     async fn trim(&self) {
         loop {
-            let (database, limit_bytes) = (self.database.clone(), self.limit_bytes);
+            let (database, asked) = (self.database.clone(), self.asked.clone());
+            let limit_bytes = self.limit_bytes;
             let trimmed = self
-                .write(move |connection| room::trim(connection, limit_bytes, database.now_ms()))
+                .write(move |connection| {
+                    room::trim(connection, limit_bytes, &asked, database.now_ms())
+                })
                 .await;
             match trimmed {
                 Ok(removed) if removed == Removed::default() => return,

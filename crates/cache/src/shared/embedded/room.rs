@@ -1,12 +1,17 @@
 //! The disk limit: what is thrown away so that something new finds room.
 //!
+//! First goes what has expired, then what nobody has asked for, and versions when no entry is left.
+//!
 //! The limit is one of pages in use, not of values, so that it is a limit of the file: SQLite
 //! fills freed pages before it takes new ones. The log beside it has a limit of its own.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use samovar_store::embedded::Size;
 
-use super::{limits, sql};
+use super::{
+    asked::{Asked, START},
+    limits, sql,
+};
 
 /// How many entries went, by the reason.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -37,51 +42,96 @@ pub(super) fn make_room(
     connection: &Connection,
     needed_bytes: u64,
     limit_bytes: u64,
+    asked: &Asked,
     now_ms: u64,
 ) -> rusqlite::Result<Option<Removed>> {
     let mut removed = Removed::default();
-    let mut count = 1;
+    let (mut count, mut spared) = (1, 0);
     while Size::used_bytes(connection)?.saturating_add(needed_bytes) > limit_bytes {
-        let gone = evict(connection, count, now_ms)?;
-        if gone == Removed::default() {
-            return Ok(None);
+        match evict(connection, count, asked, &mut spared, now_ms)? {
+            Some(gone) => removed += gone,
+            None if evict_versions(connection, limit_bytes)? => {}
+            None => return Ok(None),
         }
-        removed += gone;
         count = (count * 2).min(limits::EVICTED_AT_ONCE);
     }
     Ok(Some(removed))
+}
+
+/// When nothing else is left: those of data that nobody has asked for lately. Whoever depends on one
+/// of them is stale. False when there is none either.
+fn evict_versions(connection: &Connection, limit_bytes: u64) -> rusqlite::Result<bool> {
+    // About an eighth of the file, so that it is not filled by what is next to expire again.
+    let count = (limit_bytes >> 10).clamp(1, limits::EVICTED_VERSIONS);
+    Ok(connection.prepare_cached(sql::VERSION_EVICT)?.execute([count as i64])? > 0)
 }
 
 /// One step towards a limit that was lowered since the file was last open; nothing when it is kept.
 pub(super) fn trim(
     connection: &Connection,
     limit_bytes: u64,
+    asked: &Asked,
     now_ms: u64,
 ) -> rusqlite::Result<Removed> {
     if Size::used_bytes(connection)? <= limit_bytes {
         return Ok(Removed::default());
     }
-    evict(connection, limits::EVICTED_AT_ONCE, now_ms)
+    // Nobody has asked for anything yet, so that something goes with each step.
+    let mut spared = limits::SPARED;
+    let gone = evict(connection, limits::EVICTED_AT_ONCE, asked, &mut spared, now_ms)?;
+    Ok(gone.unwrap_or_default())
 }
 
-fn evict(connection: &Connection, count: usize, now_ms: u64) -> rusqlite::Result<Removed> {
-    let mut statement = connection.prepare_cached(sql::ENTRY_EVICT)?;
-    let mut removed = Removed::default();
-    let mut rows = statement.query([count as i64])?;
-    while let Some(row) = rows.next()? {
-        match row.get::<_, i64>(0)? <= now_ms as i64 {
-            true => removed.expired += 1,
-            false => removed.evicted += 1,
+/// `None` when there is nothing left. Nothing may go where all that was seen is spared, or where the
+/// hand begins anew.
+fn evict(
+    connection: &Connection,
+    count: usize,
+    asked: &Asked,
+    spared: &mut usize,
+    now_ms: u64,
+) -> rusqlite::Result<Option<Removed>> {
+    let expired = remove_expired(connection, now_ms, count)?;
+    if expired > 0 {
+        return Ok(Some(Removed { expired, evicted: 0 }));
+    }
+    let mut hand = asked.hand();
+    let mut evicted = 0;
+    let mut next = connection.prepare_cached(sql::ENTRY_NEXT)?;
+    let mut remove = connection.prepare_cached(sql::ENTRY_REMOVE)?;
+    let read = |row: &Row<'_>| Ok(((row.get(0)?, row.get(1)?), row.get::<_, String>(2)?));
+    let seen = next.query_map((hand.0, hand.1, limits::EVICTED_AT_ONCE as i64), read)?;
+    let seen: Vec<_> = seen.collect::<rusqlite::Result<_>>()?;
+    if seen.is_empty() && hand == START {
+        return Ok(None);
+    }
+    let is_last = seen.len() < limits::EVICTED_AT_ONCE;
+    for (place, key) in seen {
+        if evicted == count as u64 {
+            asked.move_hand(hand);
+            return Ok(Some(Removed { expired: 0, evicted }));
+        }
+        hand = place;
+        if *spared < limits::SPARED && asked.take(&key) {
+            *spared += 1;
+        } else {
+            remove.execute([place.1])?;
+            evicted += 1;
         }
     }
-    Ok(removed)
+    asked.move_hand(if is_last { START } else { hand });
+    Ok(Some(Removed { expired: 0, evicted }))
 }
 
 /// Removes some of what has expired.
 pub(super) fn sweep(connection: &Connection, now_ms: u64) -> rusqlite::Result<Removed> {
-    let swept =
-        |sql, limit: usize| connection.prepare_cached(sql)?.execute((now_ms as i64, limit as i64));
-    let expired = swept(sql::ENTRY_SWEEP, limits::SWEPT_ENTRIES)?;
-    swept(sql::VERSION_SWEEP, limits::SWEPT_VERSIONS)?;
-    Ok(Removed { expired: expired as u64, evicted: 0 })
+    let expired = remove_expired(connection, now_ms, limits::SWEPT_ENTRIES)?;
+    let mut versions = connection.prepare_cached(sql::VERSION_SWEEP)?;
+    versions.execute((now_ms as i64, limits::SWEPT_VERSIONS as i64))?;
+    Ok(Removed { expired, evicted: 0 })
+}
+
+fn remove_expired(connection: &Connection, now_ms: u64, most: usize) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached(sql::ENTRY_SWEEP)?;
+    Ok(statement.execute((now_ms as i64, most as i64))? as u64)
 }

@@ -184,21 +184,24 @@ async fn whoever_stops_waiting_for_a_begin_leaves_no_lease_behind() {
 }
 
 #[tokio::test]
-async fn what_expires_first_makes_room_and_the_file_stays_within_its_limit() {
+async fn what_nobody_asks_for_makes_room_and_the_file_stays_within_its_limit() {
     const LIMIT: u64 = 2 << 20;
     let home = home();
     let open = open(home.path(), LIMIT).await;
     let life = |name: usize| Duration::from_secs(100 + (name as u64 * 37) % 500);
-    open.put("short", 20_000, Duration::from_secs(1)).await.expect("stored");
-    open.put("long", 20_000, Duration::from_secs(900)).await.expect("stored");
+    open.put("over", 20_000, Duration::from_secs(1)).await.expect("stored");
+    open.put("hot", 20_000, Duration::from_secs(300)).await.expect("stored");
+    open.put("cold", 20_000, Duration::from_secs(900)).await.expect("stored");
     open.manual.advance(Duration::from_secs(1));
     for name in 0..2000 {
         // Sizes from one cell to many pages, and each name written twice.
         let bytes = 100 + (name * 7919) % 30_000;
         open.put(&(name % 1000).to_string(), bytes, life(name)).await.expect("stored");
         assert!(open.holds(&(name % 1000).to_string()).await);
+        assert!(name % 20 > 0 || open.holds("hot").await, "after {name}");
     }
-    assert!(open.holds("long").await);
+    // It would have lived the longest.
+    assert!(!open.holds("cold").await);
     let state = open.tier.state().await;
     assert_eq!(state.expired, Some(1));
     assert!(state.evicted > Some(500), "{state:?}");
@@ -206,6 +209,50 @@ async fn what_expires_first_makes_room_and_the_file_stays_within_its_limit() {
     open.tier.database.checkpoint().await.expect("copied");
     let size = open.tier.database.size().await.expect("known");
     assert!(size.file_bytes <= LIMIT, "{size:?}");
+}
+
+/// Each day of each tenant has a version of its own, which outlives its entry. They filled the file, and
+/// nothing found room any more.
+#[tokio::test]
+async fn versions_make_room_when_nothing_else_is_left() {
+    const LIMIT: u64 = 1 << 20;
+    let home = home();
+    let open = open(home.path(), LIMIT).await;
+    for name in 0..6000 {
+        let version = VersionKey::from_stored(&format!("{{acme}}:v:b:orders/2026/{name:050}"));
+        let name = name.to_string();
+        let begin = Begin {
+            at: LookUp { versions: Arc::new([version]), ..at(&name) },
+            fresh: vec![Ids { change: 1, clear: 1 }],
+            ..begin(&name, 1, &open.random)
+        };
+        let (at, keep) = (begin.at.clone(), begin.keep);
+        assert!(matches!(open.tier.begin(begin).await, Ok(Begun::Won(_))));
+        let commit = Commit { at: at.clone(), token: 1, value: value(1, 300), life: KEEP, keep };
+        open.tier.commit(commit).await.expect("finds room");
+        let look = open.tier.look(&[at]).await.expect("reads go on").remove(0);
+        assert!(look.entry.is_some() && look.versions[0].is_some(), "after {name}");
+        open.manual.advance(Duration::from_millis(1));
+    }
+    let state = open.tier.state().await;
+    assert!(state.memory_bytes <= Some(LIMIT), "{state:?}");
+}
+
+/// However much of it there is.
+#[tokio::test]
+async fn what_everybody_asks_for_makes_room_as_well() {
+    const LIMIT: u64 = 2 << 20;
+    let home = home();
+    let open = open(home.path(), LIMIT).await;
+    let names: Vec<String> = (0..1500).map(|name| name.to_string()).collect();
+    for name in &names {
+        open.put(name, 1_000, KEEP).await.expect("stored");
+        open.holds(name).await;
+    }
+    let all: Vec<LookUp> = names.iter().map(|name| at(name)).collect();
+    open.tier.look(&all).await.expect("reads go on");
+    open.put("large", LIMIT as usize - 200_000, KEEP).await.expect("finds room");
+    assert!(open.holds("large").await);
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use rusqlite::Connection;
 
 use super::{
-    Expired, millis,
+    Expired,
+    asked::Asked,
+    millis,
     reads::{Captured, commit_of, living, read_version},
     room::{self, Removed},
     sql,
@@ -91,13 +93,14 @@ pub(super) fn land(
     connection: &Connection,
     commit: &Commit,
     (limit_bytes, page_bytes): (u64, u64),
+    asked: &Asked,
     now_ms: u64,
 ) -> Result<Landed, NotLanded> {
     let key = commit.at.entry.as_str();
     // First, so that its pages count as room, and so that it is not evicted for its successor.
     connection.prepare_cached(sql::ENTRY_DROP)?.execute([key])?;
     let needed = room::needed_bytes(entry_bytes(commit), page_bytes);
-    let removed = room::make_room(connection, needed, limit_bytes, now_ms)?;
+    let removed = room::make_room(connection, needed, limit_bytes, asked, now_ms)?;
     let removed = removed.ok_or(NotLanded::NoRoom)?;
 
     let expires_ms = stored_ms(now_ms.saturating_add(millis(commit.life)));

@@ -8,7 +8,7 @@ CREATE TABLE entries (
     value      BLOB    NOT NULL          -- last, so that the others are read without it
 ) STRICT;
 
--- Both eviction and sweep go from the entry that expires first.
+-- Sweeps begin with the entry that expires first, and eviction goes round in this order.
 CREATE INDEX entries_by_expiry ON entries (expires_ms);
 
 CREATE TABLE versions (
