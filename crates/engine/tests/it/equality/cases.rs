@@ -11,7 +11,7 @@ use super::{
 };
 
 /// One reading. Members and widgets are meant by their places.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Case {
     pub(super) member: usize,
     pub(super) spec: usize,
@@ -23,6 +23,8 @@ pub(super) struct Case {
 
 const NAMED: [&str; 9] =
     ["today", "yesterday", "2d", "3d", "7d", "this_week", "this_month", "30d", "75d"];
+/// So many are remembered.
+pub(super) const MOST_RECENT: usize = 8;
 /// Those that are not too many hours.
 const SHORT: usize = 6;
 
@@ -74,19 +76,25 @@ impl Walk {
         case
     }
 
-    /// The range of one that was read before, seen in another way, as by a page of widgets.
+    /// The range of one that was read before, mostly seen in another way, as by a page of widgets.
     pub(super) fn draw_again(&self) -> Option<Case> {
-        let index = self.random.below(6) as usize;
-        let before = self.recent.get(index)?;
-        let of_unit = self.specs_of(self.specs[before.spec].unit, |_| true);
-        let spec = *pick(&self.random, &of_unit);
-        let filters = self.draw_filters(spec);
-        // One with a name moves on with the calendar.
-        let dates = match NAMED.contains(&before.range.as_str()) {
-            true => named(&before.range, self.today(before.member)),
-            false => before.dates,
+        let index = self.random.below(2 * MOST_RECENT as u64) as usize;
+        let mut case = self.again(self.recent.get(index)?);
+        if self.random.below(4) > 0 {
+            let of_unit = self.specs_of(self.specs[case.spec].unit, |_| true);
+            case.spec = *pick(&self.random, &of_unit);
+            case.filters = self.draw_filters(case.spec);
+        }
+        Some(case)
+    }
+
+    /// The same, now: a range with a name moves on with the calendar.
+    pub(super) fn again(&self, case: &Case) -> Case {
+        let dates = match NAMED.contains(&case.range.as_str()) {
+            true => named(&case.range, self.today(case.member)),
+            false => case.dates,
         };
-        Some(Case { spec, filters, dates, ..before.clone() })
+        Case { dates, ..case.clone() }
     }
 
     fn today(&self, member: usize) -> Date {

@@ -191,7 +191,7 @@ impl fmt::Debug for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Figure::Null => f.write_str("null"),
-            Figure::Number(number) => number.fmt(f),
+            Figure::Number(number) => write!(f, "{number}"),
             Figure::Double(double) => write!(f, "{double:?}"),
             Figure::Text(text) => write!(f, "{text:?}"),
             Figure::Distinct(count) => write!(f, "{count} different"),

@@ -441,20 +441,22 @@ impl Top {
         let mut last = None;
         for (index, row) in rows.iter().enumerate() {
             let known = self.weights.iter().find(|(key, _)| key.is(&row[self.called]));
-            let (key, weight) = known.ok_or_else(|| format!("row {index}: {row} is unknown"))?;
-            let shown = parse(&row[self.name]).ok_or_else(|| format!("{row} has no weight"))?;
+            let (key, weight) =
+                known.ok_or_else(|| format!("row {index}: {} is unknown", told(row)))?;
+            let shown =
+                parse(&row[self.name]).ok_or_else(|| format!("{} has no weight", told(row)))?;
             let off = Fixed((shown - *weight).0.abs());
             if off > error || exact && self.weights[index].0 != *key {
-                return Err(format!("row {index}: {row} weighs {weight}, error {error}"));
+                return Err(format!("row {index}: {} weighs {weight}, error {error}", told(row)));
             }
             if last.is_some_and(|last| shown > last) {
-                return Err(format!("row {index}: {row} weighs more than the one before"));
+                return Err(format!("row {index}: {} weighs more than the one before", told(row)));
             }
             last = Some(shown);
             if let Some(before) = &self.before {
                 let expected = before.get(key).map_or(Figure::Null, |it| Figure::Number(*it));
                 if !expected.is(&row["previous"][self.name]) {
-                    return Err(format!("row {index}: {row} weighed {expected:?}"));
+                    return Err(format!("row {index}: {} weighed {expected:?}", told(row)));
                 }
             }
         }

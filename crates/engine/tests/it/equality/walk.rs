@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::{
     Era,
     calendar::{Calendar, Unit},
-    cases::Case,
+    cases::{Case, MOST_RECENT},
     counts::Counts,
     database::Database,
     drawn::{self, Show, Spec},
@@ -56,7 +56,6 @@ pub(super) struct Member {
 const ORDERS: usize = 700;
 /// Minutes: longer than partials of time that goes on are fresh, and shorter than the others are.
 const MOVES: [u32; 5] = [1, 11, 60, 3 * 60, 7 * 60];
-const MOST_RECENT: usize = 4;
 
 impl Walk {
     pub(super) async fn begin(database: Database, seed: u64, era: &Era) -> Self {
@@ -105,6 +104,7 @@ impl Walk {
                     let (member, days) = self.change_something().await;
                     let case = self.draw_around(member, &days);
                     self.compare(&case, counts).await;
+                    self.see_again(member, counts).await;
                 }
                 22..26 => self.say_nothing(counts).await,
                 26..29 => self.change_meanwhile(counts).await,
@@ -233,6 +233,15 @@ impl Walk {
         self.served.engine.invalidate(&change).await.expect("invalidated");
     }
 
+    /// What was read before a change, whether it has seen it or had no need to.
+    async fn see_again(&mut self, member: usize, counts: &mut Counts) {
+        let mine = self.recent.iter().filter(|it| it.member == member).take(3);
+        let cases: Vec<Case> = mine.map(|it| self.again(it)).collect();
+        for case in &cases {
+            self.compare(case, counts).await;
+        }
+    }
+
     /// A change that nobody tells is not seen by what is made of partials that are kept.
     async fn say_nothing(&mut self, counts: &mut Counts) {
         let mut case = self.draw();
@@ -342,6 +351,7 @@ impl Walk {
         let expected = self.expect(case).await;
         self.verdict(case, &expected, &answer, "");
         counts.add(&answer);
+        self.recent.retain(|it| it != case);
         self.recent.push_front(case.clone());
         self.recent.truncate(MOST_RECENT);
         answer
