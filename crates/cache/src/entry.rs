@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{freshness::Lifetimes, limits};
+use crate::{codec, freshness::Lifetimes};
 
 /// What an entry remembers of one version it was made under.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -216,34 +216,7 @@ pub enum EntryError {
 #[doc(hidden)]
 pub fn check_stored_entry(bytes: &[u8]) -> Result<(), EntryError> {
     let entry = StoredEntry::decode(&Bytes::copy_from_slice(bytes))?;
-    decompress(entry.coding, &entry.value, entry.raw_len).map(drop)
-}
-
-/// The value as it will be stored: compressed when that makes it smaller.
-pub(crate) fn compress(value: Bytes, above: usize) -> (Coding, Bytes) {
-    if value.len() > above {
-        match zstd::bulk::compress(&value, limits::COMPRESSION_LEVEL) {
-            Ok(small) if small.len() < value.len() => return (Coding::Zstd, small.into()),
-            _ => {}
-        }
-    }
-    (Coding::Identity, value)
-}
-
-/// Never more than the entry announced, and never more than a value may have.
-pub(crate) fn decompress(coding: Coding, value: &Bytes, raw_len: u64) -> Result<Bytes, EntryError> {
-    match coding {
-        Coding::Identity => Ok(value.clone()),
-        Coding::Zstd => {
-            let capacity = usize::try_from(raw_len).map_err(|_| EntryError::Compression)?;
-            if capacity > limits::DECOMPRESSED_BYTES {
-                return Err(EntryError::Compression);
-            }
-            let raw =
-                zstd::bulk::decompress(value, capacity).map_err(|_| EntryError::Compression)?;
-            if raw.len() == capacity { Ok(raw.into()) } else { Err(EntryError::Compression) }
-        }
-    }
+    codec::decompress(entry.coding, &entry.value, entry.raw_len).map(drop)
 }
 
 #[cfg(test)]
@@ -293,19 +266,6 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             assert!(StoredEntry::decode(&Bytes::from(bad)).is_err(), "bit {bit}");
         }
-    }
-
-    #[test]
-    fn compression_keeps_what_it_does_not_shrink_and_is_capped() {
-        let text = Bytes::from("samovar ".repeat(1000));
-        let (coding, small) = compress(text.clone(), 1024);
-        assert_eq!(coding, Coding::Zstd);
-        assert!(small.len() < text.len() / 10);
-        assert_eq!(decompress(coding, &small, 8000), Ok(text.clone()));
-        assert_eq!(decompress(coding, &small, 7999), Err(EntryError::Compression));
-        assert_eq!(decompress(coding, &small, u64::MAX), Err(EntryError::Compression));
-        assert_eq!(compress(Bytes::from("tiny"), 1).0, Coding::Identity);
-        assert_eq!(compress(text, 10_000).0, Coding::Identity);
     }
 
     proptest! {

@@ -159,6 +159,7 @@ mod answer;
 mod cache;
 mod cells;
 mod change;
+mod codec;
 mod entry;
 mod explain;
 mod flight;

@@ -23,7 +23,8 @@ use samovar_store::Trust;
 
 use crate::{
     cells::{Cell, Cells, Dependencies},
-    entry::{Coding, EntryError, Provenance, Stamp, decompress},
+    codec::decompress,
+    entry::{Coding, EntryError, Provenance, Stamp},
     keeper::Keeper,
     key::EntryKey,
     laws::{Law, Laws},

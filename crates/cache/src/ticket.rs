@@ -17,7 +17,8 @@ use crate::{
     answer::{Answer, ReadError, State, Tier, Value},
     cache::Inner,
     cells::{Capture, Cell},
-    entry::{Coding, Provenance, Stamp, StoredEntry, compress},
+    codec::compress,
+    entry::{Coding, Provenance, Stamp, StoredEntry},
     flight::{Lead, Outcome},
     laws::Law,
     shared::{Commit, Committed, Failure, Message, Origin, Origins, Release, Won},
@@ -264,7 +265,9 @@ impl Ticket {
         let raw_len = value.len() as u64;
         let (coding, value) = match value.is_empty() {
             true => (Coding::Identity, value),
-            false => compress(value, inner.settings.compress_above),
+            false => {
+                inner.node.local.keeper.keep(|| compress(value, inner.settings.compress_above))
+            }
         };
         let p99 = widget.compute.compute_quantile(0.99).unwrap_or(compute);
         let (commit, as_of_ms, stamps) = match &self.lease {
