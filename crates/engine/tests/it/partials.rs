@@ -148,14 +148,14 @@ const NINETY: (&str, &str) = ("2026-08-21", "2026-11-18");
 /// A day is a partial for each tenant that is read. Of the others there is not even a version.
 #[tokio::test(flavor = "multi_thread")]
 async fn partials_are_kept_for_tenants_that_are_read_and_others_cost_nothing() {
-    let kept = Kept::open(&schema(2000, 40, 1), Settings::default()).await;
-    assert_eq!(kept.desk.engine.tenants().await.expect("known").len(), 2000);
-    let read: Vec<usize> = (0..20).map(|it| it * 97).collect();
+    let kept = Kept::open(&schema(10_000, 40, 1), Settings::default()).await;
+    assert_eq!(kept.desk.engine.tenants().await.expect("known").len(), 10_000);
+    let read: Vec<usize> = (0..100).map(|it| it * 97).collect();
     for tenant in &read {
         assert_eq!(kept.totals(*tenant, THIRTY).await, 1);
     }
     let names: BTreeSet<String> = read.iter().map(|it| format!("tenant-{it}")).collect();
-    assert_eq!(kept.partials(), (names.clone(), 20 * 30));
+    assert_eq!(kept.partials(), (names.clone(), 100 * 30));
     let keys = kept.keys("entries").into_iter().chain(kept.keys("versions"));
     let mut owners: BTreeSet<String> = keys.map(|it| owner(&it).to_owned()).collect();
     owners.retain(|it| !names.contains(it));
