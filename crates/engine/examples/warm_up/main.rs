@@ -12,7 +12,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
 use rusqlite::{Connection, params};
-use samovar_cache::{Cache, Settings};
+use samovar_cache::{Cache, Folder, Settings};
 use samovar_clock::{Clock, Random};
 use samovar_engine::{
     Ask, Batch, Catalogue, Change, Clearing, Engine, Observe, SourceShown, WarmUp,
@@ -23,7 +23,7 @@ use samovar_jobs::{
     store::EmbeddedStore,
 };
 use samovar_memory::{Budget, MB, Metered, ProcessMemory};
-use samovar_store::embedded::Folder;
+
 use samovar_widgets::{Definitions, Document};
 
 #[global_allocator]

@@ -48,23 +48,32 @@ pub(crate) struct Usual {
     widget: Widget,
     everybody: Tenant,
     counted: [Mutex<HashMap<u64, (Name, u32)>>; 16],
-    known: RwLock<(Option<Instant>, Arc<Popular>)>,
+    known: RwLock<(Option<Instant>, Arc<Reads>)>,
 }
 
-/// How much is read.
-#[derive(Clone, Debug, Default)]
+/// How much is read: what is kept, and what this process has counted since.
+#[derive(Debug)]
 pub(crate) struct Popular {
+    kept: Arc<Reads>,
+    counted: Reads,
+}
+
+#[derive(Debug, Default)]
+struct Reads {
     readings: HashMap<u64, u32>,
     tenants: HashMap<String, u32>,
 }
 
 impl Popular {
     pub(crate) fn of(&self, name: &Name) -> u32 {
-        self.readings.get(&name.hash()).copied().unwrap_or(0)
+        let hash = name.hash();
+        let of = |reads: &Reads| reads.readings.get(&hash).copied().unwrap_or(0);
+        of(&self.kept).saturating_add(of(&self.counted))
     }
 
     pub(crate) fn of_tenant(&self, id: &str) -> u32 {
-        self.tenants.get(id).copied().unwrap_or(0)
+        let of = |reads: &Reads| reads.tenants.get(id).copied().unwrap_or(0);
+        of(&self.kept).saturating_add(of(&self.counted))
     }
 }
 
@@ -148,33 +157,32 @@ impl Usual {
     }
 
     /// As it was a few minutes ago at most, with what this process has counted since.
-    pub(crate) async fn popular(&self, inner: &Inner) -> Arc<Popular> {
+    pub(crate) async fn popular(&self, inner: &Inner) -> Popular {
         let now = inner.clock.now();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
         let is_recent = known.0.is_some_and(|at| now.since(at) < LOOK_AGAIN);
         if !is_recent && let Some(book) = self.look(inner).await {
             self.learn(&book, now);
         }
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).1.clone();
-        let mut popular = (*known).clone();
+        let kept = self.known.read().unwrap_or_else(PoisonError::into_inner).1.clone();
+        let mut counted = Reads::default();
         for part in &self.counted {
-            let counted = part.lock().unwrap_or_else(PoisonError::into_inner);
-            for (hash, (name, reads)) in counted.iter() {
-                *popular.readings.entry(*hash).or_default() += reads;
+            for (hash, (name, reads)) in part.lock().unwrap_or_else(PoisonError::into_inner).iter()
+            {
+                counted.readings.insert(*hash, *reads);
                 if let Name::Widget { tenant, .. } = name {
-                    *popular.tenants.entry(tenant.clone()).or_default() += reads;
+                    *counted.tenants.entry(tenant.clone()).or_default() += reads;
                 }
             }
         }
-        Arc::new(popular)
+        Popular { kept, counted }
     }
 
     fn learn(&self, book: &Book, now: Instant) {
         let readings = book.readings.iter().map(|it| (it.name().hash(), it.all() as u32));
         let tenants = book.tenants.iter().map(|(id, reads)| (id.clone(), *reads as u32));
-        let popular = Popular { readings: readings.collect(), tenants: tenants.collect() };
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) =
-            (Some(now), Arc::new(popular));
+        let reads = Reads { readings: readings.collect(), tenants: tenants.collect() };
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = (Some(now), Arc::new(reads));
     }
 
     async fn look(&self, inner: &Inner) -> Option<Book> {

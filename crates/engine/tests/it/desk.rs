@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use rusqlite::Connection;
-use samovar_cache::{Cache, Settings};
+use samovar_cache::{Cache, Folder, Settings};
 use samovar_clock::{Clock, ManualClock, Random, WallTime};
 use samovar_engine::{Answer, Ask, Catalogue, Change, Engine, Observe, ReadFailure};
 use samovar_jobs::{Store, store::EmbeddedStore};
-use samovar_store::embedded::Folder;
+
 use samovar_widgets::{Definitions, Document, Problem};
 use serde_json::Value;
 use tempfile::TempDir;

@@ -72,3 +72,28 @@ async fn a_value_that_is_composed_makes_what_is_missing_and_is_as_old_as_its_old
     let anew = read().await;
     assert_eq!((text(&anew), anew.age()), ("made true, made true, ".to_owned(), Duration::ZERO));
 }
+
+#[tokio::test]
+async fn a_part_of_the_shared_tier_takes_no_room_here_and_ages_only_what_includes_it() {
+    let bench = Bench::new().await;
+    let part = bench.widget(Definition::new("part").shared_only());
+    let whole = bench.widget(Definition::new("whole"));
+    let (day, all) = ([Tag::new("orders/1").expect("valid")], [Tag::new("orders").expect("valid")]);
+    let part = part.reading(&bench.tenant).tags(&day);
+    let whole = whole.reading(&bench.tenant).tags(&all);
+    bench.read(&part).await;
+    assert!(bench.cache.get(&part).is_none(), "it is in the shared tier");
+    assert_eq!(bench.cache.local_state().entries, 0);
+    bench.clock.advance(Duration::from_secs(30));
+    let Beginning::Compute(ticket) = bench.cache.begin(&whole).await.expect("begins") else {
+        panic!("an answer of an empty cache");
+    };
+    let parts = ticket.parts().find(&[part]).await.expect("readable");
+    let part_answer = parts[0].as_ref().expect("fresh");
+    assert_eq!(part_answer.age(), Duration::from_secs(30));
+    let composed = ticket.commit(format!("whole {}", text(part_answer))).await.expect("commits");
+    assert_eq!((text(&composed), composed.age()), ("whole 1".to_owned(), Duration::ZERO));
+    // Again from the shared tier: it stays there.
+    assert_eq!(bench.read(&part).await.tier(), Tier::Shared);
+    assert_eq!(bench.cache.local_state().entries, 1);
+}
