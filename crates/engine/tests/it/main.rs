@@ -3,6 +3,7 @@
 mod boards;
 mod desk;
 mod documents;
+mod events;
 mod modes;
 mod rollups;
 mod servers;
