@@ -151,7 +151,7 @@ pub(crate) struct InvalidateArguments {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tags", "class", "widget", "over"])]
     pub(crate) event: Option<String>,
     /// What the event is about, like '{"received_at": "2026-11-21T09:30:00Z"}'
-    #[arg(long, value_name = "JSON", requires = "event", value_parser = parse_json)]
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["tags", "class", "widget"], value_parser = parse_json)]
     pub(crate) data: Option<Value>,
     /// Whose data it is; all tenants' where it is left out, and only global tags then
     #[arg(long, value_name = "ID")]

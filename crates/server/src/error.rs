@@ -25,7 +25,7 @@ pub(crate) struct ApiError {
     field: Option<String>,
     /// Of what is wrong in a list, from zero.
     #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<usize>,
+    index: Option<u16>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
@@ -61,7 +61,7 @@ impl ApiError {
     }
 
     fn index(self, index: usize) -> Self {
-        Self { index: Some(index), ..self }
+        Self { index: u16::try_from(index).ok(), ..self }
     }
 
     fn meant(mut self, nearest: Option<String>) -> Self {

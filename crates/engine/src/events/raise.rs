@@ -170,7 +170,7 @@ impl Inner {
                 },
             };
             let tags = tags_of(rule, event, member.as_deref()).map_err(invalid)?;
-            plan.add(rule, event, member, tags);
+            plan.add(rule, event, member.as_ref(), tags);
         }
         Ok(plan)
     }
@@ -248,7 +248,7 @@ impl<'e> Plan<'e> {
         &mut self,
         rule: &EventRule,
         event: &'e Event,
-        member: Option<Arc<Member>>,
+        member: Option<&Arc<Member>>,
         tags: Vec<Tag>,
     ) {
         let (name, tenant) = (event.name.as_str(), event.tenant.as_deref());
@@ -259,7 +259,7 @@ impl<'e> Plan<'e> {
             self.settled.entry((after, tenant)).or_default().add(name, tags.iter().cloned());
         }
         for tag in tags {
-            let whose = if tag.is_global() { (None, None) } else { (tenant, member.clone()) };
+            let whose = if tag.is_global() { (None, None) } else { (tenant, member.cloned()) };
             let (_, touched) =
                 self.touched.entry(whose.0).or_insert_with(|| (whose.1, Touched::default()));
             touched.add(name, [tag]);

@@ -161,7 +161,7 @@ impl Inner {
         let mut gathering = Gathering::new(self, rolled, &reading.member, parts, &slots)?;
         let gathered = gathering
             .run(|slot, partial, kept| {
-                merging.iter_mut().for_each(|it| it.add(slot, partial, kept))
+                merging.iter_mut().for_each(|it| it.add(slot, partial, kept));
             })
             .await;
         let queries = gathering.queries();

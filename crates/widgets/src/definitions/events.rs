@@ -62,9 +62,10 @@ pub const WARMED: &str = "cache.warming.completed";
 const WARMED_DATA: [&str; 7] = ["batch", "name", "state", "jobs", "failed", "cancelled", "periods"];
 const KEYS: [&str; 4] = ["invalidates", "at", "warm", "settle"];
 const GLOBAL: &str = "global:";
+const INVALIDATES: &str = "invalidates = [\"orders/{day}\"], or say what to warm";
 const AT: &str = "at = \"received_at\"";
 const NO_TENANTS: &str =
-    "leave it out: the tenant of the event is warmed, and all where it has none";
+    "leave it out: the tenant of the event is warmed, or all of them where it has none";
 /// Longer than this no replica lags behind.
 const LONGEST_SETTLE: Duration = Duration::from_secs(24 * 3600);
 
@@ -85,7 +86,6 @@ pub(super) fn read(
     check_letters(&name, &section, &['.', '_', '-'], "letters, digits, ., _ and -");
     let texts = section.texts("invalidates", 1..=limits::TAGS_PER_EVENT);
     let texts = texts.unwrap_or_default();
-    let is_read = section.error_count() == before;
     let invalidates: Vec<EventTag> =
         texts.iter().filter_map(|text| parse(text, &section)).collect();
     let at = section.text("at");
@@ -99,10 +99,8 @@ pub(super) fn read(
         let hint = "say what: invalidates = [\"orders/{day}\"], or leave it out";
         section.refuse("settle", settle.line, "has nothing to invalidate once more", hint);
     }
-    if !section.has("invalidates") && !section.has("warm") && is_read {
-        let reason = format!("nothing follows from {}", section.title());
-        let hint = "say what it invalidates = [\"orders/{day}\"], or what to warm";
-        section.note(Problem::new(section.line(), reason).hint(hint));
+    if !section.has("warm") {
+        section.require("invalidates", INVALIDATES);
     }
     if name.value == WARMED {
         check_warmed(&invalidates, &section);

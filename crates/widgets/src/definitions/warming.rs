@@ -148,12 +148,7 @@ fn read_tenants(
     if let Some(why) = known.no_tenants {
         if table.has("tenants") {
             table.know("tenants");
-            table.refuse(
-                "tenants",
-                table.line_of("tenants"),
-                "stands where no tenant is named",
-                why,
-            );
+            table.refuse("tenants", table.line_of("tenants"), "is for each event to say", why);
         }
         return Vec::new();
     }
