@@ -13,6 +13,7 @@ use crate::{
     board::{Board, Turns},
     catalogue::Entry,
     classes::Classes,
+    events::EventRule,
     hot::{self, Hot},
     rolled::Partials,
     shadow::Shadow,
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) health: HealthTargets,
     pub(crate) warming: WarmingDefinition,
     pub(crate) schedules: Vec<ScheduleDefinition>,
+    pub(crate) events: BTreeMap<String, EventRule>,
     /// Where warm-ups are pushed.
     pub(crate) jobs: Option<Arc<Store>>,
     /// Bytes of one value, so that a compute ends before it has made more.
@@ -104,7 +106,8 @@ impl Engine {
         jobs: Option<Arc<Store>>,
     ) -> Result<Self, StartError> {
         let Catalogue { tenants, widgets, rollups, boards, classes, clock, .. } = catalogue;
-        let (warming, schedules) = (catalogue.warming, catalogue.schedules);
+        let (warming, schedules, events) =
+            (catalogue.warming, catalogue.schedules, catalogue.events);
         let declare = |definition| cache.declare(definition).map_err(|error| StartError { error });
         let mut served = BTreeMap::new();
         for entry in widgets {
@@ -141,6 +144,7 @@ impl Engine {
             health: observe.health,
             warming,
             schedules,
+            events,
             jobs,
             value_limit: settings.value_limit,
             clock,

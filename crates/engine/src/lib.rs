@@ -9,6 +9,7 @@ mod change;
 mod classes;
 mod compute;
 mod engine;
+mod events;
 mod explain;
 mod hot;
 mod keys;
@@ -29,6 +30,9 @@ pub use board::{BoardAnswer, BoardShown, Tile};
 pub use catalogue::{Ask, Catalogue};
 pub use change::{Change, ChangeFailure, Cleared, Clearing};
 pub use engine::{Engine, Observe, StartError, WidgetShown};
+pub use events::{
+    Event, EventFailure, EventFault, EventShown, Invalidated, Raised, Settling, WarmingBegun,
+};
 pub use explain::{BackOffShown, ChangeShown, LeaseShown, StampShown, Stored, Why};
 pub use read::ReadFailure;
 pub use reading::InvalidReading;

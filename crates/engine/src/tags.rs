@@ -76,7 +76,7 @@ fn unknown(name: &str, line: usize, params: &[&str]) -> Problem {
     })
 }
 
-fn hint_for(error: &TagError) -> &'static str {
+pub(crate) fn hint_for(error: &TagError) -> &'static str {
     match error {
         TagError::EmptySegment { .. } => "leave out the slash that has nothing beside it",
         TagError::TooLong { .. } | TagError::TooDeep { .. } => "name something broader",

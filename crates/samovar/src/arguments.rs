@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use samovar_server::Server;
+use serde_json::Value;
 
 /// Keeps dashboards hot: widgets are declared once, computed once, and served from memory until
 /// their data changes
@@ -135,7 +136,7 @@ pub(crate) struct ClearArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["tags", "class", "widget"])))]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["tags", "class", "widget", "event"])))]
 pub(crate) struct InvalidateArguments {
     /// Data that changed, like orders/2026/11/21
     #[arg(long = "tag", value_name = "TAG")]
@@ -146,6 +147,12 @@ pub(crate) struct InvalidateArguments {
     /// All readings of a widget
     #[arg(long, value_name = "NAME")]
     pub(crate) widget: Option<String>,
+    /// Something that happened: what its rule in the configuration names
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tags", "class", "widget", "over"])]
+    pub(crate) event: Option<String>,
+    /// What the event is about, like '{"received_at": "2026-11-21T09:30:00Z"}'
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["tags", "class", "widget"], value_parser = parse_json)]
+    pub(crate) data: Option<Value>,
     /// Whose data it is; all tenants' where it is left out, and only global tags then
     #[arg(long, value_name = "ID")]
     pub(crate) tenant: Option<String>,
@@ -212,6 +219,10 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
         text.parse().map_err(|_| "write it like 127.0.0.1:7070".to_owned())?;
     Server::may_listen(address).map_err(|error| error.to_string())?;
     Ok(address)
+}
+
+fn parse_json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; write it like '{{\"id\": 7}}'"))
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {

@@ -8,12 +8,13 @@ use axum::{
     response::{IntoResponse, Json, Response},
 };
 use samovar_engine::{
-    ChangeError, ChangeFailure, InvalidReading, NoTenant, ReadError, ReadFailure, StoreError,
-    WarmFailure,
+    ChangeError, ChangeFailure, EventFailure, EventFault, InvalidReading, NoTenant, ReadError,
+    ReadFailure, StoreError, WarmFailure,
 };
 use serde::Serialize;
 
-/// `{"error":{"code","message","hint","field"}}` with its status. Codes do not change.
+/// `{"error":{"code","message","hint","field"}}` with its status, and `index` where a list was sent.
+/// Codes do not change.
 #[derive(Debug, Serialize)]
 pub(crate) struct ApiError {
     #[serde(skip)]
@@ -22,6 +23,9 @@ pub(crate) struct ApiError {
     message: String,
     hint: Option<String>,
     field: Option<String>,
+    /// Of what is wrong in a list, from zero.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u16>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
@@ -34,7 +38,8 @@ struct Body<'a> {
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, code, message, hint: None, field: None, retry_after: None }
+        let (hint, field, index, retry_after) = Default::default();
+        Self { status, code, message, hint, field, index, retry_after }
     }
 
     pub(crate) fn field(mut self, field: &str) -> Self {
@@ -45,6 +50,18 @@ impl ApiError {
     pub(crate) fn hint(mut self, hint: &str) -> Self {
         self.hint = Some(hint.to_owned());
         self
+    }
+
+    fn or_hint(self, hint: &str) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
+
+    pub(crate) fn without_index(self) -> Self {
+        Self { index: None, ..self }
+    }
+
+    fn index(self, index: usize) -> Self {
+        Self { index: u16::try_from(index).ok(), ..self }
     }
 
     fn meant(mut self, nearest: Option<String>) -> Self {
@@ -199,13 +216,54 @@ impl From<ChangeFailure> for ApiError {
             }
             ChangeFailure::TooLong => Self::new(INVALID, "too_long", message).field("over"),
             ChangeFailure::Tag(_) => Self::new(INVALID, "invalid_tag", message).field("tags"),
-            ChangeFailure::Change(ChangeError::Store(error)) => error.into(),
-            ChangeFailure::Change(ChangeError::NoTenant { .. }) => {
+            ChangeFailure::Change(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+        let message = error.to_string();
+        match error {
+            ChangeError::Store(error) => error.into(),
+            ChangeError::NoTenant { .. } => {
                 Self::new(INVALID, "missing_tenant", message).field("tenant")
             }
-            ChangeFailure::Change(ChangeError::Reading(_)) => {
-                Self::new(INVALID, "too_many_tags", message).field("tags")
+            ChangeError::Reading(_) => Self::new(INVALID, "too_many_tags", message).field("tags"),
+        }
+    }
+}
+
+impl From<EventFailure> for ApiError {
+    fn from(failure: EventFailure) -> Self {
+        const MISSING: StatusCode = StatusCode::NOT_FOUND;
+        const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+        let message = failure.to_string();
+        match failure {
+            EventFailure::Nothing => Self::new(INVALID, "nothing_named", message).field("events"),
+            EventFailure::TooMany { .. } => Self::new(INVALID, "too_many_events", message)
+                .field("events")
+                .hint("send them in several calls"),
+            EventFailure::Unknown { index, nearest, .. } => {
+                Self::new(MISSING, "unknown_event", message)
+                    .field("name")
+                    .index(index)
+                    .meant(nearest)
+                    .or_hint("declare it, as [event.\"NAME\"]")
             }
+            EventFailure::Invalid { index, fault, .. } => {
+                let (status, code) = match &fault {
+                    EventFault::Tenant(_) => (MISSING, "unknown_tenant"),
+                    EventFault::MissingTenant { .. } => (INVALID, "missing_tenant"),
+                    _ => (INVALID, "invalid_event"),
+                };
+                let error = Self::new(status, code, message).field(&fault.field());
+                error.index(index).hint(fault.hint())
+            }
+            EventFailure::Tenants(error) => error.into(),
+            EventFailure::Change(error) => error.into(),
+            EventFailure::Jobs(error) => error.into(),
         }
     }
 }

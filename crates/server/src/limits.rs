@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const CONNECTIONS: usize = 10_000;
 /// Bytes of a request's body. More: 413.
 pub const BODY_BYTES: usize = 256 << 10;
+/// The same of a call that brings events: a thousand of a kilobyte each.
+pub const EVENTS_BYTES: usize = 1 << 20;
 /// Bytes of a request's line and headers. More, or more than 100 headers: 431, and the connection
 /// ends.
 pub const HEADER_BYTES: usize = 16 << 10;

@@ -22,18 +22,19 @@ mod value;
 
 pub use check::{CUTS, Names, Whose, check_prepared, check_text, is_cut};
 pub use definitions::{
-    ALL, BoardDefinition, BucketDefinition, CatchUpDefinition, Definitions, FreshnessDefinition,
-    IncludeDefinition, Mode, ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition,
-    RollupDefinition, RollupWidgetDefinition, ScheduleDefinition, SeriesBy, Show, Shown,
-    SourceDefinition, TenantDefinition, TenantsDefinition, TimeForm, Values, WarmDefinition,
-    WarmingDefinition, WidgetDefinition,
+    ALL, BoardDefinition, BucketDefinition, CatchUpDefinition, Definitions, EventDefinition,
+    EventTag, FreshnessDefinition, IncludeDefinition, Mode, ModeDefinition, ParamDefinition,
+    ParamType, RefreshAheadDefinition, RollupDefinition, RollupWidgetDefinition,
+    ScheduleDefinition, SeriesBy, Show, Shown, SourceDefinition, TagPart, TenantDefinition,
+    TenantsDefinition, TimeForm, Values, WARMED, WarmDefinition, WarmingDefinition,
+    WidgetDefinition,
 };
 pub use document::Document;
 pub use problem::{Located, Problem, Severity, nearest};
 pub use query::{Mistake, Query};
 pub use range::{Dates, InvalidRange, Range};
 pub use rollup::{
-    Answer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup, Slot, plan,
+    Answer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup, Slot, instant, plan,
 };
 pub use rows::{Row, Rows};
 pub use section::Section;

@@ -48,6 +48,9 @@ pub const QUANTILE_POINTS: usize = 16;
 /// Widgets, ranges or tenants that one warm-up names, and the jobs it makes side by side.
 pub const WARMED: usize = 1000;
 pub const SCHEDULES: usize = 256;
+pub const EVENTS: usize = 256;
+/// Tags that one event invalidates.
+pub const TAGS_PER_EVENT: usize = 16;
 pub const WIDGETS_PER_BOARD: usize = 64;
 /// Rows of one answer.
 pub const ROWS: usize = 1_000_000;

@@ -22,6 +22,7 @@ pub(crate) use self::{declared::Declared, rollup::Rolled};
 use crate::{
     board::Board,
     classes::Classes,
+    events::{self, EventRule},
     tags::TagTemplate,
     tenants::{Member, Members, TenantsFrom},
     warm,
@@ -37,6 +38,7 @@ pub struct Catalogue {
     pub(crate) classes: Classes,
     pub(crate) warming: WarmingDefinition,
     pub(crate) schedules: Vec<ScheduleDefinition>,
+    pub(crate) events: BTreeMap<String, EventRule>,
     pub(crate) clock: Clock,
     warnings: Vec<Problem>,
 }
@@ -103,10 +105,14 @@ impl Catalogue {
             let entry = widget::check(definition, &classes, &mut databases, &mut problems);
             widgets.extend(entry.await);
         }
+        let mut rules = BTreeMap::new();
+        for event in &definitions.events {
+            rules.insert(event.name.value.clone(), events::check(event, &mut problems));
+        }
         let mut rollups = Vec::new();
         for definition in &definitions.rollups {
-            let of = &definitions.rollup_widgets;
-            let rolled = rollup::check(definition, of, &classes, &mut databases, &mut problems);
+            let rolled =
+                rollup::check(definition, definitions, &classes, &mut databases, &mut problems);
             rollups.extend(rolled.await);
         }
         for definition in &definitions.rollup_widgets {
@@ -132,7 +138,19 @@ impl Catalogue {
         let boards = definitions.boards.iter().map(board).collect();
         let (clock, warnings) = (clock.clone(), problems);
         let (warming, schedules) = (definitions.warming.clone(), definitions.schedules.clone());
-        Ok(Self { tenants, widgets, rollups, boards, classes, warming, schedules, clock, warnings })
+        let events = rules;
+        Ok(Self {
+            tenants,
+            widgets,
+            rollups,
+            boards,
+            classes,
+            warming,
+            schedules,
+            events,
+            clock,
+            warnings,
+        })
     }
 
     /// What is probably not meant so, although it can be served.

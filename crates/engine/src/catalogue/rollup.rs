@@ -1,10 +1,11 @@
 //! Rollups and the widgets over them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use samovar_cache::{Definition, Freshness};
 use samovar_widgets::{
-    Located, Problem, Query, Rollup, RollupDefinition, RollupWidgetDefinition, Source, TimeForm,
+    Definitions, Located, Problem, Query, Rollup, RollupDefinition, RollupWidgetDefinition, Source,
+    TimeForm,
 };
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     hashed,
     widget::{check_listings, sample},
 };
-use crate::{classes::Classes, keys, rolled::root, tags::TagTemplate};
+use crate::{classes::Classes, events, keys, rolled::root, tags::TagTemplate};
 
 /// A rollup in which nothing is wrong.
 #[derive(Debug)]
@@ -33,10 +34,12 @@ pub(crate) struct Rolled {
 
 /// Partials of time that is over live until their data changes, and for so long at most.
 const SEALED: &str = "daily";
+/// The same where an event tells of each change. No class of a file can be called so.
+const TOLD: (&str, Duration) = ("samovar.told", Duration::from_secs(30 * 24 * 3600));
 
 pub(super) async fn check(
     definition: &RollupDefinition,
-    widgets: &[RollupWidgetDefinition],
+    definitions: &Definitions,
     classes: &Classes,
     databases: &mut Databases<'_>,
     problems: &mut Vec<Problem>,
@@ -61,10 +64,15 @@ pub(super) async fn check(
         &definition.rollup.fingerprint().to_string(),
     ]);
     // As young as the youngest of its widgets wants it.
-    let of_this = widgets.iter().filter(|it| it.rollup.value == *name);
+    let of_this = definitions.rollup_widgets.iter().filter(|it| it.rollup.value == *name);
     let wanted = of_this.filter_map(|it| classes.of(it.freshness.as_ref()).ok());
     let open = wanted.min_by_key(|freshness| freshness.ttl).unwrap_or_default();
-    let sealed = Freshness::built_in(SEALED).expect("a built-in class");
+    let mut told = definitions.events.iter().flat_map(|event| &event.invalidates);
+    // Kept apart: once nobody tells any more, nothing lives longer than it should.
+    let (kind, sealed) = match told.any(|event| events::covers(event, tag)) {
+        true => ("rollup-told", Freshness::new(TOLD.0, TOLD.1)),
+        false => ("rollup", Freshness::built_in(SEALED).expect("a built-in class")),
+    };
     // The two share no key: a day is computed once more when it is over. Nobody has a use for a
     // partial that is stale: whoever waits for one waits until it is made.
     let define = |kind: &str, freshness| {
@@ -84,7 +92,7 @@ pub(super) async fn check(
         query,
         rollup: definition.rollup.clone(),
         tag: tag.clone(),
-        sealed: define("rollup", sealed),
+        sealed: define(kind, sealed),
         open: define("rollup-open", open),
     }))
 }

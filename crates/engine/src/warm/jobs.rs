@@ -8,12 +8,15 @@ use samovar_jobs::{
     run::{Context, Job, Registry, Stop, UnfitKind},
 };
 use samovar_memory::{Class, Pressure};
+use samovar_widgets::WARMED;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::request::WarmUp;
 use crate::{
-    NoTenant,
+    Event, NoTenant,
     engine::{Engine, Inner},
+    events::Settle,
     make::{Fulfilled, Want, Wish},
     reading::BoundReading,
 };
@@ -34,10 +37,10 @@ pub(super) struct Warm {
 
 /// A warm-up that is yet to be divided.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Dispatch {
-    pub(super) warm_up: WarmUp,
+pub(crate) struct Dispatch {
+    pub(crate) warm_up: WarmUp,
     /// While one of this name is under way, there is no second one.
-    pub(super) unique: Option<String>,
+    pub(crate) unique: Option<String>,
 }
 
 /// What is usually read in the next hour.
@@ -313,6 +316,13 @@ impl Job for Warmed {
             periods = self.ranges.len(),
             "cache warming batch completed"
         );
+        if engine.0.events.contains_key(WARMED) {
+            let data = json!({
+                "batch": batch.id, "name": name, "state": state, "jobs": jobs, "failed": failed,
+                "cancelled": cancelled, "periods": self.ranges.len(),
+            });
+            engine.raise(vec![Event { name: WARMED.to_owned(), tenant: None, data }]).await?;
+        }
         Ok(())
     }
 }
@@ -321,7 +331,8 @@ impl Engine {
     /// The kinds of jobs it pushes, for the workers of this process.
     pub fn registry(&self) -> Result<Registry, UnfitKind> {
         let registry = Registry::default().service(self.clone());
-        registry.with::<Warm>()?.with::<Dispatch>()?.with::<Usual>()?.with::<Warmed>()
+        let registry = registry.with::<Warm>()?.with::<Dispatch>()?.with::<Usual>()?;
+        registry.with::<Warmed>()?.with::<Settle>()
     }
 }
 

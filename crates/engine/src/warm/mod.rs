@@ -7,9 +7,9 @@
 //! - `schedules`: when they are pushed by themselves
 //! - `usual`: what is read how much at which hour
 
-mod jobs;
+pub(crate) mod jobs;
 mod readings;
-mod request;
+pub(crate) mod request;
 mod schedules;
 pub(crate) mod usual;
 

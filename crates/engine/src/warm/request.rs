@@ -95,7 +95,7 @@ impl From<NoTenant> for WarmFailure {
 }
 
 /// Where refreshes and warm-ups go unless told otherwise.
-pub(super) const QUEUE: &str = "cache";
+pub(crate) const QUEUE: &str = "cache";
 /// Failed jobs that are shown of a batch.
 const FAILURES_SHOWN: usize = 10;
 /// The longest time that one tenant may take.
@@ -128,7 +128,7 @@ impl Engine {
 }
 
 impl Inner {
-    pub(super) fn jobs(&self) -> Result<&Arc<Store>, WarmFailure> {
+    pub(crate) fn jobs(&self) -> Result<&Arc<Store>, WarmFailure> {
         self.jobs.as_ref().ok_or(WarmFailure::NoJobs)
     }
 
@@ -231,7 +231,7 @@ impl Inner {
         Ok(Warming { batch, name, queue, jobs: count, tenants })
     }
 
-    pub(super) fn new_job<J: Job>(
+    pub(crate) fn new_job<J: Job>(
         &self,
         job: &J,
         queue: &QueueName,

@@ -57,6 +57,17 @@ impl Desk {
         Self::within(folder, definitions, clock, ask, Settings::default()).await
     }
 
+    /// One whose jobs have another clock than its cache.
+    pub(crate) async fn over_with(
+        folder: TempDir,
+        definitions: &str,
+        clock: Clock,
+        ask: Ask,
+        clock_of_jobs: Clock,
+    ) -> Self {
+        Self::set_up(folder, definitions, clock, ask, Settings::default(), clock_of_jobs).await
+    }
+
     /// [`Desk::over`], with other limits.
     pub(crate) async fn within(
         folder: TempDir,
@@ -65,13 +76,24 @@ impl Desk {
         ask: Ask,
         settings: Settings,
     ) -> Self {
+        Self::set_up(folder, definitions, clock, ask, settings, Clock::System).await
+    }
+
+    async fn set_up(
+        folder: TempDir,
+        definitions: &str,
+        clock: Clock,
+        ask: Ask,
+        settings: Settings,
+        clock_of_jobs: Clock,
+    ) -> Self {
         let cache = Cache::builder().settings(settings.clone()).clock(clock.clone());
         let cache = cache.open(&folder.path().join("store")).await.expect("a store");
         let catalogue = check(definitions, folder.path(), &clock, ask).await;
         let catalogue = catalogue.expect("nothing is wrong");
         let observe = Observe { slow: Duration::from_millis(1), ..Observe::default() };
         let owned = Folder::own(folder.path().join("jobs")).expect("a folder");
-        let jobs = EmbeddedStore::open(owned, Clock::System, Random::System).await;
+        let jobs = EmbeddedStore::open(owned, clock_of_jobs, Random::System).await;
         let jobs = Arc::new(Store::Embedded(jobs.expect("a store of jobs")));
         let engine =
             Engine::start(cache.clone(), &settings, catalogue, observe, Some(jobs.clone()));
@@ -80,11 +102,21 @@ impl Desk {
 
     /// Another engine over the same store and database, as after a restart.
     pub(crate) async fn reopen(self, definitions: &str, clock: Clock, ask: Ask) -> Self {
+        self.reopen_with(definitions, clock, ask, Clock::System).await
+    }
+
+    pub(crate) async fn reopen_with(
+        self,
+        definitions: &str,
+        clock: Clock,
+        ask: Ask,
+        clock_of_jobs: Clock,
+    ) -> Self {
         let Self { folder, cache, jobs, engine } = self;
         cache.close().await;
         jobs.close().await;
         drop((engine, cache, jobs));
-        Self::over(folder, definitions, clock, ask).await
+        Self::over_with(folder, definitions, clock, ask, clock_of_jobs).await
     }
 
     pub(crate) fn database(&self) -> Connection {

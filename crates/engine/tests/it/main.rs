@@ -4,6 +4,7 @@ mod boards;
 mod desk;
 mod documents;
 mod equality;
+mod events;
 mod modes;
 mod partials;
 mod rollups;

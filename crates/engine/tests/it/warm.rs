@@ -86,7 +86,7 @@ async fn open() -> Desk {
     Desk::open_at(DEFINITIONS, &schema(), clock).await
 }
 
-fn worker(desk: &Desk, queue: &str, slots: usize) -> Worker {
+pub(crate) fn worker(desk: &Desk, queue: &str, slots: usize) -> Worker {
     let queue = QueueName::new(queue).expect("a name");
     let served = Served { queue, weight: 1, reserved: 0, reserved_bytes: 0 };
     let mut settings = Settings::new(WorkerName::new("desk").expect("a name"), vec![served]);
@@ -99,9 +99,10 @@ fn worker(desk: &Desk, queue: &str, slots: usize) -> Worker {
     worker.expect("it starts")
 }
 
-async fn ended(desk: &Desk, id: &str) -> Batch {
+/// One that is yet to be divided counts as one that goes on.
+pub(crate) async fn ended(desk: &Desk, id: &str) -> Batch {
     let look = || async {
-        let batch = desk.engine.batch(id).await.expect("asked").expect("it is there");
+        let batch = desk.engine.batch(id).await.expect("asked")?;
         batch.finished_ms.is_some().then_some(batch)
     };
     wait::until_async(PATIENCE, "the batch ends", look).await.expect("it ends")
@@ -116,7 +117,12 @@ fn widget(name: &str) -> WarmUp {
     WarmUp { widgets: vec![name.to_owned()], ..WarmUp::default() }
 }
 
-async fn is_kept(desk: &Desk, widget: &str, tenant: &str, given: &[(&str, &str)]) -> bool {
+pub(crate) async fn is_kept(
+    desk: &Desk,
+    widget: &str,
+    tenant: &str,
+    given: &[(&str, &str)],
+) -> bool {
     let given = crate::desk::pairs(given);
     desk.engine.why(widget, tenant, given).await.expect("explained").stored.is_some()
 }

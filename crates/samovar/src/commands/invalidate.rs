@@ -1,8 +1,8 @@
-//! `samovar invalidate`: data changed.
+//! `samovar invalidate`: data changed, or something happened.
 
 use serde_json::{Value, json};
 
-use super::{list, reach, show, text};
+use super::{duration, list, reach, show, text};
 use crate::{
     arguments::{Global, InvalidateArguments},
     failure::Failure,
@@ -12,14 +12,40 @@ pub(crate) async fn invalidate(
     global: &Global,
     arguments: &InvalidateArguments,
 ) -> Result<(), Failure> {
-    let InvalidateArguments { tags, class, widget, tenant, over } = arguments;
-    let body = json!({
-        "tags": tags, "class": class, "widget": widget, "tenant": tenant, "over": over,
-    });
+    let InvalidateArguments { tags, class, widget, event, data, tenant, over } = arguments;
+    let (path, body) = match event {
+        Some(name) => ("/v1/events", json!({ "name": name, "tenant": tenant, "data": data })),
+        None => {
+            let body = json!({
+                "tags": tags, "class": class, "widget": widget, "tenant": tenant, "over": over,
+            });
+            ("/v1/invalidate", body)
+        }
+    };
     let mut reach = reach(global).await?;
-    let answer = reach.post("/v1/invalidate", &body).await;
+    let answer = reach.post(path, &body).await;
     reach.close().await;
-    show(global, &answer?, for_people)
+    show(global, &answer?, |answer| match event {
+        Some(_) => of_event(answer),
+        None => for_people(answer),
+    })
+}
+
+/// A line for each thing that follows.
+fn of_event(answer: &Value) -> String {
+    let whose = |it: &Value| it["tenant"].as_str().unwrap_or("all tenants").to_owned();
+    let invalidated = list(&answer["invalidated"]).iter().map(|it| {
+        let tags = list(&it["tags"]).iter().map(|tag| format!("tag {}", text(tag)));
+        format!("invalidated {} of {}", tags.collect::<Vec<_>>().join(", "), whose(it))
+    });
+    let settling = list(&answer["settling"]).iter().map(|it| {
+        let (after, job) = (duration(&it["after_ms"]), text(&it["job"]));
+        format!("once more in {after}: job {job}")
+    });
+    let warming = list(&answer["warming"]).iter();
+    let warming =
+        warming.map(|it| format!("{} is warmed: batch {}", whose(it), text(&it["batch"])));
+    invalidated.chain(settling).chain(warming).collect::<Vec<_>>().join("\n")
 }
 
 fn for_people(answer: &Value) -> String {

@@ -46,6 +46,9 @@ fn the_calls_that_the_demo_prints_work_as_printed() {
     let change = json!({ "tenant": "north", "tags": ["orders"] });
     assert_eq!(post(&demo.address, "/v1/invalidate", &change).status, 200);
     assert_eq!(get(&demo.address, gets[0], &[]).header("samovar-tier"), "computed");
+    let order = json!({ "name": "order.created", "tenant": "north" });
+    assert_eq!(post(&demo.address, "/v1/events", &order).status, 200);
+    assert_eq!(get(&demo.address, gets[0], &[]).header("samovar-tier"), "computed");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod checks;
 mod commands;
 mod demo;
 mod endings;
+mod events;
 mod http;
 mod jobs;
 mod readings;

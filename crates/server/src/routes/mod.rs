@@ -6,6 +6,7 @@ mod board;
 mod boards;
 mod cleanup;
 mod clear;
+mod events;
 mod health;
 mod healthz;
 mod invalidate;
@@ -33,6 +34,7 @@ use samovar_engine::Engine;
 use crate::{error::ApiError, limits};
 
 pub(crate) fn router(engine: Engine) -> Router {
+    let many = DefaultBodyLimit::max(limits::EVENTS_BYTES);
     Router::new()
         .route("/healthz", get(healthz::get))
         .route("/readyz", get(readyz::get))
@@ -43,6 +45,7 @@ pub(crate) fn router(engine: Engine) -> Router {
         .route("/v1/boards/{name}", get(board::get))
         .route("/v1/why/{name}", get(why::get))
         .route("/v1/invalidate", post(invalidate::post))
+        .route("/v1/events", get(events::get).post(events::post).layer(many))
         .route("/v1/clear", post(clear::post))
         .route("/v1/cleanup", post(cleanup::post))
         .route("/v1/warm", post(warm::post))

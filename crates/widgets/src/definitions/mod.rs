@@ -1,7 +1,8 @@
-//! What a team declares: tenants, sources, freshness classes, rollups, widgets and boards, as checked
-//! as they can be without a database.
+//! What a team declares: tenants, sources, freshness classes, rollups, widgets, boards and events, as
+//! checked as they can be without a database.
 
 mod boards;
+mod events;
 mod freshness;
 mod includes;
 mod params;
@@ -13,6 +14,7 @@ mod warming;
 mod widgets;
 
 pub use boards::BoardDefinition;
+pub use events::{EventDefinition, EventTag, TagPart, WARMED};
 pub use freshness::{FreshnessDefinition, RefreshAheadDefinition};
 pub use includes::IncludeDefinition;
 pub use params::{ParamDefinition, ParamType, Values};
@@ -26,7 +28,7 @@ pub use widgets::{BucketDefinition, Mode, ModeDefinition, WidgetDefinition};
 use crate::{Located, Problem, Section, limits};
 
 /// The sections `[tenants]`, `[source.*]`, `[freshness.*]`, `[rollup.*]`, `[widget.*]`, `[board.*]`,
-/// `[warm]` and `[schedule.*]` of a file.
+/// `[warm]`, `[schedule.*]` and `[event.*]` of a file.
 ///
 /// A widget in whose section something is wrong is left out, so that what follows from the mistake
 /// is not told as another one.
@@ -43,6 +45,7 @@ pub struct Definitions {
     pub boards: Vec<BoardDefinition>,
     pub warming: WarmingDefinition,
     pub schedules: Vec<ScheduleDefinition>,
+    pub events: Vec<EventDefinition>,
     /// Of widgets that name none. It stands in `[cache]`, whose reader sets it.
     pub default_freshness: Option<Located<String>>,
 }
@@ -87,7 +90,9 @@ impl Definitions {
         check_count(root, &board_sections, limits::BOARDS, "boards");
         let schedule_sections = root.sections("schedule");
         check_count(root, &schedule_sections, limits::SCHEDULES, "schedules");
-        let known = warming::Known { widgets: &widget_names, declared };
+        let event_sections = root.sections("event");
+        check_count(root, &event_sections, limits::EVENTS, "events");
+        let known = warming::Known { widgets: &widget_names, declared, no_tenants: None };
         let warming = warming::read(root, known);
 
         let source = |(name, section)| sources::read(&name, section);
@@ -116,6 +121,8 @@ impl Definitions {
         let boards = board_sections.into_iter().filter_map(board).collect();
         let schedule = |(name, section)| warming::read_schedule(name, section, known);
         let schedules = schedule_sections.into_iter().filter_map(schedule).collect();
+        let event = |(name, section)| events::read(name, section, known);
+        let events = event_sections.into_iter().filter_map(event).collect();
         let default_freshness = None;
         Self {
             tenants,
@@ -127,6 +134,7 @@ impl Definitions {
             boards,
             warming,
             schedules,
+            events,
             default_freshness,
         }
     }

@@ -54,6 +54,8 @@ impl Default for WarmingDefinition {
 pub(super) struct Known<'a> {
     pub(super) widgets: &'a [String],
     pub(super) declared: Declared<'a>,
+    /// Why it may name no tenants.
+    pub(super) no_tenants: Option<&'static str>,
 }
 
 const CRON: &str = "cron = \"0 3 * * *\"";
@@ -118,8 +120,7 @@ pub(super) fn read_warm(
             Err(error) => table.note(Problem::new(line, &error).hint(error.hint())),
         }
     }
-    let tenants = table.texts("tenants", MOST).unwrap_or_default();
-    tenants.iter().for_each(|tenant| check_tenant(tenant, known.declared, &table));
+    let tenants = read_tenants(&mut table, known, MOST);
     let force = table.flag("force").is_some_and(|it| it.value);
     let parallel = table.count("parallel", 1..limits::WARMED + 1).map(|it| it.value);
     let queue = table.text("queue");
@@ -137,4 +138,21 @@ pub(super) fn read_warm(
         parallel,
         queue: queue.map(|it| it.value),
     })
+}
+
+fn read_tenants(
+    table: &mut Section<'_>,
+    known: Known<'_>,
+    most: std::ops::RangeInclusive<usize>,
+) -> Vec<Located<String>> {
+    if let Some(why) = known.no_tenants {
+        if table.has("tenants") {
+            table.know("tenants");
+            table.refuse("tenants", table.line_of("tenants"), "is for each event to say", why);
+        }
+        return Vec::new();
+    }
+    let tenants = table.texts("tenants", most).unwrap_or_default();
+    tenants.iter().for_each(|tenant| check_tenant(tenant, known.declared, table));
+    tenants
 }

@@ -1,8 +1,31 @@
-//! When a row happened, from whatever its database keeps times as.
+//! When a row or an event happened, from whatever its database or its application keeps times as.
+
+use jiff::Timestamp;
 
 use crate::{TimeForm, Value};
 
 const SECOND: i64 = 1_000_000;
+/// As seconds it is the year 5138, as milliseconds 1973: what is less counts seconds.
+const MILLISECONDS_FROM: f64 = 1e11;
+
+/// When something happened, by a field of JSON: a text as databases write them, or a number of
+/// seconds or milliseconds since 1970, as large as they are.
+pub fn instant(value: &serde_json::Value) -> Option<Timestamp> {
+    let microseconds = match value {
+        serde_json::Value::String(text) => of_text(text.as_bytes())?,
+        serde_json::Value::Number(number) => {
+            let size = number.as_f64()?;
+            let form = match size.abs() < MILLISECONDS_FROM {
+                true => TimeForm::Seconds,
+                false => TimeForm::Milliseconds,
+            };
+            let whole = number.as_i64().map(Value::Integer);
+            microseconds(&whole.unwrap_or(Value::Float(size)), form)?
+        }
+        _ => return None,
+    };
+    Timestamp::from_microsecond(microseconds).ok()
+}
 
 /// In microseconds since 1970. Texts without an offset are in UTC, and dates are their midnight.
 pub(crate) fn microseconds(value: &Value<'_>, form: TimeForm) -> Option<i64> {
@@ -92,8 +115,6 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     fn text(text: &str) -> Option<i64> {
@@ -124,6 +145,22 @@ mod tests {
         assert_eq!(number(Value::Integer(1_795_215_907), TimeForm::Seconds), Some(at));
         assert_eq!(number(Value::Unsigned(1_795_215_907_000), TimeForm::Milliseconds), Some(at));
         assert_eq!(number(Value::Float(1_795_215_907.5), TimeForm::Seconds), Some(at + 500_000));
+    }
+
+    #[test]
+    fn numbers_in_json_count_seconds_or_milliseconds() {
+        let at: Timestamp = "2026-11-20T23:05:07Z".parse().expect("a time");
+        for json in ["1795215907", "1795215907000", "1795215907.0", "\"2026-11-21T00:05:07+01:00\""]
+        {
+            let json = serde_json::from_str(json).expect("JSON");
+            assert_eq!(instant(&json), Some(at), "{json}");
+        }
+        let fraction = instant(&serde_json::json!(1_795_215_907.25)).expect("a time");
+        assert_eq!((fraction - at).total(jiff::Unit::Millisecond).ok(), Some(250.0));
+        for json in ["true", "null", "[]", "\"1795215907\"", "1e300", "9007199254740993000"] {
+            let json = serde_json::from_str(json).expect("JSON");
+            assert_eq!(instant(&json), None, "{json}");
+        }
     }
 
     #[test]

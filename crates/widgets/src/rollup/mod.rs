@@ -29,6 +29,7 @@ mod top;
 pub use answer::Answer;
 pub use encoding::Malformed;
 pub use fold::{Fold, Folded};
+pub use instant::instant;
 pub use partial::Partial;
 pub use partition::{Partition, PartitionUnit, Slot, plan};
 pub use shape::Rollup;

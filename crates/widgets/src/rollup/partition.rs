@@ -137,6 +137,21 @@ impl Slot {
 }
 
 impl Partition {
+    /// The one in which an instant lies. `None` far outside of any calendar.
+    ///
+    /// It is found among the slots that are planned, so that both agree where clocks are put back over
+    /// midnight: the second time belongs to the day that had begun.
+    pub fn at(unit: PartitionUnit, at: Timestamp, zone: &TimeZone) -> Option<Self> {
+        let date = zone.to_datetime(at).date();
+        let near = [Some(date), date.tomorrow().ok(), date.yesterday().ok()];
+        near.into_iter().flatten().filter(|date| date.year() > 0).find_map(|date| {
+            let dates = Dates::new(date, date).ok()?;
+            let slots = plan(dates, unit, zone);
+            let found = slots.iter().find(|slot| slot.from <= at && at < slot.to)?;
+            Some(found.partition)
+        })
+    }
+
     pub fn unit(self) -> PartitionUnit {
         self.unit
     }
@@ -285,6 +300,30 @@ mod tests {
                     assert!(joined && ends == (from, to), "{name} {year} {unit:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_instant_lies_in_the_partition_whose_slot_has_it() {
+        for (at, name, hour) in [
+            ("2026-11-19T22:59:59Z", "Europe/Oslo", "2026/11/19/23"),
+            ("2026-11-19T23:00:00Z", "Europe/Oslo", "2026/11/20/00"),
+            ("2026-11-19T23:00:00Z", "America/Lima", "2026/11/19/18"),
+            // The hour that comes twice, and the one behind the skipped one.
+            ("2026-10-25T00:30:00Z", "Europe/Oslo", "2026/10/25/02"),
+            ("2026-10-25T01:30:00Z", "Europe/Oslo", "2026/10/25/02"),
+            ("2026-03-29T01:00:00Z", "Europe/Oslo", "2026/03/29/03"),
+            // At a minute past midnight the clocks went back to the day before.
+            ("2010-11-07T02:31:30Z", "America/St_Johns", "2010/11/07/00"),
+        ] {
+            let at = at.parse().expect("a time");
+            let found = |unit| Partition::at(unit, at, &zone(name)).expect("one").to_string();
+            assert_eq!(found(PartitionUnit::Hour), hour, "{at} {name}");
+            assert_eq!(found(PartitionUnit::Day), hour[..10], "{at} {name}");
+            assert_eq!(found(PartitionUnit::Month), hour[..7], "{at} {name}");
+        }
+        for outside in [Timestamp::MIN, Timestamp::from_second(-62_200_000_000).expect("one")] {
+            assert_eq!(Partition::at(PartitionUnit::Day, outside, &TimeZone::UTC), None);
         }
     }
 

@@ -101,11 +101,23 @@ impl<'a> Section<'a> {
         let mut sections = Vec::new();
         for (name, value) in outer.table {
             let (text, span) = (name.get_ref().to_string(), name.span());
-            if let Some(section) = self.enter(format!("{path}.{text}"), value, span) {
+            // As it is written: a dot between quotes divides nothing.
+            let below = if text.contains('.') { format!("{text:?}") } else { text.clone() };
+            if let Some(section) = self.enter(format!("{path}.{below}"), value, span) {
                 sections.push((Located { value: text, line: section.line }, section));
             }
         }
         sections
+    }
+
+    /// The keys whose values are tables.
+    pub(crate) fn tables(&self) -> Vec<Located<String>> {
+        let tables = self.table.iter().filter(|(_, value)| value.get_ref().is_table());
+        let located = tables.map(|(key, _)| Located {
+            value: key.get_ref().to_string(),
+            line: self.document.line(&key.span()),
+        });
+        located.collect()
     }
 
     /// Complains about keys that nobody asked for, and about those that were needed.
@@ -186,7 +198,9 @@ impl<'a> Section<'a> {
         let title = format!("[{path}]");
         if table.is_none() {
             let reason = format!("{title} is {}, not a table", name_of(value.get_ref()));
-            let key = path.rsplit('.').next().unwrap_or_default();
+            let quoted = path.strip_suffix('"').and_then(|path| path.rfind('"'));
+            let key = quoted.map_or_else(|| path.rsplit('.').next(), |at| path.get(at..));
+            let key = key.unwrap_or_default();
             let hint =
                 format!("write {title} with its keys below it, or {key} = {{ ... }} in a line");
             self.note(Problem::new(line, reason).hint(hint));

@@ -1,0 +1,119 @@
+//! What follows an event: its readings are warmed, and what it touched is invalidated once more.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use samovar_cache::{How, Subject, Tag, Tenant};
+use samovar_jobs::{
+    NewJob, Policy, Pushed, QueueName,
+    run::{Context, Job, Stop},
+};
+use samovar_memory::Class;
+use serde::{Deserialize, Serialize};
+
+use super::WarmingBegun;
+use crate::{
+    WarmFailure, WarmUp,
+    engine::{Engine, Inner},
+    warm::{jobs::Dispatch, request},
+};
+
+/// The same invalidation once more: for replicas that lag, and for those who tell before they commit.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Settle {
+    pub(super) tenant: Option<String>,
+    pub(super) tags: Vec<String>,
+    pub(super) cause: String,
+    /// Events after which the tenant's readings are warmed: what was warmed before is not fresh now.
+    pub(super) warm: Vec<String>,
+}
+
+/// It takes little, and what it is for does not pass while the store is away.
+const SETTLE: Policy = Policy {
+    tries: 100,
+    backoff: Cow::Borrowed(&[
+        Duration::from_secs(1),
+        Duration::from_secs(5),
+        Duration::from_secs(30),
+        Duration::from_secs(60),
+    ]),
+    timeout: Duration::from_secs(60),
+    class: Class::Mb128,
+    ..Policy::DEFAULT
+};
+
+impl Job for Settle {
+    const KIND: &'static str = "samovar.settle";
+    const POLICY: Policy = SETTLE;
+    // No backlog of warm-ups holds it up.
+    const QUEUE: &'static str = "high";
+
+    async fn run(&self, cx: &Context) -> Result<(), Stop> {
+        let inner = &cx.service::<Engine>()?.0;
+        let tenant = self.tenant.as_deref().map(Tenant::new).transpose()?;
+        let tags: Vec<Tag> = self.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+        if !tags.is_empty() {
+            let how = How { cause: format!("{}, once more", self.cause), ..How::default() };
+            inner.cache.invalidate(&Subject::Tags(&tags), tenant.as_ref(), &how).await?;
+        }
+        let whose = self.tenant.as_deref();
+        inner.begin_warming(self.warm.iter().map(|event| (event.as_str(), whose))).await?;
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Warm-ups that events ask for. While one for the same event and tenant waits to be divided, there
+    /// is no second one: what waits is yet to read what has changed.
+    pub(super) async fn begin_warming<'e>(
+        &self,
+        of: impl Iterator<Item = (&'e str, Option<&'e str>)>,
+    ) -> Result<Vec<WarmingBegun>, WarmFailure> {
+        let mut pushed: BTreeMap<QueueName, Vec<(NewJob, WarmingBegun)>> = BTreeMap::new();
+        for (event, tenant) in of {
+            // Since it was raised, its rule may have gone.
+            let rule = self.events.get(event);
+            let Some(warm) = rule.and_then(|rule| rule.warm.clone()) else { continue };
+            let queue = QueueName::new(warm.queue.as_deref().unwrap_or(request::QUEUE))?;
+            let tenants = tenant.map(str::to_owned).into_iter().collect();
+            let unique = match tenant {
+                Some(tenant) => format!("event/{event}/{tenant}"),
+                None => format!("event/{event}"),
+            };
+            let warm_up = WarmUp { tenants, ..warm };
+            // On the queue of its jobs: while they are held up, so is the next one.
+            let mut job = self.new_job(&Dispatch { warm_up, unique: Some(unique) }, &queue)?;
+            give_to(&mut job, tenant);
+            let begun = WarmingBegun {
+                event: event.to_owned(),
+                tenant: tenant.map(str::to_owned),
+                batch: job.id.to_string(),
+            };
+            pushed.entry(queue).or_default().push((job, begun));
+        }
+        let mut all = Vec::new();
+        for some in pushed.into_values() {
+            let (jobs, begun): (Vec<_>, Vec<_>) = some.into_iter().unzip();
+            let became = self.jobs()?.push(jobs).await?;
+            all.extend(begun.into_iter().zip(became).map(|(begun, became)| match became {
+                Pushed::New(_) => begun,
+                Pushed::AlreadyThere(id) => WarmingBegun { batch: id.to_string(), ..begun },
+            }));
+        }
+        Ok(all)
+    }
+
+    /// A delayed one.
+    pub(super) fn settling(&self, settle: &Settle, after: Duration) -> Result<NewJob, WarmFailure> {
+        let mut job = self.new_job(settle, &QueueName::new(Settle::QUEUE)?)?;
+        job.delay = after;
+        give_to(&mut job, settle.tenant.as_deref());
+        Ok(job)
+    }
+}
+
+/// A job of a tenant whose name is none that jobs can have is of the system.
+fn give_to(job: &mut NewJob, tenant: Option<&str>) {
+    if let Some(Ok(tenant)) = tenant.map(samovar_jobs::Tenant::new) {
+        job.tenant = tenant;
+    }
+}
