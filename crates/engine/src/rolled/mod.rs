@@ -5,19 +5,19 @@
 //! and decoded once, whatever the number of widgets, ranges and filters that need it.
 
 mod cover;
+mod merging;
 mod partials;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use samovar_cache::{
-    Answer as Cached, Cache, DefinitionError, Parts, Provenance, Reading, Tag, TagError, Value,
-    Widget,
-};
-use samovar_widgets::{Answer as RollupAnswer, Dates, Partial, RollupWidgetDefinition, Slot, plan};
+use samovar_cache::{Cache, DefinitionError, Parts, Reading, Tag, TagError, Value, Widget};
+use samovar_widgets::{Dates, RollupWidgetDefinition};
 
 pub(crate) use self::cover::root;
-use self::partials::Gathering;
+use self::{
+    merging::{Merging, previous},
+    partials::Gathering,
+};
 use crate::{
     Member,
     catalogue::{Made, Rolled},
@@ -57,63 +57,6 @@ impl Kept<'_> {
     fn borrow<'a>(&'a self, pairs: &'a [(&'a str, &'a str)]) -> Reading<'a> {
         self.widget.reading(&self.member.tenant).params(pairs).tags(&self.tags)
     }
-}
-
-/// The answer of one reading in the making.
-struct Merging<'r> {
-    reading: &'r BoundReading,
-    /// The way to what is kept.
-    parts: Option<&'r Parts>,
-    now: (Vec<Slot>, RollupAnswer<'r>),
-    before: Option<(Vec<Slot>, RollupAnswer<'r>)>,
-}
-
-impl<'r> Merging<'r> {
-    fn new(reading: &'r BoundReading, parts: Option<&'r Parts>) -> Result<Self, String> {
-        let (rolled, widget) = reading.rolled().ok_or("the widget shows no rollup")?;
-        let dates = reading.dates().ok_or("the widget has no range")?;
-        let given = reading.params().iter();
-        let given: Vec<_> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let filters = widget.filters(&given);
-        let of = |dates: Dates| {
-            let slots = plan(dates, rolled.rollup.unit(), &reading.member.zone);
-            let answer = RollupAnswer::new(&rolled.rollup, &widget.shown, &filters, &slots);
-            (slots, answer)
-        };
-        let before = previous(dates).filter(|_| widget.shown.compare).map(of);
-        Ok(Self { reading, parts, now: of(dates), before })
-    }
-
-    fn slots(&self) -> impl Iterator<Item = Slot> {
-        let before = self.before.iter().flat_map(|(slots, _)| slots);
-        before.chain(&self.now.0).copied()
-    }
-
-    /// A slot that it has no use for is passed over. The answer becomes as old as `aging`.
-    fn add(&mut self, slot: &Slot, partial: &Partial, aging: Option<&Cached>) {
-        let mut is_used = false;
-        for (slots, answer) in self.before.iter_mut().chain([&mut self.now]) {
-            if slots.binary_search_by_key(&order(slot), order).is_ok() {
-                answer.add(slot, partial);
-                is_used = true;
-            }
-        }
-        if let (true, Some(parts), Some(aging)) = (is_used, self.parts, aging) {
-            parts.include(aging);
-        }
-    }
-
-    fn finish(self, queries: u32) -> Value {
-        let mut body = self.reading.head();
-        self.now.1.write(self.before.as_ref().map(|(_, answer)| answer), &mut body);
-        body.push(b'}');
-        Value::Read(body.into(), Provenance { moment: 0, queries })
-    }
-}
-
-/// Of two slots that begin together, the shorter one comes first.
-fn order(slot: &Slot) -> (Timestamp, Timestamp) {
-    (slot.from(), slot.to())
 }
 
 impl BoundReading {
@@ -164,32 +107,15 @@ impl Inner {
     ) -> Result<Vec<Value>, String> {
         let Some((reading, parts)) = readings.first().copied() else { return Ok(Vec::new()) };
         let (rolled, _) = reading.rolled().ok_or("the widget shows no rollup")?;
-        let merging = readings.iter().map(|(reading, parts)| Merging::new(reading, *parts));
-        let mut merging: Vec<Merging<'_>> = merging.collect::<Result<_, _>>()?;
-        let mut slots: Vec<Slot> = merging.iter().flat_map(Merging::slots).collect();
-        slots.sort_unstable_by_key(order);
-        slots.dedup();
+        let mut merging = Merging::new(&rolled.rollup, readings)?;
+        let slots = merging.slots();
         let timed = self.slow.time(&self.clock, reading);
         let mut gathering = Gathering::new(self, rolled, &reading.member, parts, &slots)?;
-        let gathered = gathering
-            .run(|slot, partial, aging| {
-                for one in &mut merging {
-                    one.add(slot, partial, aging);
-                }
-            })
-            .await;
+        let gathered =
+            gathering.run(|slot, partial, aging| merging.add(slot, partial, aging)).await;
         let queries = gathering.queries();
         timed.ended(queries, gathered.as_ref().map(drop).map_err(String::as_str));
         gathered?;
-        Ok(merging.into_iter().map(|it| it.finish(queries)).collect())
+        Ok(merging.finish(queries))
     }
-}
-
-/// The same number of days before.
-fn previous(dates: Dates) -> Option<Dates> {
-    let days = (dates.last() - dates.first()).get_days() + 1;
-    let back = jiff::Span::new().try_days(days).ok()?;
-    let (first, last) =
-        (dates.first().checked_sub(back).ok()?, dates.last().checked_sub(back).ok()?);
-    Dates::new(first, last).ok()
 }

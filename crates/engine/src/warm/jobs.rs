@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use samovar_cache::{How, Subject};
+use samovar_cache::{Due, How, Subject};
 use samovar_jobs::{
     BatchId, Policy,
     run::{Context, Job, Registry, Stop, UnfitKind},
@@ -51,7 +51,8 @@ pub(super) struct Usual {}
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Warmed {
     pub(super) batch: String,
-    pub(super) ranges: Vec<String>,
+    /// Different ranges that were warmed.
+    pub(super) periods: usize,
 }
 
 /// Of tries that fail because a source is away.
@@ -178,7 +179,11 @@ impl Warm {
             counts.fail(reason);
         }
         let mut done = 0;
-        for group in planned.groups {
+        for mut group in planned.groups {
+            let before = group.len();
+            group.retain(|reading| !inner.is_fresh(reading));
+            counts.fresh += (before - group.len()) as u64;
+            done += (before - group.len()) as u64;
             let mut left = &group[..];
             while !left.is_empty() {
                 cx.check()?;
@@ -239,6 +244,12 @@ impl Inner {
         };
         let wish = |reading: &BoundReading| Wish { reading: reading.clone(), want: Want::Ahead };
         self.make(readings.iter().map(wish).collect()).await
+    }
+
+    /// As far as this process knows: then nobody has to be asked.
+    fn is_fresh(&self, reading: &BoundReading) -> bool {
+        let due = reading.with(|reading| self.cache.due(reading));
+        matches!(due, Ok(Due::In(left)) if !left.is_zero())
     }
 }
 
@@ -313,13 +324,13 @@ impl Job for Warmed {
             failed,
             cancelled,
             took_ms,
-            periods = self.ranges.len(),
+            periods = self.periods,
             "cache warming batch completed"
         );
         if engine.0.events.contains_key(WARMED) {
             let data = json!({
                 "batch": batch.id, "name": name, "state": state, "jobs": jobs, "failed": failed,
-                "cancelled": cancelled, "periods": self.ranges.len(),
+                "cancelled": cancelled, "periods": self.periods,
             });
             engine.raise(vec![Event { name: WARMED.to_owned(), tenant: None, data }]).await?;
         }

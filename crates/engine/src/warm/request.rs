@@ -1,6 +1,6 @@
 //! What is to be warmed, and the batch of jobs that it becomes.
 
-use std::{cmp::Reverse, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeSet, sync::Arc, time::Duration};
 
 use samovar_jobs::{
     BatchId, BatchName, BatchView, Callbacks, InvalidName, JobId, JobView, Kind, NewBatch, NewJob,
@@ -213,7 +213,7 @@ impl Inner {
             Ok::<_, WarmFailure>(new)
         });
         let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
-        let warmed = Warmed { batch: id.to_string(), ranges: warm_up.ranges.clone() };
+        let warmed = Warmed { batch: id.to_string(), periods: self.periods(warm_up) };
         let finally = Some(self.new_job(&warmed, &queue)?);
         let batch = NewBatch {
             id,
@@ -229,6 +229,18 @@ impl Inner {
         let (batch, name, queue) = (id.to_string(), name.to_string(), queue.to_string());
         tracing::info!(batch, name, queue, jobs = count, tenants, "cache warming jobs dispatched");
         Ok(Warming { batch, name, queue, jobs: count, tenants })
+    }
+
+    /// How many different ranges are warmed.
+    fn periods(&self, warm_up: &WarmUp) -> usize {
+        if !warm_up.ranges.is_empty() {
+            return warm_up.ranges.len();
+        }
+        let named =
+            |name: &str| warm_up.widgets.is_empty() || warm_up.widgets.iter().any(|it| it == name);
+        let widgets = self.widgets.values().filter(|served| named(&served.entry.name));
+        let ranges = widgets.flat_map(|served| &served.entry.ranges);
+        ranges.map(ToString::to_string).collect::<BTreeSet<_>>().len()
     }
 
     pub(crate) fn new_job<J: Job>(
