@@ -49,7 +49,8 @@ impl Place {
         let definitions = Definitions::read(&mut document.root());
         assert_eq!(document.problems(), []);
         let catalogue = Catalogue::check(&definitions, folder.path(), &clock, Ask::Nobody).await;
-        let settings = Settings::default();
+        // What the local tier holds is no work in progress, and has a limit of its own.
+        let settings = Settings { memory: 32 * MB, ..Settings::default() };
         let cache = Cache::builder().settings(settings.clone());
         let cache = cache.open(&folder.path().join("cache")).await.expect("a cache");
         let owned = Folder::own(folder.path().join("jobs")).expect("a folder");

@@ -13,8 +13,11 @@ use crate::{Member, catalogue::Rolled, engine::Inner};
 
 /// Partials that are asked for in one look.
 const AT_ONCE: usize = 512;
-/// Partials that are begun, or committed, at the same time: the store does them in one go.
+/// Partials that are begun at the same time: the store does them in one go.
 const TOGETHER: usize = 256;
+/// Partials that are committed at the same time. So many are held decoded, which takes several times their
+/// bytes.
+const DECODED: usize = 8;
 /// How often partials that somebody else is making are waited for.
 const ROUNDS: usize = 8;
 
@@ -230,7 +233,7 @@ impl<'g> Gathering<'g> {
             let mut folded = stretch.into_iter().zip(folded).peekable();
             while folded.peek().is_some() {
                 let mut commits = Vec::new();
-                for (missing, Folded { bytes, .. }) in folded.by_ref().take(TOGETHER) {
+                for (missing, Folded { bytes, .. }) in folded.by_ref().take(DECODED) {
                     let partial = decode(self.rolled, &bytes)?;
                     commits.push(async move {
                         let kept = match missing.ticket {
