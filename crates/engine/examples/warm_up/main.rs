@@ -10,7 +10,7 @@ mod shop;
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use rusqlite::{Connection, params};
 use samovar_cache::{Cache, Folder, Settings};
 use samovar_clock::{Clock, Random};
@@ -112,9 +112,14 @@ fn shop(folder: &Path) -> Connection {
     shop
 }
 
-fn today() -> Date {
-    let now = Timestamp::from_millisecond(Clock::System.wall().as_millis()).expect("a time");
-    now.to_zoned(jiff::tz::TimeZone::UTC).date()
+fn now() -> Timestamp {
+    Timestamp::from_millisecond(Clock::System.wall().as_millis()).expect("a time")
+}
+
+/// The day of a shop, and where it is.
+fn today() -> (Date, TimeZone) {
+    let zone = shop::zone(now());
+    (zone.to_datetime(now()).date(), zone)
 }
 
 fn resident() -> u64 {
@@ -148,9 +153,9 @@ async fn main() {
 
 async fn one(orders: u64) {
     let folder = tempfile::tempdir().expect("a folder");
-    let last = today();
+    let (last, zone) = &today();
     let connection = shop(folder.path());
-    shop::generate(&connection, 1, orders, last);
+    shop::generate(&connection, 1, orders, (*last, zone));
     println!(
         "{orders} orders, {} ranges, {} channels and all of them, {} widgets",
         shop::RANGES.len(),
@@ -159,7 +164,7 @@ async fn one(orders: u64) {
     );
 
     // Without an index: SQLite counts each row of the table that it steps over.
-    let place = Place::open(folder, &shop::definitions("sqlite://shop.db", 1, None)).await;
+    let place = Place::open(folder, &shop::definitions("sqlite://shop.db", 1, None, zone)).await;
     let before = place.source().await;
     place.warm(&WarmUp::default()).await;
     let after = place.source().await;
@@ -173,7 +178,7 @@ async fn one(orders: u64) {
         .expect("an index");
     let plain = |channel: &str| {
         let start = Clock::System.now();
-        shop::by_plain_sql(&connection, last, channel);
+        shop::by_plain_sql(&connection, (*last, zone), channel);
         Clock::System.now().since(start)
     };
     // What takes minutes is not done again and again.
@@ -204,28 +209,29 @@ async fn one(orders: u64) {
             beside(one),
         );
     }
-    again(&place, &connection, last).await;
+    again(&place, &connection, (*last, zone)).await;
     let state = place.cache.store_state().await;
     println!("kept: {:?} keys, {:.2} MB", state.keys, mb(state.memory_bytes.unwrap_or(0)));
-    history(&place, last).await;
+    history(&place, *last).await;
     place.worker.expect("running").drain().await;
 }
 
-/// After one new order of today, and one of 60 days ago. The first time is not counted.
-async fn again(place: &Place, connection: &Connection, last: Date) {
+/// After one new order, and one of 60 days ago that comes late. The first time is not counted.
+async fn again(place: &Place, connection: &Connection, (last, zone): (Date, &TimeZone)) {
     const ROUNDS: u32 = 10;
     let random = Random::seeded(8);
     for age in [0, 60] {
         let day = last - jiff::Span::new().days(age);
-        let tags = vec![format!("orders/{}", day.strftime("%Y/%m/%d"))];
-        let change = Change { tenant: Some("t0".to_owned()), tags, ..Change::default() };
         let (mut times, mut before, mut spent) = (Vec::new(), place.source().await, 0);
         for round in 0..=ROUNDS {
             if round == 1 {
                 (before, spent) = (place.source().await, ticks());
             }
-            let (at, channel, total, items) = shop::order(1, day, &random);
-            let order = params!["t0", at, channel, total, 1, items];
+            let (at, channel, total, items) = shop::order(1, (day, zone), &random);
+            let at = if age == 0 { now() } else { at };
+            let tags = vec![zone.to_datetime(at).strftime("orders/%Y/%m/%d/%H").to_string()];
+            let change = Change { tenant: Some("t0".to_owned()), tags, ..Change::default() };
+            let order = params!["t0", shop::text(at), channel, total, 1, items];
             let insert = "insert into orders values (?, ?, ?, ?, ?, ?)";
             connection.execute(insert, order).expect("written");
             place.engine.invalidate(&change).await.expect("invalidated");
@@ -284,12 +290,13 @@ async fn history(place: &Place, last: Date) {
 async fn many(tenants: usize) {
     const ORDERS: u64 = 400;
     let folder = tempfile::tempdir().expect("a folder");
-    let last = today();
+    let (last, zone) = &today();
     let connection = shop(folder.path());
-    shop::generate(&connection, tenants, ORDERS, last);
+    shop::generate(&connection, tenants, ORDERS, (*last, zone));
     let index = "create index by_time on orders (tenant_id, received_at)";
     connection.execute_batch(index).expect("an index");
-    let place = Place::open(folder, &shop::definitions("sqlite://shop.db", tenants, None)).await;
+    let place =
+        Place::open(folder, &shop::definitions("sqlite://shop.db", tenants, None, zone)).await;
     // Some are read: these go first.
     for (reads, tenant) in [(30, "t321"), (20, "t123"), (10, "t222")] {
         for _ in 0..reads {

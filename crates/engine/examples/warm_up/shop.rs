@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use jiff::{ToSpan, civil::Date};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use rusqlite::{Connection, params};
 use samovar_clock::Random;
 
@@ -17,7 +17,7 @@ const ALL: u64 = 20_425;
 const ROLLUP: &str = r#"
 [rollup.days]
 source = "shop"
-tag = "orders/{day}"
+tag = "orders/{hour}"
 query = """
 select received_at, channel, total, customer_id, items from orders
 where tenant_id = :tenant and received_at >= :from and received_at < :to order by received_at"""
@@ -33,7 +33,23 @@ buyers = { distinct = "customer_id" }
 basket = { quantiles = "total" }
 units = { sum = "items.qty" }
 products = { top = "items.sku", by = "items.qty * items.price", keep = 200 }
+[event."order.created"]
+invalidates = ["orders/{hour}"]
+at = "received_at"
 "#;
+
+/// Where it is nine in the evening or a little later, whatever the time of the run: most of today is
+/// over.
+pub(crate) fn zone(now: Timestamp) -> TimeZone {
+    let east = 21 - i32::from(now.to_zoned(TimeZone::UTC).hour());
+    let east = if east > 14 { east - 24 } else { east };
+    TimeZone::get(&format!("Etc/GMT{:+}", -east)).expect("from +12 to -14")
+}
+
+/// As it is stored.
+pub(crate) fn text(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
 
 /// What it shows, and plain SQL for the same; `{}` is where the range and the channel go.
 pub(crate) const WIDGETS: [(&str, &str); 8] = [
@@ -73,8 +89,15 @@ pub(crate) const WIDGETS: [(&str, &str); 8] = [
 ];
 
 /// With all that there is as a sixth range, if `whole` is the number of its days.
-pub(crate) fn definitions(url: &str, tenants: usize, whole: Option<&str>) -> String {
-    let ids: Vec<_> = (0..tenants).map(|id| format!("{{ id = \"t{id}\" }}")).collect();
+pub(crate) fn definitions(
+    url: &str,
+    tenants: usize,
+    whole: Option<&str>,
+    zone: &TimeZone,
+) -> String {
+    let ids: Vec<_> =
+        (0..tenants).map(|id| format!("{{ id = \"t{id}\", time_zone = {zone:?} }}")).collect();
+    let zone = zone.iana_name().expect("it has one");
     let mut text = format!("[tenants]\nlist = [{}]\n", ids.join(", "));
     write!(text, "[source.shop]\nurl = \"{url}\"\ntimeout = \"10m\"\n{ROLLUP}").expect("text");
     let ranges = RANGES.iter().map(|(name, ..)| *name).chain(whole);
@@ -95,7 +118,12 @@ pub(crate) fn definitions(url: &str, tenants: usize, whole: Option<&str>) -> Str
 }
 
 /// Orders of about 2 KB with one to six items, `count` of each tenant.
-pub(crate) fn generate(connection: &Connection, tenants: usize, count: u64, last: Date) {
+pub(crate) fn generate(
+    connection: &Connection,
+    tenants: usize,
+    count: u64,
+    (last, zone): (Date, &TimeZone),
+) {
     let table = "create table orders (tenant_id text, received_at text, channel text, total real, \
                  customer_id integer, items text); begin";
     connection.execute_batch(table).expect("a table");
@@ -106,8 +134,9 @@ pub(crate) fn generate(connection: &Connection, tenants: usize, count: u64, last
         let tenant = format!("t{tenant}");
         for index in 0..count {
             let (day, place) = (last - age(index * ALL / count, &random).days(), index);
-            let (at, channel, total, items) = order(place, day, &random);
+            let (at, channel, total, items) = order(place, (day, zone), &random);
             let buyer = random.below(5000) as i64;
+            let at = text(at);
             insert.execute(params![tenant, at, channel, total, buyer, items]).expect("an order");
         }
     }
@@ -126,10 +155,14 @@ fn age(place: u64, random: &Random) -> i64 {
     least
 }
 
-pub(crate) fn order(index: u64, day: Date, random: &Random) -> (String, String, f64, String) {
+pub(crate) fn order(
+    index: u64,
+    (day, zone): (Date, &TimeZone),
+    random: &Random,
+) -> (Timestamp, String, f64, String) {
     let filler = "A comfortable piece for every day, made of sound material, washable and light. ";
-    let second = random.below(86_400);
-    let at = format!("{day} {:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
+    let midnight = zone.to_timestamp(day.at(0, 0, 0, 0)).expect("a time");
+    let at = midnight + (random.below(86_400) as i64).seconds();
     let (mut items, mut total, amount) = (String::from("["), 0, 1 + random.below(6));
     for item in 0..amount {
         let (sku, qty) = (random.below(400), 1 + random.below(4));
@@ -151,14 +184,19 @@ pub(crate) fn order(index: u64, day: Date, random: &Random) -> (String, String, 
 }
 
 /// Every widget by plain SQL, of every range, for one channel or all. How many rows came out.
-pub(crate) fn by_plain_sql(connection: &Connection, last: Date, channel: &str) -> u64 {
+pub(crate) fn by_plain_sql(
+    connection: &Connection,
+    (last, zone): (Date, &TimeZone),
+    channel: &str,
+) -> u64 {
+    let begin = |day: Date| text(zone.to_timestamp(day.at(0, 0, 0, 0)).expect("a time"));
     let mut count = 0;
     for (_, sql) in WIDGETS {
         for (_, newest, oldest) in RANGES {
             let range = format!(
                 "tenant_id = 't0' and ?1 in ('all', channel) and received_at >= '{}' and received_at < '{}'",
-                last - oldest.days(),
-                last - (newest - 1).days()
+                begin(last - oldest.days()),
+                begin(last - (newest - 1).days())
             );
             let mut statement = connection.prepare(&sql.replace("{}", &range)).expect("SQL");
             let mut rows = statement.query([channel]).expect("rows");

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use samovar_cache::{Definition, Freshness};
 use samovar_widgets::{
-    Definitions, Located, Problem, Query, Rollup, RollupDefinition, RollupWidgetDefinition, Source,
-    TimeForm,
+    Definitions, Located, PartitionUnit, Problem, Query, Rollup, RollupDefinition,
+    RollupWidgetDefinition, Source, TimeForm,
 };
 
 use super::{
@@ -27,6 +27,9 @@ pub(crate) struct Rolled {
     pub(crate) rollup: Arc<Rollup>,
     /// With `{month}`, `{day}` and `{hour}`.
     pub(crate) tag: String,
+    /// Into what a slot is cut that goes on, or that no partition fills: each piece is folded anew when
+    /// its own data changes. Only where an event tells of that, for much is late by seconds.
+    pub(crate) finer: Option<PartitionUnit>,
     /// Its partials of time that is over, and those of time that goes on.
     pub(crate) sealed: Definition,
     pub(crate) open: Definition,
@@ -69,7 +72,8 @@ pub(super) async fn check(
     let open = wanted.min_by_key(|freshness| freshness.ttl).unwrap_or_default();
     let mut told = definitions.events.iter().flat_map(|event| &event.invalidates);
     // Kept apart: once nobody tells any more, nothing lives longer than it should.
-    let (kind, sealed) = match told.any(|event| events::covers(event, tag)) {
+    let is_told = told.any(|event| events::covers(event, tag));
+    let (kind, sealed) = match is_told {
         true => ("rollup-told", Freshness::new(TOLD.0, TOLD.1)),
         false => ("rollup", Freshness::built_in(SEALED).expect("a built-in class")),
     };
@@ -92,6 +96,7 @@ pub(super) async fn check(
         query,
         rollup: definition.rollup.clone(),
         tag: tag.clone(),
+        finer: definition.finer.filter(|_| is_told),
         sealed: define(kind, sealed),
         open: define("rollup-open", open),
     }))

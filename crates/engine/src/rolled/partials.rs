@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use samovar_cache::{Answer as Cached, Beginning, Parts, ReadError, Tag, Ticket, Turn};
-use samovar_widgets::{Bound, Fold, Folded, Partial, Slot, Snapshot};
+use samovar_widgets::{Bound, Fold, Folded, Partial, PartitionUnit, Rollup, Slot, Snapshot};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Kept;
 use crate::{Member, catalogue::Rolled, engine::Inner};
 
 /// Partials that are asked for in one look.
-const AT_ONCE: usize = 512;
+const AT_ONCE: usize = 128;
 /// Partials that are begun at the same time: the store does them in one go.
 const TOGETHER: usize = 256;
 /// Partials that are committed at the same time. So many are held decoded, which takes several times their
@@ -29,6 +29,20 @@ struct Missing {
     ticket: Option<Ticket>,
 }
 
+/// A slot that was asked for, or a piece of some.
+struct Piece {
+    slot: Slot,
+    /// Those that were asked for, by their places.
+    of: Vec<usize>,
+}
+
+/// A slot whose pieces come one by one.
+struct Divided {
+    left: usize,
+    merged: Partial,
+    aging: Option<Cached>,
+}
+
 /// The partials of slots that are in the order of time, each handed on once.
 pub(super) struct Gathering<'g> {
     inner: &'g Arc<Inner>,
@@ -37,7 +51,11 @@ pub(super) struct Gathering<'g> {
     /// The way to what is kept; without it everything is folded, and kept nowhere.
     parts: Option<&'g Parts>,
     slots: &'g [Slot],
-    /// `None` for what is no whole partition.
+    /// In the order of time.
+    pieces: Vec<Piece>,
+    /// Of the slots that have more than one piece.
+    divided: BTreeMap<usize, Divided>,
+    /// Of each piece; `None` for what is no whole partition.
     kept: Vec<Option<Kept<'g>>>,
     /// What is kept of partitions that go on, and is too old to be used for something new.
     worn: BTreeMap<usize, Cached>,
@@ -56,20 +74,37 @@ impl<'g> Gathering<'g> {
     ) -> Result<Self, String> {
         let partials = &inner.partials[&rolled.name];
         let now = inner.now();
-        let kept = slots.iter().map(|slot| {
+        let finer = rolled.finer.filter(|_| parts.is_some());
+        let (pieces, divided) = divide(slots, finer, member, &rolled.rollup, now);
+        let kept = pieces.iter().map(|Piece { slot, of }| {
             if parts.is_none() || !slot.is_whole() {
                 return Ok(None);
             }
             let widget = if slot.to() > now { &partials.open } else { &partials.sealed };
-            let tag = slot.partition().fill(&rolled.tag);
+            // The rest of something depends on whatever lies in all of it.
+            let tagged = if slot.is_rest() { slots[of[0]] } else { *slot };
+            let tag = tagged.partition().fill(&rolled.tag);
             let tags = [Tag::new(&tag).map_err(|error| error.to_string())?];
-            let partition = slot.partition().to_string();
+            let partition = slot.name();
             Ok(Some(Kept { widget, member, partition, tags }))
         });
         let kept = kept.collect::<Result<_, String>>()?;
-        let done = vec![false; slots.len()];
-        let worn = BTreeMap::new();
-        Ok(Self { inner, rolled, member, parts, slots, kept, worn, done, now, queries: 0 })
+        let done = vec![false; pieces.len()];
+        let (worn, queries) = (BTreeMap::new(), 0);
+        Ok(Self {
+            inner,
+            rolled,
+            member,
+            parts,
+            slots,
+            pieces,
+            divided,
+            kept,
+            worn,
+            done,
+            now,
+            queries,
+        })
     }
 
     /// Queries that folding took.
@@ -115,14 +150,39 @@ impl<'g> Gathering<'g> {
         take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
     ) -> Result<(), String> {
         let bytes = kept.bytes().map_err(|error| error.to_string())?;
-        take(&self.slots[index], &decode(self.rolled, &bytes)?, self.aging(index, Some(kept)));
-        self.done[index] = true;
+        self.give(index, &decode(self.rolled, &bytes)?, Some(kept), take);
         Ok(())
+    }
+
+    /// A slot is handed on when its last piece is there.
+    fn give(
+        &mut self,
+        index: usize,
+        partial: &Partial,
+        kept: Option<&Cached>,
+        take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
+    ) {
+        self.done[index] = true;
+        let aging = self.aging(index, kept);
+        for of in &self.pieces[index].of {
+            let Some(divided) = self.divided.get_mut(of) else {
+                take(&self.slots[*of], partial, aging);
+                continue;
+            };
+            divided.merged.merge(&self.rolled.rollup, partial);
+            // Only its rest goes on.
+            divided.aging = aging.cloned().or(divided.aging.take());
+            divided.left -= 1;
+            if divided.left == 0 {
+                take(&self.slots[*of], &divided.merged, divided.aging.as_ref());
+                self.divided.remove(of);
+            }
+        }
     }
 
     /// What is over does not grow old: it lives until its data changes.
     fn aging<'k>(&self, index: usize, kept: Option<&'k Cached>) -> Option<&'k Cached> {
-        kept.filter(|_| self.slots[index].to() > self.now)
+        kept.filter(|_| self.pieces[index].slot.to() > self.now)
     }
 
     /// Whether what is made of it now would be due again soon.
@@ -137,7 +197,7 @@ impl<'g> Gathering<'g> {
     ) -> Result<(), String> {
         let Some(parts) = self.parts else { return Ok(()) };
         let whole: Vec<usize> =
-            (0..self.slots.len()).filter(|index| self.kept[*index].is_some()).collect();
+            (0..self.pieces.len()).filter(|index| self.kept[*index].is_some()).collect();
         for some in whole.chunks(AT_ONCE) {
             let kept: Vec<&Kept<'_>> =
                 some.iter().filter_map(|index| self.kept[*index].as_ref()).collect();
@@ -166,11 +226,12 @@ impl<'g> Gathering<'g> {
         take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
     ) -> Result<(Vec<Missing>, Vec<usize>), String> {
         let (mut missing, mut elsewhere) = (Vec::new(), Vec::new());
-        let open: Vec<usize> = (0..self.slots.len()).filter(|index| !self.done[*index]).collect();
+        let open: Vec<usize> = (0..self.pieces.len()).filter(|index| !self.done[*index]).collect();
         for some in open.chunks(TOGETHER) {
             let turns = join_all(some.iter().map(|index| self.turn(*index))).await;
             for (index, turn) in some.iter().copied().zip(turns) {
-                let of = |ticket| Missing { index, slot: self.slots[index], ticket };
+                let slot = self.pieces[index].slot;
+                let of = |ticket| Missing { index, slot, ticket };
                 match turn {
                     None => missing.push(of(None)),
                     Some(Ok(Turn::Compute(ticket))) => missing.push(of(Some(ticket))),
@@ -245,8 +306,7 @@ impl<'g> Gathering<'g> {
                 }
                 for committed in join_all(commits).await {
                     let (index, partial, kept) = committed.map_err(|error| error.to_string())?;
-                    take(&self.slots[index], &partial, self.aging(index, kept.as_ref()));
-                    self.done[index] = true;
+                    self.give(index, &partial, kept.as_ref(), take);
                 }
             }
         }
@@ -266,6 +326,35 @@ impl<'g> Gathering<'g> {
         let folded = snapshot.read(&self.rolled.query, &bindings, fold).await;
         Ok(folded.map_err(|error| error.to_string())?.finish())
     }
+}
+
+/// What is kept of slots that go on, or that are no whole partitions, is kept in pieces, so that a
+/// change of one of them costs no more than that.
+fn divide(
+    slots: &[Slot],
+    finer: Option<PartitionUnit>,
+    member: &Member,
+    rollup: &Rollup,
+    now: Timestamp,
+) -> (Vec<Piece>, BTreeMap<usize, Divided>) {
+    let (mut pieces, mut divided) = (BTreeMap::<_, Piece>::new(), BTreeMap::new());
+    for (place, slot) in slots.iter().enumerate() {
+        let is_cut = slot.to() > now || !slot.is_whole();
+        let cut = match finer.filter(|_| is_cut) {
+            Some(unit) => slot.pieces(unit, &member.zone, now),
+            None => vec![*slot],
+        };
+        if let left @ 2.. = cut.len() {
+            let merged = Partial::empty(rollup);
+            divided.insert(place, Divided { left, merged, aging: None });
+        }
+        for slot in cut {
+            // Slots that lie over one another share them.
+            let piece = pieces.entry((slot.from(), slot.to()));
+            piece.or_insert(Piece { slot, of: Vec::new() }).of.push(place);
+        }
+    }
+    (pieces.into_values().collect(), divided)
 }
 
 /// Ends what cannot be folded, so that it backs off and nobody waits for it.

@@ -68,12 +68,16 @@ struct Kept {
 
 impl Kept {
     async fn open(schema: &str, settings: Settings) -> Self {
+        Self::open_with(DEFINITIONS, schema, settings).await
+    }
+
+    async fn open_with(definitions: &str, schema: &str, settings: Settings) -> Self {
         let clock = clock_at("2026-11-20T12:00:00Z");
         let folder = tempfile::tempdir().expect("a folder");
         let database = Connection::open(folder.path().join("shop.db")).expect("a database");
         database.execute_batch(schema).expect("tables");
         let told = Clock::Manual(clock.clone());
-        Self { desk: Desk::within(folder, DEFINITIONS, told, Ask::All, settings).await, clock }
+        Self { desk: Desk::within(folder, definitions, told, Ask::All, settings).await, clock }
     }
 
     fn file(&self) -> std::path::PathBuf {
@@ -241,4 +245,44 @@ async fn a_partial_is_used_until_its_tag_moves_or_its_time_is_over() {
     assert_eq!((cents(&shown), queries), (cents(&before) + 5, 1), "that day alone");
     kept.clock.advance(Duration::from_secs(25 * 3600));
     assert_eq!(kept.totals(0, THIRTY).await, 1);
+}
+
+/// Where events tell of hours, a day that goes on is kept in hours: an order costs what came in one of
+/// them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_goes_on_costs_an_hour_where_tags_tell_of_hours() {
+    const TODAY: (&str, &str) = ("2026-11-16", "2026-11-20");
+    let told =
+        "[event.\"order.created\"]\ninvalidates = [\"orders/{hour}\"]\nat = \"received_at\"\n";
+    let hourly = DEFINITIONS.replace("orders/{day}", "orders/{hour}") + told;
+    // On each day an order at half past each hour from midnight to noon, UTC; the clock shows 12:00.
+    let schema = "
+        create table tenants (id text primary key, zone text);
+        insert into tenants values ('tenant-0', 'UTC'), ('tenant-1', 'UTC');
+        create table orders (tenant text, received_at text, channel text, cents integer, customer integer);
+        with recursive d(i) as (select 0 union all select i + 1 from d where i < 9),
+             h(i) as (select 0 union all select i + 1 from h where i < 11)
+        insert into orders select id, datetime('2026-11-20 00:30:00', '-' || d.i || ' days', '+' || h.i || ' hours'),
+            'web', 100, h.i from tenants, d, h;
+        create index by_time on orders (tenant, received_at);";
+    let by_hour = ["orders/2026/11/20/03", "orders/2026/11/20/12", "orders/2026/11/20/12"];
+    for (definitions, tags, costs) in [
+        // The rest of the day depends on all of it: it is folded anew beside an hour that is over.
+        (hourly.as_str(), by_hour, [(2, 2), (1, 1), (1, 2)]),
+        (DEFINITIONS, ["orders/2026/11/20"; 3], [(1, 13), (1, 14), (1, 15)]),
+    ] {
+        let kept = Kept::open_with(definitions, schema, Settings::default()).await;
+        let rows = async || kept.told().await.sources["shop"].rows;
+        let all = 5 * 12 + 2;
+        assert_eq!((kept.totals(0, TODAY).await, rows().await), (1, all), "and two tenants");
+        let orders = ["03:45:00", "12:15:00", "12:20:00"];
+        for ((at, tag), cost) in orders.into_iter().zip(tags).zip(costs) {
+            let before = rows().await;
+            let order = format!("('tenant-0', '2026-11-20 {at}', 'web', 7, 9001)");
+            kept.desk.write(&format!("insert into orders values {order}"));
+            kept.desk.invalidate("tenant-0", tag).await;
+            let queries = kept.totals(0, TODAY).await;
+            assert_eq!((queries, rows().await - before), cost, "{at} {tag}");
+        }
+    }
 }

@@ -15,8 +15,10 @@ pub struct RollupDefinition {
     pub source: String,
     /// It is given `:tenant`, `:from` and `:to`.
     pub query: Located<String>,
-    /// With placeholders no finer than its partitions; `None` means the name of the source.
+    /// `None` means the name of the source.
     pub tag: Option<Located<String>>,
+    /// What the tag ends with, where that is finer than a partition.
+    pub finer: Option<PartitionUnit>,
     /// What is folded.
     pub rollup: Arc<Rollup>,
 }
@@ -58,9 +60,10 @@ pub(super) fn read(
     let query = section.required_text("query", QUERY);
     let partition = read_partition(&mut section);
     let tag = section.text("tag");
-    if let (Some(tag), Some((unit, _))) = (&tag, &partition) {
-        check_tag(tag, *unit, &section);
-    }
+    let finer = match (&tag, &partition) {
+        (Some(tag), Some((unit, _))) => check_tag(tag, *unit, &section),
+        _ => None,
+    };
     let (unit, at) = partition.clone().unwrap_or((PartitionUnit::Day, String::new()));
     let mut rollup = Rollup::new(unit, &at);
     read_lists(&mut section, &mut rollup);
@@ -83,7 +86,7 @@ pub(super) fn read(
     let (source, query) = (source?.value, query?);
     partition?;
     let rollup = Arc::new(rollup.finish(&[&source, &query.value]));
-    Some(RollupDefinition { name, source, query, tag, rollup })
+    Some(RollupDefinition { name, source, query, tag, finer, rollup })
 }
 
 fn read_partition(rollup: &mut Section<'_>) -> Option<(PartitionUnit, String)> {
@@ -96,19 +99,28 @@ fn read_partition(rollup: &mut Section<'_>) -> Option<(PartitionUnit, String)> {
     Some((by?.value, at?.value))
 }
 
-/// Tags themselves are checked where all of them are.
-fn check_tag(tag: &Located<String>, unit: PartitionUnit, section: &Section<'_>) {
-    let mut rest = tag.value.as_str();
+/// What it ends with, where that is finer than a partition. Tags themselves are checked where all of
+/// them are.
+fn check_tag(
+    tag: &Located<String>,
+    unit: PartitionUnit,
+    section: &Section<'_>,
+) -> Option<PartitionUnit> {
+    let (mut rest, mut finer) = (tag.value.as_str(), None);
     while let Some((_, after)) = rest.split_once('{') {
+        let before = &tag.value[..tag.value.len() - after.len() - 1];
         let Some((name, after)) = after.split_once('}') else {
-            return section.refuse("tag", tag.line, "has a { without a }", "close it: {day}");
+            section.refuse("tag", tag.line, "has a { without a }", "close it: {day}");
+            return None;
         };
         rest = after;
         match UNITS.iter().find(|(known, _)| *known == name) {
             Some((_, named)) if *named >= unit => {}
+            // Above it lies what a whole partition depends on.
+            Some((_, named)) if after.is_empty() && !before.contains('{') => finer = Some(*named),
             Some(_) => {
                 let what = format!("names `{{{name}}}`, and its partitions are longer");
-                let hint = "name what is as long as a partition, or longer";
+                let hint = "name what is as long as a partition, or end the tag with it";
                 section.refuse("tag", tag.line, &what, hint);
             }
             None => {
@@ -119,6 +131,7 @@ fn check_tag(tag: &Located<String>, unit: PartitionUnit, section: &Section<'_>) 
             }
         }
     }
+    finer
 }
 
 fn read_lists(section: &mut Section<'_>, rollup: &mut Rollup) {

@@ -10,7 +10,7 @@ use super::{
     partial::{Group, View},
     state::{Kind, State},
 };
-use crate::{SeriesBy, Show, Shown, Value, value::write_text};
+use crate::{PartitionUnit, SeriesBy, Show, Shown, Value, value::write_text};
 
 /// Takes the partials of a range's slots, in any order, and becomes the data of a widget. It keeps
 /// only what the widget shows.
@@ -23,7 +23,17 @@ pub struct Answer<'r> {
     measures: Vec<Place>,
     views: Vec<View>,
     filters: Vec<(String, String)>,
-    buckets: BTreeMap<Bucket, Partial>,
+    /// Each slot has a bucket of its own.
+    is_cut_by_slot: bool,
+    buckets: BTreeMap<Bucket, Held>,
+}
+
+/// What is known of a bucket.
+#[derive(Debug)]
+enum Held {
+    Merged(Partial),
+    /// Nothing is merged with it any more: its measures as they are written, which takes far less.
+    Written(Vec<u8>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,12 +84,22 @@ impl<'r> Answer<'r> {
         }
         let filters = filters.to_vec();
         let buckets = BTreeMap::new();
-        let mut answer = Self { rollup, shown, measures, views, filters, buckets };
+        let is_cut_by_slot = matches!(
+            (&shown.show, rollup.unit()),
+            (Show::Series(SeriesBy::Hour), PartitionUnit::Hour)
+                | (Show::Series(SeriesBy::Day), PartitionUnit::Day)
+                | (Show::Series(SeriesBy::Month), PartitionUnit::Month)
+        );
+        let mut answer = Self { rollup, shown, measures, views, filters, is_cut_by_slot, buckets };
         for bucket in answer.all_buckets(slots) {
-            let empty = Partial::with_tables(answer.views.len());
-            answer.buckets.entry(bucket).or_insert(empty);
+            let empty = answer.nothing();
+            answer.buckets.entry(bucket).or_insert(Held::Merged(empty));
         }
         answer
+    }
+
+    fn nothing(&self) -> Partial {
+        Partial::with_tables(self.views.len())
     }
 
     fn all_buckets(&self, slots: &[Slot]) -> Vec<Bucket> {
@@ -111,7 +131,7 @@ impl<'r> Answer<'r> {
         }
     }
 
-    /// The partial of one of the slots.
+    /// The partial of one of the slots, each once.
     pub fn add(&mut self, slot: &Slot, partial: &Partial) {
         let mut views = self.views.clone();
         for view in &mut views {
@@ -121,39 +141,51 @@ impl<'r> Answer<'r> {
                 }
             }
         }
-        let empty = || Partial::with_tables(self.views.len());
         let bucket = self.bucket(slot);
-        self.buckets.entry(bucket).or_insert_with(empty).gather(partial, views);
+        if self.is_cut_by_slot {
+            let (mut alone, mut json) = (self.nothing(), Vec::new());
+            alone.gather(partial, views);
+            self.write_measures(&alone, None, &mut json);
+            json.shrink_to_fit();
+            self.buckets.insert(bucket, Held::Written(json));
+            return;
+        }
+        let empty = Held::Merged(self.nothing());
+        if let Held::Merged(merged) = self.buckets.entry(bucket).or_insert(empty) {
+            merged.gather(partial, views);
+        }
     }
 
     /// Appends the data as JSON, beside that of the range before where it is compared.
     pub fn write(&self, previous: Option<&Self>, json: &mut Vec<u8>) {
-        let nothing = Partial::with_tables(self.views.len());
-        let all = |answer: &Self| answer.buckets.get(&Bucket::All).cloned().unwrap_or_default();
+        let nothing = Held::Merged(self.nothing());
+        let empty = Partial::default();
+        let all = self.all(&empty);
+        let all_before = previous.map(|it| it.all(&empty));
         match &self.shown.show {
             Show::Totals => {
                 json.extend(b"{\"totals\":{");
-                self.write_measures(&all(self), None, json);
+                self.write_measures(all, None, json);
                 json.push(b'}');
-                if let Some(previous) = previous {
+                if let Some(before) = all_before {
                     json.extend(b",\"previous\":{");
-                    self.write_measures(&all(previous), None, json);
+                    self.write_measures(before, None, json);
                     json.push(b'}');
                 }
                 json.push(b'}');
             }
             Show::Series(_) | Show::HeatMap => {
-                let before: Vec<&Partial> =
+                let before: Vec<&Held> =
                     previous.iter().flat_map(|it| it.buckets.values()).collect();
                 json.extend(b"{\"rows\":[");
-                for (index, (bucket, partial)) in self.buckets.iter().enumerate() {
+                for (index, (bucket, held)) in self.buckets.iter().enumerate() {
                     json.extend(if index == 0 { &b"{"[..] } else { b",{" });
                     self.write_bucket(*bucket, json);
-                    self.write_measures(partial, None, json);
+                    self.write_held(held, json);
                     if previous.is_some() {
                         json.extend(b",\"previous\":{");
                         let before = before.get(index).copied().unwrap_or(&nothing);
-                        self.write_measures(before, None, json);
+                        self.write_held(before, json);
                         json.push(b'}');
                     }
                     json.push(b'}');
@@ -161,10 +193,10 @@ impl<'r> Answer<'r> {
                 json.extend(b"]}");
             }
             Show::Breakdown { by, top } => {
-                self.write_breakdown(by, *top, &all(self), previous.map(all).as_ref(), json);
+                self.write_breakdown(by, *top, all, all_before, json);
             }
             Show::Top { count } => {
-                self.write_top(*count, &all(self), previous.map(all).as_ref(), json);
+                self.write_top(*count, all, all_before, json);
             }
         }
     }
@@ -185,6 +217,21 @@ impl<'r> Answer<'r> {
             },
         };
         json.extend(text.as_bytes());
+    }
+
+    /// What was merged to one, `empty` if nothing was.
+    fn all<'a>(&'a self, empty: &'a Partial) -> &'a Partial {
+        match self.buckets.get(&Bucket::All) {
+            Some(Held::Merged(all)) => all,
+            Some(Held::Written(_)) | None => empty,
+        }
+    }
+
+    fn write_held(&self, held: &Held, json: &mut Vec<u8>) {
+        match held {
+            Held::Merged(merged) => self.write_measures(merged, None, json),
+            Held::Written(written) => json.extend(written),
+        }
     }
 
     /// Of the group with these keys in each table, or of all where there are no dimensions.
@@ -290,10 +337,10 @@ impl<'r> Answer<'r> {
         let name = &self.shown.measures[0];
         let written = self.rollup.written(place.at);
         let key_name = short(written.split(' ').next().unwrap_or(written));
-        let empty = State::new(place.kind);
-        let top = |of| match self.state(of, place, None).unwrap_or(&empty) {
-            State::Top(top) => top.clone(),
-            _ => super::top::Top::default(),
+        let nothing = super::top::Top::default();
+        let top = |of| match self.state(of, place, None) {
+            Some(State::Top(top)) => top,
+            _ => &nothing,
         };
         let mine = top(all);
         let theirs = previous.map(|previous| (previous, top(previous)));

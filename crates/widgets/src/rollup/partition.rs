@@ -33,7 +33,11 @@ pub struct Slot {
     partition: Partition,
     from: Timestamp,
     to: Timestamp,
+    /// Its first day and its last one.
+    days: (Date, Date),
     is_whole: bool,
+    /// It goes on behind the partition it is called after.
+    is_rest: bool,
 }
 
 /// What covers the days of a range without a gap or an overlap, in the order of time. Only months
@@ -51,8 +55,7 @@ pub fn plan(dates: Dates, unit: PartitionUnit, zone: &TimeZone) -> Vec<Slot> {
         }
         PartitionUnit::Day => {
             for date in days(dates) {
-                let (from, to) = bounds(date, date, zone);
-                slots.push(Slot::new(unit, date.into(), from, to));
+                slots.push(Slot::new(unit, date.into(), (date, date), bounds(date, date, zone)));
             }
         }
         PartitionUnit::Month => months(dates, zone, &mut slots),
@@ -77,7 +80,8 @@ fn hours(date: Date, zone: &TimeZone, slots: &mut Vec<Slot>) {
             23 => end,
             _ => begin(date.at(hour + 1, 0, 0, 0), zone).clamp(from, end),
         };
-        slots.push(Slot::new(PartitionUnit::Hour, date.at(hour, 0, 0, 0), from, to));
+        let start = date.at(hour, 0, 0, 0);
+        slots.push(Slot::new(PartitionUnit::Hour, start, (date, date), (from, to)));
         from = to;
     }
 }
@@ -99,9 +103,9 @@ fn months(dates: Dates, zone: &TimeZone, slots: &mut Vec<Slot>) {
     let mut first = dates.first();
     loop {
         let last = first.last_of_month().min(dates.last());
-        let (from, to) = bounds(first, last, zone);
         let month = first.first_of_month();
-        let mut slot = Slot::new(PartitionUnit::Month, month.into(), from, to);
+        let bounds = bounds(first, last, zone);
+        let mut slot = Slot::new(PartitionUnit::Month, month.into(), (first, last), bounds);
         slot.is_whole = first == month && last == first.last_of_month();
         slots.push(slot);
         match last.tomorrow() {
@@ -112,8 +116,27 @@ fn months(dates: Dates, zone: &TimeZone, slots: &mut Vec<Slot>) {
 }
 
 impl Slot {
-    fn new(unit: PartitionUnit, start: DateTime, from: Timestamp, to: Timestamp) -> Self {
-        Self { partition: Partition { unit, start }, from, to, is_whole: true }
+    fn new(
+        unit: PartitionUnit,
+        start: DateTime,
+        days: (Date, Date),
+        (from, to): (Timestamp, Timestamp),
+    ) -> Self {
+        let partition = Partition { unit, start };
+        Self { partition, from, to, days, is_whole: true, is_rest: false }
+    }
+
+    /// What is over of it as whole partitions of something finer, and the rest as one. The rest can be
+    /// kept if this can, or if it is no more than such a partition.
+    pub fn pieces(&self, unit: PartitionUnit, zone: &TimeZone, now: Timestamp) -> Vec<Self> {
+        let dates = Dates::new(self.days.0, self.days.1).expect("it was planned so");
+        let mut pieces = plan(dates, unit, zone);
+        let over = pieces.partition_point(|it| it.to <= now);
+        pieces.truncate(over + 1);
+        if let Some(rest) = pieces.get_mut(over).filter(|it| it.to < self.to) {
+            (rest.to, rest.is_whole, rest.is_rest) = (self.to, self.is_whole, true);
+        }
+        pieces
     }
 
     /// The one it is, or is a part of.
@@ -128,6 +151,16 @@ impl Slot {
     /// The first instant behind it.
     pub fn to(&self) -> Timestamp {
         self.to
+    }
+
+    /// Whether it is what [`Slot::pieces`] left of something, and more than a partition.
+    pub fn is_rest(&self) -> bool {
+        self.is_rest
+    }
+
+    /// What its partial is kept as: no two that can be kept have the same.
+    pub fn name(&self) -> String {
+        format!("{}{}", self.partition, if self.is_rest { "+" } else { "" })
     }
 
     /// Whether its partial can be kept for others.
@@ -161,20 +194,16 @@ impl Partition {
         self.start
     }
 
-    /// The first day of the month under whose lease its partial is computed.
-    pub fn month(self) -> Date {
-        self.start.date().first_of_month()
-    }
-
-    /// A tag with `{month}`, `{day}` and `{hour}` filled in, as far as it lies in one of them.
+    /// A tag with `{month}`, `{day}` and `{hour}` filled in. Something finer than it is at the end of
+    /// the tag, and becomes what lies above all of that in it.
     pub fn fill(self, template: &str) -> String {
         let named = [
             ("{month}", PartitionUnit::Month),
             ("{day}", PartitionUnit::Day),
             ("{hour}", PartitionUnit::Hour),
         ];
-        let coarser = named.into_iter().filter(|(_, unit)| *unit >= self.unit);
-        coarser.fold(template.to_owned(), |tag, (placeholder, unit)| {
+        named.into_iter().fold(template.to_owned(), |tag, (placeholder, unit)| {
+            let unit = unit.max(self.unit);
             tag.replace(placeholder, &Partition { unit, start: self.start }.to_string())
         })
     }
@@ -332,7 +361,49 @@ mod tests {
         let at = |unit| Partition { unit, start: jiff::civil::date(2026, 11, 9).at(8, 0, 0, 0) };
         let fill = |unit| at(unit).fill("a/{month}|b/{day}|c/{hour}");
         assert_eq!(fill(PartitionUnit::Hour), "a/2026/11|b/2026/11/09|c/2026/11/09/08");
-        assert_eq!(fill(PartitionUnit::Day), "a/2026/11|b/2026/11/09|c/{hour}");
-        assert_eq!(fill(PartitionUnit::Month), "a/2026/11|b/{day}|c/{hour}");
+        assert_eq!(fill(PartitionUnit::Day), "a/2026/11|b/2026/11/09|c/2026/11/09");
+        assert_eq!(fill(PartitionUnit::Month), "a/2026/11|b/2026/11|c/2026/11");
+    }
+
+    #[test]
+    fn a_slot_is_cut_into_what_is_over_and_the_rest() {
+        let pieces = |range: &str, unit, finer, now: &str| -> Vec<(String, bool, i64)> {
+            let zone = zone("Europe/Oslo");
+            let slots = plan(dates(range), unit, &zone);
+            let pieces = slots[0].pieces(finer, &zone, now.parse().expect("a time"));
+            assert_eq!(pieces[0].from, slots[0].from);
+            assert_eq!(pieces.last().expect("some").to, slots[0].to);
+            assert!(pieces.windows(2).all(|pair| pair[0].to == pair[1].from));
+            pieces.iter().map(|it| (it.name(), it.is_whole, minutes(it))).collect()
+        };
+        let hours = |day: &str, now| {
+            pieces(&format!("{day}..{day}"), PartitionUnit::Day, PartitionUnit::Hour, now)
+        };
+        let piece = |name: &str, minutes| (name.to_owned(), true, minutes);
+        assert_eq!(
+            hours("2026-11-09", "2026-11-09T01:00:00Z"),
+            [
+                piece("2026/11/09/00", 60),
+                piece("2026/11/09/01", 60),
+                piece("2026/11/09/02+", 22 * 60)
+            ]
+        );
+        // The hour that comes twice is not over after the first time.
+        let twice = hours("2026-10-25", "2026-10-25T01:00:00Z");
+        assert_eq!(twice[2..], [piece("2026/10/25/02+", 23 * 60)]);
+        assert_eq!(hours("2026-11-09", "2026-11-01T00:00:00Z"), [piece("2026/11/09/00+", 1440)]);
+        assert_eq!(hours("2026-11-09", "2026-11-12T00:00:00Z").len(), 24);
+        let days = |range, now| pieces(range, PartitionUnit::Month, PartitionUnit::Day, now);
+        assert_eq!(
+            days("2026-11-01..2026-11-30", "2026-11-02T12:00:00Z"),
+            [piece("2026/11/01", 1440), piece("2026/11/02+", 29 * 1440)]
+        );
+        // It ends today, as most ranges do.
+        assert_eq!(
+            days("2026-11-08..2026-11-09", "2026-11-09T12:00:00Z"),
+            [piece("2026/11/08", 1440), piece("2026/11/09", 1440)]
+        );
+        let cut = days("2026-11-08..2026-11-20", "2026-11-09T12:00:00Z");
+        assert_eq!(cut[1], ("2026/11/09+".to_owned(), false, 12 * 1440));
     }
 }

@@ -99,9 +99,15 @@ fn mistakes_in_rollups_are_told_with_a_way_out() {
         ),
         (
             "orders/{day}",
-            "orders/{hour}",
+            "orders/{hour}/web",
             "9: `tag` in [rollup.order_days] names `{hour}`, and its partitions are longer (name \
-             what is as long as a partition, or longer)",
+             what is as long as a partition, or end the tag with it)",
+        ),
+        (
+            "orders/{day}",
+            "orders/{day}/{hour}",
+            "9: `tag` in [rollup.order_days] names `{hour}`, and its partitions are longer (name \
+             what is as long as a partition, or end the tag with it)",
         ),
         (
             "orders/{day}",

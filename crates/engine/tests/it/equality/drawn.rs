@@ -176,7 +176,14 @@ pub(super) fn draw(random: &Random) -> Vec<Spec> {
 }
 
 /// Nothing is refreshed behind the back of the test, and nothing is served when its time is over.
-pub(super) fn definitions(url: &str, table: &str, tenants: &[&str], specs: &[Spec]) -> String {
+/// Partials that go on are kept in pieces if tags are `finer` than partitions.
+pub(super) fn definitions(
+    url: &str,
+    table: &str,
+    tenants: &[&str],
+    specs: &[Spec],
+    finer: bool,
+) -> String {
     let tenants: Vec<String> = tenants
         .iter()
         .map(|zone| format!("{{ id = {:?}, time_zone = {zone:?} }}", id_of(zone)))
@@ -186,10 +193,19 @@ pub(super) fn definitions(url: &str, table: &str, tenants: &[&str], specs: &[Spe
          [freshness.own]\nttl = \"10m\"\ngrace = \"0s\"\nrefresh_ahead = false\n",
         tenants.join(", ")
     );
-    for unit in [Unit::Hour, Unit::Day, Unit::Month].map(Unit::word) {
+    if finer {
+        text += "[event.\"order.changed\"]\ninvalidates = [\"orders/{hour}\"]\nat = \"at\"\n";
+    }
+    for unit in [Unit::Hour, Unit::Day, Unit::Month] {
+        let tagged = match unit {
+            Unit::Day if finer => Unit::Hour,
+            Unit::Month if finer => Unit::Day,
+            unit => unit,
+        };
+        let (unit, tagged) = (unit.word(), tagged.word());
         write!(
             text,
-            "[rollup.{unit}s]\nsource = \"shop\"\ntag = \"orders/{{{unit}}}\"\n\
+            "[rollup.{unit}s]\nsource = \"shop\"\ntag = \"orders/{{{tagged}}}\"\n\
              partition = {{ by = \"{unit}\", at = \"received_at\" }}\n\
              query = \"select received_at, channel, branch, customer, cents, total, volume, note, \
              items from {table} where tenant = :tenant and received_at >= :from and \

@@ -86,7 +86,8 @@ impl Walk {
         }
         let specs: Arc<[Spec]> = drawn::draw(&random).into();
         let zones: Vec<&str> = era.zones.iter().map(|(zone, _)| *zone).collect();
-        let text = drawn::definitions(&shop.database.url(), &shop.table, &zones, &specs);
+        let (url, finer) = (shop.database.url(), random.below(2) == 0);
+        let text = drawn::definitions(&url, &shop.table, &zones, &specs, finer);
         let folder = tempfile::tempdir().expect("a folder");
         let served = Served::start(&text, &folder, &shop, &clock, seed).await;
         let recent = VecDeque::new();
