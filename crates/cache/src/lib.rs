@@ -111,7 +111,8 @@
 //! ```
 //!
 //! A value made from other readings is stamped first and its parts are read through its [`Parts`]
-//! ([`Cache::get_or_compose`], [`Ticket::parts`]); it is as old as the oldest of them.
+//! ([`Cache::get_or_compose`], [`Ticket::parts`]); it is as old as the oldest of
+//! those that it includes: what only grows old by its tags is looked for ([`Parts::find`]) and not included.
 //!
 //! # Types, and "there is nothing"
 //!

@@ -166,7 +166,9 @@ impl From<InvalidReading> for ApiError {
             InvalidReading::WrongType { name, .. } | InvalidReading::Unbindable { name } => {
                 Self::new(BAD, "wrong_type", message).field(&name)
             }
-            InvalidReading::Range(_) => Self::new(BAD, "invalid_range", message).field("range"),
+            InvalidReading::Range(range) => {
+                Self::new(BAD, "invalid_range", message).field("range").hint(range.hint())
+            }
         }
     }
 }
@@ -275,7 +277,9 @@ impl From<WarmFailure> for ApiError {
         match failure {
             WarmFailure::NoJobs => Self::no_jobs(),
             WarmFailure::Named(failure) => failure.into(),
-            WarmFailure::Range(_) => Self::new(INVALID, "invalid_range", message).field("ranges"),
+            WarmFailure::Range(range) => {
+                Self::new(INVALID, "invalid_range", message).field("ranges").hint(range.hint())
+            }
             WarmFailure::Name(_) => Self::new(INVALID, "invalid_name", message),
             WarmFailure::Parallel { .. } | WarmFailure::TooFewJobs { .. } => {
                 Self::new(INVALID, "invalid_parallel", message).field("parallel")

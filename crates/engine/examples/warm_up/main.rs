@@ -22,7 +22,10 @@ use samovar_jobs::{
     run::{self, Served, Slots, Worker},
     store::EmbeddedStore,
 };
-use samovar_memory::{Budget, MB, Metered, ProcessMemory};
+use samovar_memory::{
+    Account, Budget, MB, Metered, ProcessMemory,
+    sqlite::{self, Payer},
+};
 
 use samovar_widgets::{Definitions, Document};
 
@@ -142,6 +145,9 @@ fn mb(bytes: u64) -> f64 {
 
 #[tokio::main]
 async fn main() {
+    // As the program does: otherwise it would be counted, and given back, by other rules.
+    let sqlite = Account::unlimited("sqlite");
+    sqlite::route(Payer::Account(sqlite)).expect("before the first connection");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize| arguments.get(index).and_then(|it| it.parse().ok());
     match arguments.first().map(String::as_str) {

@@ -95,9 +95,9 @@ pub(crate) fn definitions(
     whole: Option<&str>,
     zone: &TimeZone,
 ) -> String {
+    let zone = zone.iana_name().expect("it has one");
     let ids: Vec<_> =
         (0..tenants).map(|id| format!("{{ id = \"t{id}\", time_zone = {zone:?} }}")).collect();
-    let zone = zone.iana_name().expect("it has one");
     let mut text = format!("[tenants]\nlist = [{}]\n", ids.join(", "));
     write!(text, "[source.shop]\nurl = \"{url}\"\ntimeout = \"10m\"\n{ROLLUP}").expect("text");
     let ranges = RANGES.iter().map(|(name, ..)| *name).chain(whole);
@@ -142,6 +142,9 @@ pub(crate) fn generate(
     }
     drop(insert);
     connection.execute_batch("commit").expect("written");
+    // Nobody's log is as long as this one.
+    let checkpoint = "pragma wal_checkpoint(truncate)";
+    connection.query_row(checkpoint, [], |_| Ok(())).expect("written");
 }
 
 fn age(place: u64, random: &Random) -> i64 {

@@ -67,7 +67,7 @@ pub(super) fn open_reader(path: &Path, options: &Options) -> Result<Connection, 
         let reader = Connection::open_with_flags(path, flags)?;
         reader.busy_timeout(limits::FILE_LOCK_WAIT)?;
         reader.pragma_update(None, "query_only", true)?;
-        tune(&reader, options)?;
+        tune(&reader, options, options.cache_bytes / options.readers.max(1) as u64)?;
         Ok(reader)
     };
     open().map_err(|error| failed(path, &error))
@@ -131,13 +131,13 @@ fn configure(writer: &Connection, options: &Options) -> rusqlite::Result<()> {
     writer.pragma_update(None, "synchronous", "FULL")?;
     let limit_bytes = limits::WAL_LIMIT_BYTES as i64;
     writer.pragma_update_and_check(None, "journal_size_limit", limit_bytes, |_| Ok(()))?;
-    tune(writer, options)
+    tune(writer, options, options.cache_bytes)
 }
 
-fn tune(connection: &Connection, options: &Options) -> rusqlite::Result<()> {
+fn tune(connection: &Connection, options: &Options, cache_bytes: u64) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(options.statements);
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -((options.cache_bytes / 1024) as i64))?;
+    connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
     // Answers with the size it took, or with nothing where mapping is compiled out.
     connection.pragma(None, "mmap_size", options.mmap_bytes as i64, |_| Ok(()))
 }

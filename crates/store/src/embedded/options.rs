@@ -37,7 +37,7 @@ pub struct Options {
     pub statements: usize,
     /// Page size, decided when the file is made: a power of two, 512 to 65,536.
     pub page_bytes: u32,
-    /// Page cache of each connection.
+    /// Page cache of the writer, and once more that of all readers together.
     pub cache_bytes: u64,
     /// How much of the file is mapped instead of read. Mapped pages count as memory of the process.
     pub mmap_bytes: u64,
