@@ -5,8 +5,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use samovar_clock::{Clock, Random};
 
 use crate::{
-    Entries, Hash, NewEntry, NewToken, NewUser, Password, Principal, Secret,
-    SecretKind, Store, StoreError, TokenId, TokenShown, UserName, UserShown, Who,
+    Entries, Hash, NewEntry, NewToken, NewUser, Password, Principal, Secret, SecretKind, Store,
+    StoreError, TokenId, TokenShown, UserName, UserShown, Who,
     attempts::{Attempts, Wait, network},
     known::{Known, Worth},
     limits,
@@ -298,7 +298,9 @@ impl Access {
     /// after [`limits::BELIEVED`].
     pub async fn revoke_token(&self, id: TokenId) -> Result<bool, StoreError> {
         let revoked = self.0.store.revoke_token(id).await;
-        self.0.known.forget_where(|_, it| matches!(&it.who, Who::Token { id: it, .. } if *it == id));
+        self.0
+            .known
+            .forget_where(|_, it| matches!(&it.who, Who::Token { id: it, .. } if *it == id));
         revoked
     }
 

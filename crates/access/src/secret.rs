@@ -75,7 +75,8 @@ impl Secret {
     /// What a page has to send along with each write of this session. It follows from the secret
     /// alone, which other sites can neither read nor guess.
     pub fn csrf(&self) -> String {
-        let digest = Sha256::new().chain_update(b"samovar csrf ").chain_update(self.text).finalize();
+        let digest =
+            Sha256::new().chain_update(b"samovar csrf ").chain_update(self.text).finalize();
         let letters = digest.iter().take(CSRF_LETTERS).map(|it| ALPHABET[usize::from(*it % 32)]);
         letters.map(char::from).collect()
     }

@@ -70,7 +70,10 @@ impl Reach {
         let state = State::open(config).await?;
         let started = state.engine(config, catalogue).and_then(|engine| {
             let start = || Working::start(&config.workers, &engine, &state, None);
-            Ok((working.then(start).transpose()?, Server::router(engine.clone(), state.access.clone())))
+            Ok((
+                working.then(start).transpose()?,
+                Server::router(engine.clone(), state.access.clone()),
+            ))
         });
         match started {
             Ok((working, router)) => Ok(Reach::Own(Own { router, state, working })),

@@ -32,9 +32,8 @@ pub(crate) fn taken(headers: &HeaderMap) -> HeaderValue {
 
 fn set(value: &str, seconds: u64, headers: &HeaderMap) -> HeaderValue {
     let secure = if is_for_this_machine(headers) { "" } else { "; Secure" };
-    let line = format!(
-        "{NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-    );
+    let line =
+        format!("{NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     HeaderValue::try_from(line).expect("it is made of plain letters")
 }
 

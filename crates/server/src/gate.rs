@@ -113,9 +113,7 @@ where
         // A change that was begun is brought to its end and written down, whoever waits for it.
         let answer = tokio::spawn(answer);
         let lost = |_| denied::lost().into_response();
-        Answering::Behind {
-            behind: Box::pin(async move { answer.await.unwrap_or_else(lost) }),
-        }
+        Answering::Behind { behind: Box::pin(async move { answer.await.unwrap_or_else(lost) }) }
     }
 }
 

@@ -43,7 +43,10 @@ enum Presented {
 pub(crate) enum Asker {
     Known(Identity),
     /// To be asked at the store.
-    Unknown { secret: Secret, from: IpAddr },
+    Unknown {
+        secret: Secret,
+        from: IpAddr,
+    },
     Nobody(ApiError),
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use samovar_access::{Settings, limits};
-use samovar_widgets::{Problem, Section};
+use samovar_widgets::Section;
 
 /// Proxies whose word is taken. More are refused.
 const PROXIES: usize = 16;
@@ -18,21 +18,15 @@ pub(super) fn read_access(root: &mut Section<'_>) -> Settings {
     if let Some(session) = section.duration("session", limits::SESSION) {
         settings.session = session.value;
     }
-    if let Some(listed) = section.texts("proxies") {
-        if listed.len() > PROXIES {
-            let line = section.line_of("proxies");
-            let hint = format!("name {PROXIES} at most: those that connect to this server");
-            section.note(Problem::new(line, "`proxies` in [access] names too many").hint(hint));
-        }
-        for proxy in listed {
-            match proxy.value.parse::<IpAddr>() {
-                Ok(address) => settings.proxies.push(address.to_canonical()),
-                Err(_) => {
-                    let reason = format!("`{}` in `proxies` is no address", proxy.value);
-                    let problem = Problem::new(proxy.line, reason);
-                    section.note(problem.hint("write it like \"10.0.0.5\", without a port"));
-                }
-            }
+    for proxy in section.texts("proxies", 1..=PROXIES).unwrap_or_default() {
+        match proxy.value.parse::<IpAddr>() {
+            Ok(address) => settings.proxies.push(address.to_canonical()),
+            Err(_) => section.refuse(
+                "proxies",
+                proxy.line,
+                &format!("lists `{}`, which is no address", proxy.value),
+                "write it like \"10.0.0.5\", without a port",
+            ),
         }
     }
     section.finish();

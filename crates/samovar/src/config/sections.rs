@@ -97,7 +97,8 @@ pub(super) fn read_server(root: &mut Section<'_>, access: &samovar_access::Setti
                 let reason = "can be reached from other machines, and nobody is asked who he is";
                 let problem = Problem::new(listen.line, format!("{address} {reason}"));
                 let port = address.port();
-                let hint = format!("say mode = \"tokens\" in [access], or listen on 127.0.0.1:{port}");
+                let hint =
+                    format!("say mode = \"tokens\" in [access], or listen on 127.0.0.1:{port}");
                 Err(problem.hint(hint))
             }
         });

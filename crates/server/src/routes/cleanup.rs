@@ -4,7 +4,10 @@ use axum::{Json, extract::State};
 use samovar_engine::Engine;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ApiError, input::{Asked, JsonBody, Tenants}};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,7 +5,10 @@ use samovar_engine::{Engine, Event, EventShown, Raised};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::ApiError, input::{Asked, JsonBody, Tenants}};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 /// One event, or a list of them.
 #[derive(Deserialize)]

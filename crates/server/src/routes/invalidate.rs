@@ -6,7 +6,10 @@ use axum::{Json, extract::State, http::StatusCode};
 use samovar_engine::{Change, Engine, parse_duration};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ApiError, input::{Asked, JsonBody, Tenants}};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,8 +9,9 @@ use samovar_access::Role;
 
 use super::{
     App, audit_log, batch, batch_cancel, board, boards, cleanup, clear, events, health, healthz,
-    invalidate, own_password, queues, reading, readyz, session, sessions, statistics, token, tokens,
-    user, user_password, users, usual, values, verify, warm, why, widget_statistics, widgets, workers,
+    invalidate, own_password, queues, reading, readyz, session, sessions, statistics, token,
+    tokens, user, user_password, users, usual, values, verify, warm, why, widget_statistics,
+    widgets, workers,
 };
 use crate::limits;
 

@@ -4,7 +4,10 @@ use axum::{Json, extract::State, http::StatusCode};
 use samovar_engine::{Engine, MOST_VERIFIED, Verification};
 use serde::Deserialize;
 
-use crate::{error::ApiError, input::{Asked, JsonBody, Tenants}};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

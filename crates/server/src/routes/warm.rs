@@ -3,7 +3,10 @@
 use axum::{Json, extract::State, http::StatusCode};
 use samovar_engine::{Engine, WarmUp, Warming};
 
-use crate::{error::ApiError, input::{Asked, JsonBody, Tenants}};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 impl Asked for WarmUp {
     fn tenants(&self) -> Tenants<'_> {

@@ -11,8 +11,8 @@ use samovar_store::embedded::{
 };
 
 use super::{
-    Found, Refusal, Shared, StoreError, Times, TokenRecord, TokenShown, UserRecord, UserShown, left,
-    ms, read, write,
+    Found, Refusal, Shared, StoreError, Times, TokenRecord, TokenShown, UserRecord, UserShown,
+    left, ms, read, write,
 };
 use crate::{Entry, Hash, NewEntry, TokenId, UserName, limits};
 

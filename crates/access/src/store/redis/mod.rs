@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use samovar_clock::{Clock, Random, Spawner};
 use samovar_store::redis::{
-    Call, ConnectError, Link, Lost, Options, OptionsError, QueryError, Redis, Repeat, Script, Value,
-    pipe,
+    Call, ConnectError, Link, Lost, Options, OptionsError, QueryError, Redis, Repeat, Script,
+    Value, pipe,
 };
 
 use self::{
