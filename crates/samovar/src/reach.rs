@@ -103,6 +103,10 @@ impl Reach {
         self.send(Method::POST, path, Body::from(body.to_string())).await
     }
 
+    pub(crate) async fn delete(&mut self, path: &str) -> Result<Value, Failure> {
+        self.send(Method::DELETE, path, Body::empty()).await
+    }
+
     async fn send(&mut self, method: Method, uri: &str, body: Body) -> Result<Value, Failure> {
         let request = Request::builder()
             .method(method)

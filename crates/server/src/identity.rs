@@ -276,7 +276,7 @@ mod tests {
             (String::new(), "nothing"),
             ("Bearer".to_owned(), "nothing"),
             ("Basic dXNlcjpwYXNz".to_owned(), "nothing"),
-            (format!("Bearer{token}"), "malformed"),
+            (format!("Bearer{token}"), "nothing"),
             ("Bearer ".to_owned(), "malformed"),
             (format!("Bearer {token} {token}"), "malformed"),
             (format!("Bearer {token},"), "malformed"),

@@ -81,6 +81,7 @@ pub struct NewUser {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TokenShown {
     pub id: TokenId,
+    #[serde(rename = "name")]
     pub label: Label,
     pub role: Role,
     /// Null: it is bound to none.
