@@ -2,6 +2,7 @@
 
 mod asking;
 mod audit;
+mod documented;
 mod matrix;
 mod open;
 mod redacted;
