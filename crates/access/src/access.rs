@@ -129,9 +129,13 @@ impl Access {
         if let Worth::Good(principal) | Worth::Recheck(principal) = worth {
             return Ok(principal);
         }
-        inner.secrets.draw(&from, inner.clock.now())?;
+        // Who was known is not held up by what others send from the same address.
+        let is_counted = matches!(worth, Worth::Unknown);
+        if is_counted {
+            inner.secrets.draw(&from, inner.clock.now())?;
+        }
         let found = self.verify(secret.kind(), hash).await;
-        if !matches!(found, Ok(None)) {
+        if is_counted && !matches!(found, Ok(None)) {
             inner.secrets.give_back(&from, inner.clock.now());
         }
         match (found, worth) {
@@ -155,11 +159,7 @@ impl Access {
     ) -> Result<Option<Arc<Principal>>, StoreError> {
         let inner = &self.0;
         let moment = inner.known.moment(inner.clock.now());
-        let answer = inner.clock.timeout(limits::ANSWER, inner.store.find(kind, hash)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            Err(StoreError::Unavailable("it does not answer in time".to_owned()))
-        });
-        let found = match answer {
+        let found = match self.within(inner.store.find(kind, hash)).await {
             Ok(Some(found)) => found,
             Ok(None) => {
                 if !matches!(inner.known.look(&hash, inner.clock.now()), Worth::Unknown) {
@@ -183,6 +183,15 @@ impl Access {
             });
         }
         Ok(Some(principal))
+    }
+
+    async fn within<T>(
+        &self,
+        asked: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let answer = self.0.clock.timeout(limits::ANSWER, asked).await;
+        let silent = |_| Err(StoreError::Unavailable("it does not answer in time".to_owned()));
+        answer.unwrap_or_else(silent)
     }
 }
 
@@ -221,9 +230,7 @@ impl Access {
 
     async fn sign_in_checked(&self, name: &UserName, password: &str) -> Result<SignedIn, Denied> {
         let (inner, lifetime) = (&self.0, self.0.settings.session);
-        let kept = inner.store.password(name.clone()).await?;
-        let is_password = inner.passwords.is(password, kept.as_deref()).await?;
-        let Some(kept) = kept.filter(|_| is_password) else { return Err(Denied::Wrong) };
+        let kept = self.compare(name, password).await?.ok_or(Denied::Wrong)?;
         let secret = Secret::draw(SecretKind::Session);
         let begun = inner.store.start_session(secret.hash(), name.clone(), kept, lifetime).await?;
         if !begun {
@@ -268,12 +275,18 @@ impl Access {
     pub async fn is_password(&self, name: &UserName, given: &str) -> Result<bool, Denied> {
         let inner = &self.0;
         inner.of_user.draw(name, inner.clock.now())?;
-        let kept = inner.store.password(name.clone()).await?;
-        let is_password = inner.passwords.is(given, kept.as_deref()).await?;
-        if is_password {
+        let compared = self.compare(name, given).await;
+        if !matches!(compared, Ok(None)) {
             inner.of_user.give_back(name, inner.clock.now());
         }
-        Ok(is_password)
+        Ok(compared?.is_some())
+    }
+
+    /// The hash that is kept, where it is that of this password.
+    async fn compare(&self, name: &UserName, given: &str) -> Result<Option<String>, Denied> {
+        let kept = self.0.store.password(name.clone()).await?;
+        let is_password = self.0.passwords.is(given, kept.as_deref()).await?;
+        Ok(kept.filter(|_| is_password))
     }
 
     fn forget_user(&self, name: &UserName) {
@@ -304,9 +317,9 @@ impl Access {
         revoked
     }
 
-    /// `repeats`: the same within a minute is counted.
+    /// `repeats`: the same within a minute is counted. A store that is silent is not waited for.
     pub async fn record(&self, entry: NewEntry, repeats: bool) -> Result<(), StoreError> {
-        self.0.store.record(entry, repeats).await
+        self.within(self.0.store.record(entry, repeats)).await
     }
 
     /// The newest first.

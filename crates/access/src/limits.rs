@@ -63,5 +63,5 @@ pub const FAILED_SECRETS: u32 = 60;
 pub const SECRET_AGAIN: Duration = Duration::from_secs(1);
 /// Addresses and users whose failures are remembered. One more drops whoever has waited longest.
 pub const REMEMBERED: usize = 10_000;
-/// How long an answer of the store about a secret is waited for.
+/// How long an answer of the store is waited for on the way of a request.
 pub const ANSWER: Duration = Duration::from_secs(2);

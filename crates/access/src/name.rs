@@ -17,7 +17,7 @@ pub enum InvalidName {
     Control { what: &'static str, found: char },
 }
 
-/// Of somebody who signs in. Capitals and small letters are the same to nobody.
+/// Of somebody who signs in. Capitals make it another one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserName(String);

@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use pin_project_lite::pin_project;
-use samovar_access::{Access, Role};
+use samovar_access::Access;
 use tower::{Layer, Service};
 
 use crate::{
@@ -197,11 +197,5 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answering<F> {
             Projected::Inner { inner } => inner.poll(cx),
             Projected::Behind { behind } => Poll::Ready(Ok(ready!(behind.as_mut().poll(cx)))),
         }
-    }
-}
-
-impl From<Role> for Least {
-    fn from(role: Role) -> Self {
-        Least::Role(role)
     }
 }

@@ -25,8 +25,8 @@ pub(crate) enum Peer {
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) principal: Arc<Principal>,
-    /// By which somebody who signed in is known.
-    pub(crate) session: Option<Secret>,
+    /// What was presented.
+    secret: Option<Secret>,
 }
 
 /// What a request presents.
@@ -51,6 +51,11 @@ pub(crate) enum Asker {
 }
 
 impl Identity {
+    /// Of somebody who signed in.
+    pub(crate) fn session(&self) -> Option<&Secret> {
+        self.secret.as_ref().filter(|secret| secret.kind() == SecretKind::Session)
+    }
+
     pub(crate) fn may(&self, role: Role) -> bool {
         self.principal.is_at_least(role)
     }
@@ -82,8 +87,7 @@ impl<S: Sync> FromRequestParts<S> for Identity {
 impl<S: Sync> FromRequestParts<S> for Peer {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let _ = state;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(parts.extensions.get().copied().unwrap_or(UNKNOWN))
     }
 }
@@ -190,12 +194,11 @@ fn nobody(access: &Access, method: &Method, headers: &HeaderMap) -> Asker {
 
 impl Identity {
     fn open(who: Who) -> Self {
-        Self { principal: Arc::new(Principal::unbound_admin(who)), session: None }
+        Self { principal: Arc::new(Principal::unbound_admin(who)), secret: None }
     }
 
     fn by(secret: Secret, principal: Arc<Principal>) -> Self {
-        let session = (secret.kind() == SecretKind::Session).then_some(secret);
-        Self { principal, session }
+        Self { principal, secret: Some(secret) }
     }
 }
 

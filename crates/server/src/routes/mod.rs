@@ -34,7 +34,11 @@ mod widget_statistics;
 mod widgets;
 mod workers;
 
-use axum::{Router, extract::FromRef, http::StatusCode};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRef},
+    http::StatusCode,
+};
 use samovar_access::Access;
 use samovar_engine::Engine;
 
@@ -67,7 +71,8 @@ pub(crate) fn router(engine: Engine, access: Access) -> Router {
     let router = table::routes().into_iter().fold(Router::new(), |router, row| {
         let (access, path) = (access.clone(), row.path);
         let gate = Gate { access, path, least: row.least, audited: row.audited };
-        router.route(path, row.handler.route_layer(gate))
+        let most = DefaultBodyLimit::max(row.most_bytes);
+        router.route(path, row.handler.route_layer(most).route_layer(gate))
     });
     router
         .fallback(no_such_route)

@@ -42,7 +42,7 @@ pub(super) struct Ended {
 }
 
 pub(super) async fn get(identity: Identity) -> Json<Output> {
-    Json(Output::of(&identity.principal, identity.session.as_ref()))
+    Json(Output::of(&identity.principal, identity.session()))
 }
 
 pub(super) async fn delete(
@@ -50,7 +50,7 @@ pub(super) async fn delete(
     identity: Identity,
     headers: HeaderMap,
 ) -> Result<([(HeaderName, HeaderValue); 1], Json<Ended>), ApiError> {
-    let session = identity.session.ok_or_else(denied::no_session)?;
-    let signed_out = access.sign_out(&session).await?;
+    let session = identity.session().ok_or_else(denied::no_session)?;
+    let signed_out = access.sign_out(session).await?;
     Ok(([(header::SET_COOKIE, cookie::taken(&headers))], Json(Ended { signed_out })))
 }

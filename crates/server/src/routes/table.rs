@@ -1,7 +1,6 @@
 //! The table of all routes: which role each asks for, and where it says whose data it is about.
 
 use axum::{
-    extract::DefaultBodyLimit,
     handler::Handler,
     routing::{self, MethodRouter},
 };
@@ -56,6 +55,8 @@ pub(super) struct Row {
     pub(super) least: Least,
     tenant: TenantIn,
     pub(super) audited: Audited,
+    /// Of a request's body.
+    pub(super) most_bytes: usize,
     pub(super) handler: MethodRouter<App>,
 }
 
@@ -120,8 +121,7 @@ where
     H: Handler<T, App>,
     T: 'static,
 {
-    let handler = routing::get(handler);
-    Row { method: "GET", path, least, tenant, audited: Audited::Never, handler }
+    row("GET", (path, least, tenant), Audited::Never, routing::get(handler))
 }
 
 fn post<H, T>(path: &'static str, least: Least, tenant: TenantIn, handler: H) -> Row
@@ -129,8 +129,7 @@ where
     H: Handler<T, App>,
     T: 'static,
 {
-    let handler = routing::post(handler).layer(DefaultBodyLimit::max(limits::BODY_BYTES));
-    Row { method: "POST", path, least, tenant, audited: Audited::Each, handler }
+    row("POST", (path, least, tenant), Audited::Each, routing::post(handler))
 }
 
 fn delete<H, T>(path: &'static str, least: Least, tenant: TenantIn, handler: H) -> Row
@@ -138,8 +137,16 @@ where
     H: Handler<T, App>,
     T: 'static,
 {
-    let handler = routing::delete(handler);
-    Row { method: "DELETE", path, least, tenant, audited: Audited::Each, handler }
+    row("DELETE", (path, least, tenant), Audited::Each, routing::delete(handler))
+}
+
+fn row(
+    method: &'static str,
+    (path, least, tenant): (&'static str, Least, TenantIn),
+    audited: Audited,
+    handler: MethodRouter<App>,
+) -> Row {
+    Row { method, path, least, tenant, audited, most_bytes: limits::BODY_BYTES, handler }
 }
 
 impl Row {
@@ -147,8 +154,8 @@ impl Row {
         Self { audited: Audited::Often, ..self }
     }
 
-    fn up_to(self, body_bytes: usize) -> Self {
-        Self { handler: self.handler.layer(DefaultBodyLimit::max(body_bytes)), ..self }
+    fn up_to(self, most_bytes: usize) -> Self {
+        Self { most_bytes, ..self }
     }
 
     pub(super) fn shown(&self) -> RouteShown {

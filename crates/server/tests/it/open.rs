@@ -51,3 +51,19 @@ async fn nobody_listens_for_other_machines_without_asking_who_they_are() {
     let allowed = Server::bind(everywhere, closed.engine.clone(), closed.access.clone()).await;
     assert!(allowed.is_ok(), "{allowed:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_and_methods_are_what_their_route_takes() {
+    let shop = Shop::start(Settings::default()).await;
+    let mut asking = shop.asking().await;
+    let event = |bytes: usize| json!({ "name": "order.created", "tenant": "north", "data": { "x": "x".repeat(bytes) } });
+    let clear = json!({ "pattern": "x".repeat(300 << 10) });
+    assert_eq!(asking.ask("POST", "/v1/clear", None, Some(&clear)).await.status, 413);
+    let many = asking.ask("POST", "/v1/events", None, Some(&event(300 << 10))).await;
+    assert_eq!(many.status, 200, "events are sent many at a time");
+    assert_eq!(asking.ask("PUT", "/v1/clear", None, None).await.code(), "wrong_method");
+    assert_eq!(asking.ask("GET", "/v1/clean", None, None).await.code(), "unknown_route");
+    let mut asking = shop.asking().await;
+    let more = asking.ask("POST", "/v1/events", None, Some(&event(1 << 20))).await;
+    assert_eq!((more.status.as_u16(), &*more.code()), (413, "body_too_large"));
+}
