@@ -8,9 +8,9 @@ use samovar_engine::WarmUp;
 use samovar_server::{Least, RouteShown, Server, TenantIn};
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     asking::Answer,
-    shop::{PASSWORD, Shop},
+    server::{PASSWORD, Shop},
 };
 
 /// Whoever asks.

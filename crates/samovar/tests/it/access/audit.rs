@@ -3,7 +3,7 @@
 use samovar_access::Role;
 use serde_json::{Value, json};
 
-use crate::shop::{PASSWORD, Shop};
+use super::server::{PASSWORD, Shop};
 
 async fn entries(shop: &Shop) -> Vec<Value> {
     let page = shop.access.entries(None, 100).await.expect("answers");

@@ -14,7 +14,7 @@ use samovar_widgets::{Definitions, Document};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use crate::asking::Asking;
+use super::asking::Asking;
 
 const DEFINITIONS: &str = r#"
 [tenants]

@@ -3,9 +3,9 @@
 use samovar_access::Role;
 use serde_json::json;
 
-use crate::{
+use super::{
     asking::{Answer, Asking},
-    shop::{PASSWORD, Shop},
+    server::{PASSWORD, Shop},
 };
 
 const CLEAR: &str = "/v1/clear";

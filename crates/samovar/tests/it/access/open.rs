@@ -4,7 +4,7 @@ use samovar_access::{Role, Settings};
 use samovar_server::{BindError, Server};
 use serde_json::json;
 
-use crate::shop::Shop;
+use super::server::Shop;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_presents_nothing_may_do_everything_and_a_token_counts_all_the_same() {
