@@ -205,17 +205,14 @@ impl Identity {
 /// A token is preferred to a cookie: a browser adds cookies by itself, and never a token.
 fn presented(headers: &HeaderMap) -> Presented {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    match (lines.next(), lines.next()) {
-        (Some(line), None) => match bearer(line.as_bytes()) {
-            Some(text) => {
-                let secret = Secret::parse(SecretKind::Token, text);
-                return secret.map_or(Presented::Malformed, Presented::Secret);
-            }
-            // Another scheme is meant for somebody else, a proxy for example.
-            None => {}
-        },
-        (Some(_), Some(_)) => return Presented::Malformed,
-        (None, _) => {}
+    let line = lines.next();
+    if lines.next().is_some() {
+        return Presented::Malformed;
+    }
+    // Another scheme is meant for somebody else, a proxy for example.
+    if let Some(text) = line.and_then(|line| bearer(line.as_bytes())) {
+        let secret = Secret::parse(SecretKind::Token, text);
+        return secret.map_or(Presented::Malformed, Presented::Secret);
     }
     let Some(text) = cookie::session(headers) else { return Presented::Nothing };
     Secret::parse(SecretKind::Session, text).map_or(Presented::Nothing, Presented::Secret)

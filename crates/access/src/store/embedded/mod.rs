@@ -236,7 +236,7 @@ impl EmbeddedStore {
             let mut page = connection.prepare_cached(sql::ENTRY_PAGE)?;
             let rows = page.query_and_then(params![before, rows as i64], |row| {
                 let (id, at_ms, last_ms) = (time(row, 0)?, time(row, 1)?, time(row, 2)?);
-                let entry = read("an entry", row.get_ref(4)?.as_str().map_err(unreadable)?)?;
+                let entry = record("an entry", row, 4)?;
                 Ok(Entry { id, at_ms, last_ms, times: time(row, 3)?, entry })
             })?;
             rows.collect()
@@ -297,7 +297,7 @@ impl EmbeddedStore {
 }
 
 fn token(row: &Row<'_>) -> Result<(TokenRecord, Times), Undone> {
-    let record = read("a token", row.get_ref(0)?.as_str().map_err(unreadable)?)?;
+    let record = record("a token", row, 0)?;
     let (expires_ms, used_ms) = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
     let times = Times {
         created_ms: time(row, 1)?,
@@ -309,7 +309,7 @@ fn token(row: &Row<'_>) -> Result<(TokenRecord, Times), Undone> {
 
 fn user(row: &Row<'_>) -> Result<(UserName, UserRecord), Undone> {
     let name = UserName::new(row.get::<_, String>(0)?).map_err(|error| damaged(&error))?;
-    Ok((name, read("a user", row.get_ref(1)?.as_str().map_err(unreadable)?)?))
+    Ok((name, record("a user", row, 1)?))
 }
 
 fn password(connection: &Connection, name: &UserName) -> rusqlite::Result<Option<String>> {
@@ -329,8 +329,14 @@ fn damaged(error: &impl std::fmt::Display) -> Undone {
     Undone::Store(StoreError::Damaged(error.to_string()))
 }
 
-fn unreadable(error: rusqlite::types::FromSqlError) -> Undone {
-    damaged(&error)
+/// Made of names and texts, as JSON.
+fn record<T: serde::de::DeserializeOwned>(
+    what: &str,
+    row: &Row<'_>,
+    column: usize,
+) -> Result<T, Undone> {
+    let text = row.get_ref(column)?.as_str().map_err(|error| damaged(&error))?;
+    Ok(read(what, text)?)
 }
 
 impl From<Refusal> for Undone {

@@ -63,7 +63,7 @@ impl Shop {
         let definitions = Definitions::read(&mut document.root());
         let catalogue = Catalogue::check(&definitions, folder.path(), &Clock::System, Ask::All);
         let catalogue = catalogue.await.expect("nothing is wrong");
-        let owned = Folder::own(&folder.path().join("store")).expect("owned");
+        let owned = Folder::own(folder.path().join("store")).expect("owned");
         let cached = samovar_cache::Settings::default();
         let cache = Cache::builder().settings(cached.clone()).open_in(owned.clone()).await;
         let (clock, random) = (Clock::System, Random::System);
