@@ -2,8 +2,9 @@
 
 use super::harness::{Harness, done, failed};
 use crate::{
+    batch::NewBatch,
     job::{Finished, NewJob, Outcome, Pushed},
-    name::QueueName,
+    name::{QueueName, Tenant},
     state::State,
     store::{Refusal, Revived},
 };
