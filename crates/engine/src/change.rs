@@ -27,6 +27,13 @@ pub struct Change {
     pub cause: String,
 }
 
+impl Change {
+    /// Whether a tag of it is every tenant's.
+    pub fn is_global(tags: &[String]) -> bool {
+        tags.iter().any(|tag| tag.parse().is_ok_and(|tag: Tag| tag.is_global()))
+    }
+}
+
 /// What is not to be served any more, not even marked stale.
 #[derive(Clone, Debug, Default)]
 pub struct Clearing {

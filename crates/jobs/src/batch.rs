@@ -86,6 +86,7 @@ pub struct BatchView {
     pub id: BatchId,
     pub name: BatchName,
     pub queue: QueueName,
+    pub tenant: Tenant,
     pub total: u64,
     /// That have not ended.
     pub pending: u64,

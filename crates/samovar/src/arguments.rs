@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
-use samovar_server::Server;
 use serde_json::Value;
 
 /// Keeps dashboards hot: widgets are declared once, computed once, and served from memory until
@@ -51,6 +50,14 @@ pub(crate) enum Command {
     Invalidate(InvalidateArguments),
     /// Remove expired entries and the leases of dead processes
     Cleanup(CleanupArguments),
+    /// Make, list and revoke the tokens that let programs in
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Add, list and remove those who may sign in
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Show who changed what, the newest first
+    Audit(AuditArguments),
 }
 
 #[derive(Debug, Args)]
@@ -214,11 +221,78 @@ pub(crate) struct CleanupArguments {
     pub(crate) force: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, which is shown this once
+    Create(TokenArguments),
+    /// Show which there are, never what they are
+    List,
+    /// Let nobody in any more with a token
+    Revoke {
+        /// As `token list` shows it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArguments {
+    /// What it may do: viewer, manager, owner or admin
+    #[arg(long)]
+    pub(crate) role: String,
+    /// Only for these tenants; all of them where none is named
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: Vec<String>,
+    /// What it is for
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How long it lives, like 30d; where it is left out, until it is revoked
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) expires: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Let somebody sign in; the password is asked for, or read from standard input
+    Add(UserArguments),
+    /// Show who may sign in
+    List,
+    /// Sign somebody out everywhere, for good
+    Remove {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Set somebody's password, which is asked for, or read from standard input; every sign-in ends
+    Password {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserArguments {
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// What they may do: viewer, manager, owner or admin
+    #[arg(long)]
+    pub(crate) role: String,
+    /// Only for these tenants; all of them where none is named
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    /// How many entries
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) limit: usize,
+    /// From this entry on, as the page before it says
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<u64>,
+}
+
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr =
-        text.parse().map_err(|_| "write it like 127.0.0.1:7070".to_owned())?;
-    Server::may_listen(address).map_err(|error| error.to_string())?;
-    Ok(address)
+    text.parse().map_err(|_| "write it like 127.0.0.1:7070".to_owned())
 }
 
 fn parse_json(text: &str) -> Result<Value, String> {

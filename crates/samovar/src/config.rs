@@ -1,5 +1,6 @@
 //! `samovar.toml`: the sections of the process are read here, those of the widgets by their crate.
 
+mod access;
 mod sections;
 mod workers;
 
@@ -24,6 +25,7 @@ pub(crate) use workers::Workers;
 pub(crate) struct Config {
     pub(crate) file: PathBuf,
     pub(crate) listen: SocketAddr,
+    pub(crate) access: samovar_access::Settings,
     pub(crate) store: Store,
     pub(crate) cache: Settings,
     /// Another Redis than that of the store.
@@ -85,7 +87,8 @@ impl Config {
             Err(problems) => return (None, problems),
         };
         let mut root = document.root();
-        let listen = sections::read_server(&mut root);
+        let access = access::read_access(&mut root);
+        let listen = sections::read_server(&mut root, &access);
         let store = sections::read_store(&mut root, folder_of(file));
         let CacheRead { settings, url, default_freshness } =
             sections::read_cache(&mut root, store.as_ref());
@@ -96,6 +99,7 @@ impl Config {
         let config = Self {
             file: file.to_owned(),
             listen,
+            access,
             store: store.unwrap_or_else(|| Store::in_folder(folder_of(file))),
             cache: settings,
             cache_url: url,

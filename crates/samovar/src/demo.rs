@@ -4,10 +4,12 @@ use std::{
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
+use samovar_access::{Access, Label, NewToken, Role, Scope, Secret, StoreError};
 use samovar_cache::{How, Subject};
 use samovar_clock::{Clock, Random};
 use samovar_engine::Ask;
@@ -16,7 +18,7 @@ use crate::{
     arguments::DemoArguments,
     config::Config,
     failure::Failure,
-    serve::{print, run},
+    serve::{may_listen, print, run},
     state::State,
 };
 
@@ -24,6 +26,8 @@ const CONFIG: &str = include_str!("demo.toml");
 const SCHEMA: &str = include_str!("demo.sql");
 /// Raised when the same number of orders gives other orders than before.
 const GENERATION: u32 = 2;
+
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 const TENANTS: [&str; 3] = ["north", "south", "harbour"];
 const CHANNELS: [&str; 4] = ["web", "till", "app", "phone"];
@@ -40,6 +44,7 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     let folder = arguments.data_dir.clone().unwrap_or_else(default_folder);
     let prepared = |error| Failure::failed(format!("preparing {}", folder.display()), error);
     let config = Config::load(&write_config(&folder).map_err(prepared)?)?;
+    may_listen(arguments.listen, &config)?;
     // Owned before the database is replaced: nobody else serves from it.
     let state = State::open(&config).await?;
     let database = folder.join("shop.db");
@@ -51,12 +56,26 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
         cleared.map_err(|error| Failure::failed("clearing the cache", error))?;
     }
     let catalogue = config.catalogue(Ask::All).await?;
+    let token = token(&state.access).await;
+    let token = token.map_err(|error| Failure::failed("making a token", error))?;
     let (orders, tenants) = (arguments.orders, TENANTS.len());
     print(&format!("{orders} orders of {tenants} tenants in {}", database.display()))?;
-    run(&config, catalogue, state, arguments.listen, invitation).await
+    run(&config, catalogue, state, arguments.listen, |address| invitation(address, &token)).await
 }
 
-fn invitation(address: SocketAddr) -> String {
+/// That may do everything for a day, instead of the one of the last start.
+async fn token(access: &Access) -> Result<Secret, StoreError> {
+    let label = Label::new("demo").expect("it is a name");
+    for token in access.tokens().await?.iter().filter(|token| token.label == label) {
+        access.revoke_token(token.id).await?;
+    }
+    let (role, scope, lifetime) = (Role::Admin, Scope::All, Some(TOKEN_LIFETIME));
+    let by = "the demo".to_owned();
+    Ok(access.create_token(NewToken { label, role, scope, lifetime, by }).await?.1)
+}
+
+fn invitation(address: SocketAddr, token: &Secret) -> String {
+    let token = token.exposed();
     let tags = r#"{"tenant":"north","tags":["orders"]}"#;
     format!(
         "listening on http://{address}\n\n\
@@ -68,7 +87,9 @@ fn invitation(address: SocketAddr) -> String {
          All of them, of one state of the database:\n\
          \x20 curl 'http://{address}/v1/boards/sales?tenant=north'\n\
          Orders have changed: what depends on them is computed anew when it is read.\n\
-         \x20 curl --json '{tags}' http://{address}/v1/invalidate\n"
+         \x20 curl --json '{tags}' http://{address}/v1/invalidate\n\
+         Here nobody is asked who he is. Elsewhere programs send a token; this one lives for a day.\n\
+         \x20 curl -H 'Authorization: Bearer {token}' http://{address}/v1/sessions/current\n"
     )
 }
 

@@ -77,6 +77,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Clear(arguments) => commands::clear(global, &arguments).await,
             Command::Invalidate(arguments) => commands::invalidate(global, &arguments).await,
             Command::Cleanup(arguments) => commands::cleanup(global, &arguments).await,
+            Command::Token(command) => commands::token(global, &command).await,
+            Command::User(command) => commands::user(global, &command).await,
+            Command::Audit(arguments) => commands::audit(global, &arguments).await,
         }
     });
     runtime.shutdown_timeout(THREADS_LEAVE_WITHIN);

@@ -70,7 +70,10 @@ impl Reach {
         let state = State::open(config).await?;
         let started = state.engine(config, catalogue).and_then(|engine| {
             let start = || Working::start(&config.workers, &engine, &state, None);
-            Ok((working.then(start).transpose()?, Server::router(engine.clone())))
+            Ok((
+                working.then(start).transpose()?,
+                Server::router(engine.clone(), state.access.clone()),
+            ))
         });
         match started {
             Ok((working, router)) => Ok(Reach::Own(Own { router, state, working })),
@@ -98,6 +101,10 @@ impl Reach {
 
     pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.send(Method::POST, path, Body::from(body.to_string())).await
+    }
+
+    pub(crate) async fn delete(&mut self, path: &str) -> Result<Value, Failure> {
+        self.send(Method::DELETE, path, Body::empty()).await
     }
 
     async fn send(&mut self, method: Method, uri: &str, body: Body) -> Result<Value, Failure> {

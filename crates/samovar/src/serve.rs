@@ -32,9 +32,16 @@ pub(crate) async fn serve(global: &Global, arguments: ServeArguments) -> Result<
         let hint = warning.hint.as_deref().unwrap_or_default();
         tracing::warn!(line = warning.line, hint, "{}", warning.reason);
     }
-    let state = State::open(&config).await?;
     let listen = arguments.listen.unwrap_or(config.listen);
+    may_listen(listen, &config)?;
+    let state = State::open(&config).await?;
     run(&config, catalogue, state, listen, |address| format!("listening on http://{address}")).await
+}
+
+/// Told before anything is opened.
+pub(crate) fn may_listen(listen: SocketAddr, config: &Config) -> Result<(), Failure> {
+    let may = Server::may_listen(listen, &config.access);
+    may.map_err(|error| Failure::Use(error.to_string()))
 }
 
 pub(crate) async fn check(global: &Global) -> Result<(), Failure> {
@@ -85,7 +92,7 @@ pub(crate) async fn run(
         let engine = state.engine(config, catalogue)?;
         let schedules = engine.schedules();
         let schedules = schedules.map_err(|error| Failure::failed("reading schedules", error))?;
-        let mut server = Server::bind(listen, engine.clone())
+        let mut server = Server::bind(listen, engine.clone(), state.access.clone())
             .await
             .map_err(|error| Failure::failed("starting the server", error))?;
         if let Store::Embedded { folder } = &config.store

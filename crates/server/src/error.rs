@@ -13,6 +13,8 @@ use samovar_engine::{
 };
 use serde::Serialize;
 
+use crate::trail::Code;
+
 /// `{"error":{"code","message","hint","field"}}` with its status, and `index` where a list was sent.
 /// Codes do not change.
 #[derive(Debug, Serialize)]
@@ -86,7 +88,7 @@ impl ApiError {
     }
 
     /// Another attempt may do better after this time, or soon where it is not known.
-    fn again_after(mut self, wait: Option<Duration>) -> Self {
+    pub(crate) fn again_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = Some(wait.unwrap_or(Duration::from_secs(1)));
         self
     }
@@ -98,6 +100,7 @@ impl IntoResponse for ApiError {
             tracing::warn!(code = self.code, message = self.message, "a request failed");
         }
         let mut response = (self.status, Json(Body { error: &self })).into_response();
+        response.extensions_mut().insert(Code(self.code));
         if let Some(wait) = self.retry_after {
             // Whole seconds, and never before the time has come.
             let seconds = wait.as_millis().div_ceil(1000).max(1);

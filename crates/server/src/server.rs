@@ -8,23 +8,30 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
+    task::{Context, Poll},
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Extension, Router, http::Request};
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
+use samovar_access::{Access, Settings};
 use samovar_engine::{Clock, Engine};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream},
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
 };
+use tower::Service;
 
-use crate::{limits, routes};
+use crate::{
+    identity::Peer,
+    limits,
+    routes::{self, RouteShown},
+};
 
 /// A listening server. Nothing is answered before it runs.
 #[derive(Debug)]
@@ -56,8 +63,8 @@ impl Drop for Socket {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     #[error(
-        "{address} can be reached from other machines, and there is no access control yet: \
-         listen on 127.0.0.1 or [::1], and put a proxy that checks who asks in front"
+        "{address} can be reached from other machines, and nobody is asked who he is: say mode = \
+         \"tokens\" in [access], or listen on 127.0.0.1 or [::1]"
     )]
     NotLoopback { address: SocketAddr },
     #[error("cannot listen on {address}: {source}")]
@@ -68,23 +75,27 @@ pub enum BindError {
 
 impl Server {
     /// # Errors
-    /// When the address belongs to no loopback interface: whoever can connect may read everything.
-    pub fn may_listen(address: SocketAddr) -> Result<(), BindError> {
-        let is_loopback = address.ip().is_loopback();
-        if is_loopback { Ok(()) } else { Err(BindError::NotLoopback { address }) }
+    /// When the address belongs to no loopback interface, and whoever can connect may do everything.
+    pub fn may_listen(address: SocketAddr, settings: &Settings) -> Result<(), BindError> {
+        let is_allowed = address.ip().is_loopback() || settings.required;
+        if is_allowed { Ok(()) } else { Err(BindError::NotLoopback { address }) }
     }
 
     /// # Errors
     /// When it may not listen there, or the address is taken.
-    pub async fn bind(address: SocketAddr, engine: Engine) -> Result<Self, BindError> {
-        Self::may_listen(address)?;
+    pub async fn bind(
+        address: SocketAddr,
+        engine: Engine,
+        access: Access,
+    ) -> Result<Self, BindError> {
+        Self::may_listen(address, access.settings())?;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|source| BindError::Listen { address, source })?;
         Ok(Self {
             listener,
             socket: None,
             clock: engine.clock(),
-            router: routes::router(engine),
+            router: routes::router(engine, access),
             places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
             ended: Arc::new(Notify::new()),
         })
@@ -113,9 +124,14 @@ impl Server {
         Ok(())
     }
 
-    /// What it answers, for whoever asks without a connection.
-    pub fn router(engine: Engine) -> Router {
-        routes::router(engine)
+    /// What it answers to the owner of the store, who asks without a connection.
+    pub fn router(engine: Engine, access: Access) -> Router {
+        routes::router(engine, access).layer(Extension(Peer::Owner))
+    }
+
+    /// All routes, and what each asks of whoever asks.
+    pub fn routes() -> Vec<RouteShown> {
+        routes::shown()
     }
 
     /// Where it really listens, also when port 0 was asked for.
@@ -134,13 +150,14 @@ impl Server {
                 accepted = self.accept() => accepted,
             };
             match accepted {
-                Some((Accepted::Tcp(stream), place)) => {
+                Some((Accepted::Tcp(stream, address), place)) => {
                     // Answers are written at once; what is left to gain by waiting is nothing.
                     let _ = stream.set_nodelay(true);
-                    self.serve(stream, place, graceful.watcher());
+                    let peer = Peer::Address(address.ip());
+                    self.serve(stream, peer, place, graceful.watcher());
                 }
                 Some((Accepted::Socket(stream), place)) => {
-                    self.serve(stream, place, graceful.watcher());
+                    self.serve(stream, Peer::Owner, place, graceful.watcher());
                 }
                 None => {}
             }
@@ -158,7 +175,7 @@ impl Server {
             }
         };
         let accepted = tokio::select! {
-            accepted = self.listener.accept() => accepted.map(|(it, _)| Accepted::Tcp(it)),
+            accepted = self.listener.accept() => accepted.map(|(it, from)| Accepted::Tcp(it, from)),
             accepted = socket => accepted.map(|(it, _)| Accepted::Socket(it)),
         };
         match accepted {
@@ -174,11 +191,11 @@ impl Server {
         }
     }
 
-    fn serve<S>(&self, stream: S, place: OwnedSemaphorePermit, watcher: Watcher)
+    fn serve<S>(&self, stream: S, peer: Peer, place: OwnedSemaphorePermit, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = TowerToHyperService::new(self.router.clone());
+        let service = TowerToHyperService::new(Connected { router: self.router.clone(), peer });
         let ended = self.ended.clone();
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
@@ -195,8 +212,30 @@ impl Server {
     }
 }
 
+/// A router that knows who is at the other end.
+#[derive(Clone)]
+struct Connected {
+    router: Router,
+    peer: Peer,
+}
+
+impl Service<Request<Incoming>> for Connected {
+    type Response = <Router as Service<Request<Incoming>>>::Response;
+    type Error = <Router as Service<Request<Incoming>>>::Error;
+    type Future = <Router as Service<Request<Incoming>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::<Request<Incoming>>::poll_ready(&mut self.router, cx)
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.router.call(request)
+    }
+}
+
 enum Accepted {
-    Tcp(TcpStream),
+    Tcp(TcpStream, SocketAddr),
     Socket(UnixStream),
 }
 

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeSet, sync::Arc, time::Duration};
 
 use samovar_jobs::{
     BatchId, BatchName, BatchView, Callbacks, InvalidName, JobId, JobView, Kind, NewBatch, NewJob,
-    QueueName, Store, StoreError, limits, run::Job, store::Filter,
+    QueueName, Store, StoreError, Tenant, limits, run::Job, store::Filter,
 };
 use samovar_widgets::{InvalidRange, Range};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,8 @@ pub struct Batch {
     pub id: String,
     pub name: String,
     pub queue: String,
+    /// Whose readings it makes, where that is one tenant.
+    pub tenant: Option<String>,
     /// `running`, `cancelling`, `done`, `failed` where jobs of it failed, `cancelled`.
     pub state: &'static str,
     pub total: u64,
@@ -66,7 +68,8 @@ pub struct Batch {
 pub struct FailedJob {
     pub id: String,
     pub tenant: String,
-    pub reason: String,
+    /// Nothing where it is not for whoever asks.
+    pub reason: Option<String>,
 }
 
 /// Why nothing is warmed.
@@ -199,17 +202,13 @@ impl Inner {
     ) -> Result<Warming, WarmFailure> {
         let queue = QueueName::new(warm_up.queue.as_deref().unwrap_or(QUEUE))?;
         let name = BatchName::new(warm_up.name.as_deref().unwrap_or("warm"))?;
-        let count = jobs.len();
+        let (count, tenant) = (jobs.len(), only_tenant(&jobs));
         let jobs = jobs.iter().map(|job| {
             let mut new = self.new_job(job, &queue)?;
             let most = u32::try_from(job.tenants.len()).unwrap_or(u32::MAX);
             new.policy.timeout = (TIMEOUT * most.max(1)).min(limits::LONGEST_TIMEOUT);
             new.batch = Some(id);
-            if let [tenant] = &job.tenants[..]
-                && let Ok(tenant) = samovar_jobs::Tenant::new(tenant)
-            {
-                new.tenant = tenant;
-            }
+            new.tenant = only_tenant(std::slice::from_ref(job));
             Ok::<_, WarmFailure>(new)
         });
         let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
@@ -219,7 +218,7 @@ impl Inner {
             id,
             name: name.clone(),
             queue: queue.clone(),
-            tenant: samovar_jobs::Tenant::system(),
+            tenant,
             // One tenant whose source is away holds up no other.
             allow_failures: true,
             callbacks: Callbacks { finally, ..Callbacks::default() },
@@ -257,6 +256,14 @@ impl Inner {
     }
 }
 
+/// Of jobs that are all of one tenant: otherwise they are nobody's.
+fn only_tenant(jobs: &[Warm]) -> Tenant {
+    let mut tenants = jobs.iter().flat_map(|job| &job.tenants);
+    let first = tenants.next();
+    let only = first.filter(|first| tenants.all(|it| it == *first));
+    only.and_then(|id| Tenant::new(id).ok()).unwrap_or_else(Tenant::system)
+}
+
 /// Whose readings each job makes. A turn for each job, so that all of them begin with what is read
 /// the most.
 fn divide(warm_up: &WarmUp, tenants: Vec<String>) -> Result<Vec<Vec<String>>, WarmFailure> {
@@ -283,8 +290,8 @@ fn divide(warm_up: &WarmUp, tenants: Vec<String>) -> Result<Vec<Vec<String>>, Wa
 
 impl From<JobView> for FailedJob {
     fn from(job: JobView) -> Self {
-        let reason = job.reason.unwrap_or_default();
-        Self { id: job.id.to_string(), tenant: job.tenant.to_string(), reason }
+        let (id, tenant) = (job.id.to_string(), job.tenant.to_string());
+        Self { id, tenant, reason: Some(job.reason.unwrap_or_default()) }
     }
 }
 
@@ -301,6 +308,7 @@ impl From<BatchView> for Batch {
             id: view.id.to_string(),
             name: view.name.to_string(),
             queue: view.queue.to_string(),
+            tenant: (view.tenant != Tenant::system()).then(|| view.tenant.to_string()),
             state,
             total: view.total,
             pending: view.pending,

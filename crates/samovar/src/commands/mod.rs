@@ -1,10 +1,13 @@
 //! The commands that look at the cache or change it, one file each: a request, and its answer in a
 //! form for people.
 
+mod audit;
 mod cleanup;
 mod clear;
 mod invalidate;
 mod status;
+mod token;
+mod user;
 mod verify;
 mod warm;
 mod why;
@@ -15,8 +18,8 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::Value;
 
 pub(crate) use self::{
-    cleanup::cleanup, clear::clear, invalidate::invalidate, status::status, verify::verify,
-    warm::warm, why::why,
+    audit::audit, cleanup::cleanup, clear::clear, invalidate::invalidate, status::status,
+    token::token, user::user, verify::verify, warm::warm, why::why,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
 
@@ -96,6 +99,18 @@ fn share(value: &Value) -> String {
     value.as_f64().map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
+/// `2026-11-22 03:15`, in UTC.
+fn time(ms: &Value) -> String {
+    let second = ms.as_i64().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    second.map_or("-".to_owned(), |it| it.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+/// Tenants to which somebody is bound.
+fn tenants(value: &Value) -> String {
+    let names: Vec<&str> = list(value).iter().filter_map(Value::as_str).collect();
+    if names.is_empty() { "all".to_owned() } else { names.join(", ") }
+}
+
 fn number(value: &Value) -> String {
     value.as_f64().map_or("-".to_owned(), |number| number.to_string())
 }
@@ -139,6 +154,9 @@ mod tests {
         ] {
             assert_eq!(duration(&json!(ms)), said);
         }
+        assert_eq!(time(&json!(1_763_779_500_000_i64)), "2025-11-22 02:45");
+        assert_eq!((time(&json!(null)), tenants(&json!(null))), ("-".to_owned(), "all".to_owned()));
+        assert_eq!(tenants(&json!(["north", "south"])), "north, south");
         assert_eq!(bytes(&json!(512)), "512 B");
         assert_eq!(bytes(&json!(3 << 20)), "3.0 MB");
     }

@@ -83,7 +83,7 @@ pub(super) const MOST_BYTES: u64 = 1024 * GIGABYTE;
 /// A value is decompressed in one piece.
 const MOST_VALUE: u64 = GIGABYTE;
 
-pub(super) fn read_server(root: &mut Section<'_>) -> SocketAddr {
+pub(super) fn read_server(root: &mut Section<'_>, access: &samovar_access::Settings) -> SocketAddr {
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 7070));
     let Some(mut section) = root.section("server") else { return default };
     let listen = section.text("listen").and_then(|listen| {
@@ -91,14 +91,15 @@ pub(super) fn read_server(root: &mut Section<'_>) -> SocketAddr {
             let reason = format!("`{}` is no address with a port", listen.value);
             Problem::new(listen.line, reason).hint("write it like \"127.0.0.1:7070\"")
         });
-        let allowed = address.and_then(|address| match Server::may_listen(address) {
+        let allowed = address.and_then(|address| match Server::may_listen(address, access) {
             Ok(()) => Ok(address),
             Err(_) => {
-                let reason =
-                    "can be reached from other machines, and there is no access control yet";
+                let reason = "can be reached from other machines, and nobody is asked who he is";
                 let problem = Problem::new(listen.line, format!("{address} {reason}"));
-                let hint = format!("listen on \"127.0.0.1:{}\", behind a proxy", address.port());
-                Err(problem.hint(format!("{hint} that checks who asks")))
+                let port = address.port();
+                let hint =
+                    format!("say mode = \"tokens\" in [access], or listen on 127.0.0.1:{port}");
+                Err(problem.hint(hint))
             }
         });
         allowed.map_err(|problem| section.note(problem)).ok()

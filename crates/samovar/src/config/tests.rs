@@ -57,6 +57,23 @@ fn jobs_and_cache_may_be_on_two_redises() {
 fn other_machines_are_kept_out() {
     let problems = parse("[server]\nlisten = \"0.0.0.0:7070\"\n").expect_err("a problem");
     assert!(problems[0].starts_with("2: 0.0.0.0:7070 can be reached"), "{problems:?}");
+    let asked = "[server]\nlisten = \"0.0.0.0:7070\"\n[access]\nmode = \"tokens\"\n";
+    let config = parse(asked).expect("nothing is wrong");
+    assert!(config.access.required && config.listen.to_string() == "0.0.0.0:7070");
+    assert!(parse("[access]\nmode = \"open\"\n[server]\nlisten = \"[::]:1\"\n").is_err());
+}
+
+#[test]
+fn access_is_read_with_its_defaults() {
+    let access = parse("").expect("nothing is wrong").access;
+    assert_eq!((access.required, access.session.as_secs()), (false, 12 * 3600));
+    let text = "[access]\nsession = \"8h\"\nproxies = [\"10.0.0.5\", \"::ffff:10.0.0.6\"]\n";
+    let access = parse(text).expect("nothing is wrong").access;
+    let proxies: Vec<String> = access.proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (access.session.as_secs(), proxies),
+        (8 * 3600, ["10.0.0.5", "10.0.0.6"].map(String::from).to_vec())
+    );
 }
 
 #[test]

@@ -38,7 +38,10 @@ fn other_machines_are_kept_out_wherever_the_address_comes_from() {
     let shop = Shop::new();
     let (code, said) = shop.ending(&["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("there is no access control yet"), "{said}");
+    assert!(
+        said.contains("nobody is asked who he is: say mode = \"tokens\" in [access]"),
+        "{said}"
+    );
     shop.change_config("[cache]", "[server]\nlisten = \"0.0.0.0:7070\"\n[cache]");
     let (code, said) = shop.ending(&["serve"]);
     assert_eq!(code, Some(3), "{said}");

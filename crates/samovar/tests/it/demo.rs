@@ -23,8 +23,8 @@ fn orders(demo: &Served) -> u64 {
 fn the_calls_that_the_demo_prints_work_as_printed() {
     let shop = Shop::new();
     let demo = demo(&shop, "500");
-    for _ in 0..5 {
-        demo.process.hear("  curl ", LIMIT).expect("five calls are printed");
+    for _ in 0..6 {
+        demo.process.hear("  curl ", LIMIT).expect("six calls are printed");
     }
     let said = demo.process.stdout();
     let gets = said.lines().filter_map(|line| line.split_once('\'')?.1.strip_suffix('\''));
@@ -39,6 +39,10 @@ fn the_calls_that_the_demo_prints_work_as_printed() {
             assert!(!answer.json()["data"]["rows"].as_array().expect("rows").is_empty());
         }
     }
+    let (_, token) = said.split_once("Authorization: ").expect("a token");
+    let header = format!("authorization: {}", token.split('\'').next().expect("it ends"));
+    let who = get(&demo.address, "/v1/sessions/current", &[&header]).json();
+    assert_eq!((&who["kind"], &who["role"]), (&json!("token"), &json!("admin")));
     let board = get(&demo.address, board, &[]).json();
     assert_eq!(board["widgets"].as_array().map(Vec::len), Some(3));
     assert_eq!(board["agree"], true, "of one state, as it says");

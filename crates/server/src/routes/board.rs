@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     error::ApiError,
-    input::{UrlPath, UrlQuery, take_tenant},
+    input::{ReadingQuery, UrlPath},
     limits,
     negotiate::entity_tag,
     shown::{state, tier},
@@ -20,9 +20,8 @@ use crate::{
 pub(super) async fn get(
     State(engine): State<Engine>,
     UrlPath(name): UrlPath<String>,
-    UrlQuery(mut params): UrlQuery<Vec<(String, String)>>,
+    ReadingQuery { tenant, params }: ReadingQuery,
 ) -> Result<Response, ApiError> {
-    let tenant = take_tenant(&mut params)?;
     let board = engine.read_board(&name, &tenant, params).await?;
     let body = write(&engine, board);
     let kind = HeaderValue::from_static("application/json");

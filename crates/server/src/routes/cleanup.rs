@@ -4,7 +4,10 @@ use axum::{Json, extract::State};
 use samovar_engine::Engine;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ApiError, input::JsonBody};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +19,16 @@ pub(super) struct Input {
     /// Lists what would go, and removes nothing.
     #[serde(default)]
     dry_run: bool,
+}
+
+impl Asked for Input {
+    fn tenants(&self) -> Tenants<'_> {
+        Tenants::All
+    }
+
+    fn told(&self) -> Option<String> {
+        Some(if self.dry_run { "dry run" } else { "for good" }.to_owned())
+    }
 }
 
 fn yes() -> bool {

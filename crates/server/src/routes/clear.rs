@@ -6,7 +6,10 @@ use axum::{Json, extract::State};
 use samovar_engine::{Cleared, Clearing, Engine};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ApiError, input::JsonBody};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +23,22 @@ pub(super) struct Input {
     pattern: Option<String>,
     #[serde(default)]
     all: bool,
+}
+
+impl Asked for Input {
+    fn tenants(&self) -> Tenants<'_> {
+        Tenants::or_all(&self.tenant)
+    }
+
+    fn told(&self) -> Option<String> {
+        let Self { widget, params, pattern, all, .. } = self;
+        let widget = widget.as_ref().map(|name| format!("widget {name}"));
+        let params = params.iter().map(|(name, value)| format!("{name} {value}"));
+        let pattern = pattern.as_ref().map(|pattern| format!("pattern {pattern}"));
+        let all = all.then(|| "all".to_owned());
+        let told = widget.into_iter().chain(params).chain(pattern).chain(all);
+        Some(told.collect::<Vec<_>>().join(", "))
+    }
 }
 
 #[derive(Serialize)]

@@ -5,7 +5,10 @@ use samovar_engine::{Engine, Event, EventShown, Raised};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::ApiError, input::JsonBody};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 /// One event, or a list of them.
 #[derive(Deserialize)]
@@ -15,6 +18,19 @@ pub(super) struct Input {
     tenant: Option<String>,
     data: Option<Value>,
     events: Option<Vec<Event>>,
+}
+
+/// What is in an event is its application's business.
+impl Asked for Input {
+    fn tenants(&self) -> Tenants<'_> {
+        let listed = self.events.iter().flatten().map(|event| &event.tenant);
+        let one = self.name.is_some().then_some(&self.tenant);
+        let named: Option<Vec<&str>> = listed.chain(one).map(|it| it.as_deref()).collect();
+        match named {
+            Some(named) => Tenants::These(named),
+            None => Tenants::All,
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,10 @@ use axum::{Json, extract::State, http::StatusCode};
 use samovar_engine::{Change, Engine, parse_duration};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ApiError, input::JsonBody};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +21,21 @@ pub(super) struct Input {
     class: Option<String>,
     /// Spreads the recomputation, such as `10m`.
     over: Option<String>,
+}
+
+impl Asked for Input {
+    fn tenants(&self) -> Tenants<'_> {
+        if Change::is_global(&self.tags) { Tenants::All } else { Tenants::or_all(&self.tenant) }
+    }
+
+    fn told(&self) -> Option<String> {
+        let Self { tags, widget, class, over, .. } = self;
+        let over = over.as_ref().map(|over| format!("over {over}"));
+        let widget = widget.as_ref().map(|name| format!("widget {name}"));
+        let class = class.as_ref().map(|name| format!("class {name}"));
+        let tags = tags.iter().map(|tag| format!("tag {tag}"));
+        Some(tags.chain(widget).chain(class).chain(over).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// What was invalidated, as it was named.

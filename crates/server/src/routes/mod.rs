@@ -1,5 +1,7 @@
-//! The routes, one file each: what comes in, what goes out, and the handler between them.
+//! The routes, one file each: what comes in, what goes out, and the handler between them. `table` lists
+//! them, with what each asks of whoever asks.
 
+mod audit_log;
 mod batch;
 mod batch_cancel;
 mod board;
@@ -10,10 +12,19 @@ mod events;
 mod health;
 mod healthz;
 mod invalidate;
+mod own_password;
 mod queues;
 mod reading;
 mod readyz;
+mod session;
+mod sessions;
 mod statistics;
+mod table;
+mod token;
+mod tokens;
+mod user;
+mod user_password;
+mod users;
 mod usual;
 mod values;
 mod verify;
@@ -25,43 +36,53 @@ mod workers;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, FromRef},
     http::StatusCode,
-    routing::{get, post},
 };
+use samovar_access::Access;
 use samovar_engine::Engine;
 
-use crate::{error::ApiError, limits};
+use crate::{error::ApiError, gate::Gate};
 
-pub(crate) fn router(engine: Engine) -> Router {
-    let many = DefaultBodyLimit::max(limits::EVENTS_BYTES);
-    Router::new()
-        .route("/healthz", get(healthz::get))
-        .route("/readyz", get(readyz::get))
-        .route("/v1/widgets", get(widgets::get))
-        .route("/v1/widgets/{name}", get(reading::get))
-        .route("/v1/widgets/{name}/values/{param}", get(values::get))
-        .route("/v1/boards", get(boards::get))
-        .route("/v1/boards/{name}", get(board::get))
-        .route("/v1/why/{name}", get(why::get))
-        .route("/v1/invalidate", post(invalidate::post))
-        .route("/v1/events", get(events::get).post(events::post).layer(many))
-        .route("/v1/clear", post(clear::post))
-        .route("/v1/cleanup", post(cleanup::post))
-        .route("/v1/warm", post(warm::post))
-        .route("/v1/verify", post(verify::post))
-        .route("/v1/batches/{id}", get(batch::get))
-        .route("/v1/batches/{id}/cancel", post(batch_cancel::post))
-        .route("/v1/cache/usual", get(usual::get))
-        .route("/v1/cache/health", get(health::get))
-        .route("/v1/cache/stats", get(statistics::get))
-        .route("/v1/cache/stats/{name}", get(widget_statistics::get))
-        .route("/v1/queues", get(queues::get))
-        .route("/v1/workers", get(workers::get))
+pub(crate) use self::table::Audited;
+pub use self::table::{Least, RouteShown, TenantIn};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    engine: Engine,
+    access: Access,
+}
+
+impl FromRef<App> for Engine {
+    fn from_ref(app: &App) -> Self {
+        app.engine.clone()
+    }
+}
+
+impl FromRef<App> for Access {
+    fn from_ref(app: &App) -> Self {
+        app.access.clone()
+    }
+}
+
+/// Every route is one of the table's, behind the gate that its row describes.
+pub(crate) fn router(engine: Engine, access: Access) -> Router {
+    let router = table::routes().into_iter().fold(Router::new(), |router, row| {
+        let (access, path) = (access.clone(), row.path);
+        let gate = Gate { access, path, least: row.least, audited: row.audited };
+        let most = DefaultBodyLimit::max(row.most_bytes);
+        router.route(path, row.handler.route_layer(most).route_layer(gate))
+    });
+    router
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
-        .with_state(engine)
+        .with_state(App { engine, access })
+}
+
+/// What there is, for whoever describes or tests it.
+pub(crate) fn shown() -> Vec<RouteShown> {
+    table::routes().iter().map(table::Row::shown).collect()
 }
 
 async fn no_such_route() -> ApiError {

@@ -12,7 +12,7 @@ use samovar_engine::{Answer, Coding, Engine, ReadError, Tier};
 
 use crate::{
     error::ApiError,
-    input::{UrlPath, UrlQuery, take_tenant},
+    input::{ReadingQuery, UrlPath},
     negotiate::{accepts_zstd, entity_tag, is_unchanged},
     shown::{state, tier},
 };
@@ -20,10 +20,9 @@ use crate::{
 pub(super) async fn get(
     State(engine): State<Engine>,
     UrlPath(name): UrlPath<String>,
-    UrlQuery(mut params): UrlQuery<Vec<(String, String)>>,
+    ReadingQuery { tenant, params }: ReadingQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let tenant = take_tenant(&mut params)?;
     let answer = engine.read(&name, &tenant, params).await?;
     respond(&engine, &answer, &headers)
 }

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use samovar_engine::{Engine, UsualReading};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ApiError, input::UrlQuery};
+use crate::{error::ApiError, identity::Identity, input::UrlQuery};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +22,7 @@ pub(super) struct Output {
 
 pub(super) async fn get(
     State(engine): State<Engine>,
+    identity: Identity,
     UrlQuery(Input { hour }): UrlQuery<Input>,
 ) -> Result<Json<Output>, ApiError> {
     let hours = engine.clock().wall().as_millis() / 3_600_000;
@@ -31,5 +32,7 @@ pub(super) async fn get(
         let status = StatusCode::BAD_REQUEST;
         return Err(ApiError::new(status, "invalid_hour", message).field("hour"));
     }
-    Ok(Json(Output { hour, readings: engine.usual(hour).await }))
+    let mut readings = engine.usual(hour).await;
+    readings.retain(|reading| identity.principal.may_see(&reading.tenant));
+    Ok(Json(Output { hour, readings }))
 }

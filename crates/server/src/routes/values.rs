@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     error::ApiError,
-    input::{UrlPath, UrlQuery, take_tenant},
+    input::{ReadingQuery, UrlPath},
 };
 
 #[derive(Serialize)]
@@ -21,9 +21,8 @@ pub(super) struct Output {
 pub(super) async fn get(
     State(engine): State<Engine>,
     UrlPath((widget, param)): UrlPath<(String, String)>,
-    UrlQuery(mut params): UrlQuery<Vec<(String, String)>>,
+    ReadingQuery { tenant, .. }: ReadingQuery,
 ) -> Result<Json<Output>, ApiError> {
-    let tenant = take_tenant(&mut params)?;
     let values = engine.values(&widget, &param, &tenant).await?;
     Ok(Json(Output { widget, param, tenant, values }))
 }

@@ -4,7 +4,10 @@ use axum::{Json, extract::State, http::StatusCode};
 use samovar_engine::{Engine, MOST_VERIFIED, Verification};
 use serde::Deserialize;
 
-use crate::{error::ApiError, input::JsonBody};
+use crate::{
+    error::ApiError,
+    input::{Asked, JsonBody, Tenants},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,6 +15,12 @@ pub(super) struct Input {
     /// Readings.
     #[serde(default = "some")]
     sample: usize,
+}
+
+impl Asked for Input {
+    fn tenants(&self) -> Tenants<'_> {
+        Tenants::All
+    }
 }
 
 fn some() -> usize {

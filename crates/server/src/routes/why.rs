@@ -5,14 +5,13 @@ use samovar_engine::{Engine, Why};
 
 use crate::{
     error::ApiError,
-    input::{UrlPath, UrlQuery, take_tenant},
+    input::{ReadingQuery, UrlPath},
 };
 
 pub(super) async fn get(
     State(engine): State<Engine>,
     UrlPath(name): UrlPath<String>,
-    UrlQuery(mut params): UrlQuery<Vec<(String, String)>>,
+    ReadingQuery { tenant, params }: ReadingQuery,
 ) -> Result<Json<Why>, ApiError> {
-    let tenant = take_tenant(&mut params)?;
     Ok(Json(engine.why(&name, &tenant, params).await?))
 }

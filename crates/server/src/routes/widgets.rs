@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use samovar_engine::{Engine, WidgetShown};
 use serde::Serialize;
 
-use crate::{error::ApiError, limits};
+use crate::{error::ApiError, identity::Identity, limits};
 
 #[derive(Serialize)]
 pub(super) struct Output {
@@ -20,12 +20,15 @@ struct TenantShown {
     name: String,
 }
 
-pub(super) async fn get(State(engine): State<Engine>) -> Result<Json<Output>, ApiError> {
+pub(super) async fn get(
+    State(engine): State<Engine>,
+    identity: Identity,
+) -> Result<Json<Output>, ApiError> {
     let members = engine.tenants().await?;
-    let shown = members
-        .iter()
+    let seen = || members.iter().filter(|(id, _)| identity.principal.may_see(id));
+    let shown = seen()
         .take(limits::TENANTS_SHOWN)
         .map(|(id, member)| TenantShown { id: id.clone(), name: member.name.clone() });
     let tenants = shown.collect();
-    Ok(Json(Output { widgets: engine.widgets(), tenants, tenants_in_all: members.len() }))
+    Ok(Json(Output { widgets: engine.widgets(), tenants, tenants_in_all: seen().count() }))
 }

@@ -2,15 +2,17 @@
 
 use super::harness::{Harness, done, failed};
 use crate::{
+    batch::NewBatch,
     job::{Finished, NewJob, Outcome, Pushed},
-    name::QueueName,
+    name::{QueueName, Tenant},
     state::State,
     store::{Refusal, Revived},
 };
 
 pub(super) async fn callbacks_come_once_when_all_has_ended_well(h: &Harness) {
     let queue = h.queue();
-    let batch = h.batch(&queue, 3);
+    let tenant = Tenant::new("north").expect("a name");
+    let batch = NewBatch { tenant: tenant.clone(), ..h.batch(&queue, 3) };
     h.store.push_batch(batch.clone()).await.expect("pushed");
     let again = h.store.push_batch(batch.clone()).await.expect("answers");
     assert!(again.iter().all(|it| matches!(it, Pushed::AlreadyThere(_))));
@@ -21,6 +23,7 @@ pub(super) async fn callbacks_come_once_when_all_has_ended_well(h: &Harness) {
     assert_eq!(h.claim(&queue, 5).await, [], "not yet");
     let view = h.show_batch(batch.id).await;
     assert_eq!((view.total, view.pending, view.finished_ms), (3, 1, None));
+    assert_eq!(view.tenant, tenant);
     h.finish(holds[2], done()).await;
     assert_eq!(h.finish(holds[2], done()).await, Finished::Zombie);
     assert_eq!(h.drain(&queue).await, ["then", "finally"]);

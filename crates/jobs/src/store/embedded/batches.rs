@@ -11,7 +11,7 @@ use super::{
 use crate::{
     batch::{BatchView, Callbacks, NewBatch},
     job::{NewJob, Pushed},
-    name::{BatchId, BatchName, QueueName},
+    name::{BatchId, BatchName, QueueName, Tenant},
     state::State,
     store::Refusal,
 };
@@ -96,7 +96,8 @@ pub(super) fn push(tx: &mut Tx<'_>, batch: &NewBatch) -> Result<Vec<Pushed>, Und
         queue.id,
         batch.allow_failures,
         tx.now_ms,
-        callbacks
+        callbacks,
+        batch.tenant.as_str()
     ])?;
     if let Some(batch) = tx.batch(batch.id)? {
         // Without a job it finishes with this operation.
@@ -228,17 +229,18 @@ pub(super) fn view(
     let mut view = connection.prepare_cached(sql::BATCH_VIEW)?;
     let found = view.query_row([id.as_u64() as i64], |row| {
         let count = |index| row.get::<_, i64>(index).map(|count| count as u64);
-        let names = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+        let names = (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(9)?);
         let counts = [count(2)?, count(3)?, count(4)?, count(5)?];
         let times = (count(7)?, row.get::<_, Option<i64>>(8)?);
         Ok((names, counts, row.get::<_, bool>(6)?, times))
     });
     let Some(found) = found.optional()? else { return Ok(None) };
-    let ((name, queue), [total, pending, failed, cancelled], is_cancelled, times) = found;
+    let ((name, queue, tenant), [total, pending, failed, cancelled], is_cancelled, times) = found;
     Ok(Some(BatchView {
         id,
         name: BatchName::new(name).map_err(|error| damaged("a batch", error))?,
         queue: QueueName::new(queue).map_err(|error| damaged("a batch", error))?,
+        tenant: Tenant::new(tenant).map_err(|error| damaged("a batch", error))?,
         total,
         pending,
         failed,

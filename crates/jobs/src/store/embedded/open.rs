@@ -35,7 +35,8 @@ impl EmbeddedStore {
 
 /// Synchronous FULL, the default: what was acknowledged survives the loss of power.
 fn options(pending: Arc<Pending>) -> Options {
-    let mut options = Options::new(FILE, Migrations::new(vec![M::up(sql::SCHEMA)]));
+    let schema = vec![M::up(sql::SCHEMA), M::up(sql::BATCH_TENANT)];
+    let mut options = Options::new(FILE, Migrations::new(schema));
     options.cache_bytes = CACHE_BYTES;
     options.readers = READERS;
     options.shared = Some(pending);

@@ -7,6 +7,7 @@ pub(super) const ATTEMPT_TRIM: &str = include_str!("sql/attempt_trim.sql");
 pub(super) const BATCH_GET: &str = include_str!("sql/batch_get.sql");
 pub(super) const BATCH_PUT: &str = include_str!("sql/batch_put.sql");
 pub(super) const BATCH_SAVE: &str = include_str!("sql/batch_save.sql");
+pub(super) const BATCH_TENANT: &str = include_str!("sql/batch_tenant.sql");
 pub(super) const BATCH_VIEW: &str = include_str!("sql/batch_view.sql");
 pub(super) const BATCHES_CANCELLED: &str = include_str!("sql/batches_cancelled.sql");
 pub(super) const BATCHES_PRUNE: &str = include_str!("sql/batches_prune.sql");

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     batch::{BatchView, NewBatch},
     job::{NewJob, Pushed},
-    name::{BatchId, BatchName, JobId, QueueName},
+    name::{BatchId, BatchName, JobId, QueueName, Tenant},
     store::{Refusal, StoreError},
 };
 
@@ -35,7 +35,8 @@ impl RedisStore {
             .arg(u8::from(batch.allow_failures))
             .arg(whole(&batch.callbacks.then))
             .arg(whole(&batch.callbacks.catch))
-            .arg(whole(&batch.callbacks.finally));
+            .arg(whole(&batch.callbacks.finally))
+            .arg(batch.tenant.as_str());
         for job in &batch.jobs {
             call = call.arg(pack::job(job)).arg(pack::body(job));
         }
@@ -81,6 +82,11 @@ impl RedisStore {
         let [total, pending, failed, cancelled] = counts;
         let is_cancelled = answer.integer()? == 1;
         let created_ms = answer.size()?;
+        // A release that did not keep it pushed nobody's.
+        let tenant = match answer.maybe()? {
+            Some(name) => String::from_utf8(name).map_err(|_| reply::unexpected())?,
+            None => Tenant::system().into(),
+        };
         let finished_ms = answer.maybe()?.map(|ms| {
             let ms = String::from_utf8(ms).ok().and_then(|ms| ms.parse().ok());
             ms.ok_or_else(reply::unexpected)
@@ -89,6 +95,7 @@ impl RedisStore {
             id,
             name: name.map_err(|error| reply::damaged("a batch", error))?,
             queue: queue.clone(),
+            tenant: Tenant::new(tenant).map_err(|error| reply::damaged("a batch", error))?,
             total,
             pending,
             failed,

@@ -1,0 +1,2 @@
+-- 1: hash.
+DELETE FROM session WHERE hash = ?1

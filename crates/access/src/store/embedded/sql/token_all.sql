@@ -1,0 +1,1 @@
+SELECT record, created_ms, expires_ms, used_ms FROM token

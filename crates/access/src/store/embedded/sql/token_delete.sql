@@ -1,0 +1,2 @@
+-- 1: id.
+DELETE FROM token WHERE id = ?1

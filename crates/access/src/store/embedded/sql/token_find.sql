@@ -1,0 +1,2 @@
+-- 1: hash.
+SELECT record, created_ms, expires_ms, used_ms FROM token WHERE hash = ?1

@@ -1,0 +1,1 @@
+SELECT name, record, created_ms, password_ms FROM user

@@ -1,0 +1,2 @@
+-- 1: name.
+DELETE FROM user WHERE name = ?1

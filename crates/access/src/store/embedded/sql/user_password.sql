@@ -1,0 +1,2 @@
+-- 1: name.
+SELECT password FROM user WHERE name = ?1
