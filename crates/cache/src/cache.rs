@@ -287,6 +287,18 @@ impl Cache {
         }
     }
 
+    /// [`Cache::get`], and nothing where the value's refresh is due: whoever then asks in full begins
+    /// it.
+    #[inline]
+    pub fn get_settled(&self, reading: &Reading<'_>) -> Option<Answer> {
+        match self.0.find(reading) {
+            Ok(Found::Answer { answer, refresh: false }) if answer.is_fresh() => {
+                Some(answer.counted())
+            }
+            _ => None,
+        }
+    }
+
     /// Counters per widget and tenant of this process.
     pub fn counters(&self) -> Vec<(String, String, Counters)> {
         self.0.rows.snapshot()

@@ -179,6 +179,11 @@ impl Engine {
         self.0.clock.clone()
     }
 
+    /// A number that nobody can guess.
+    pub fn random_seed(&self) -> u64 {
+        self.0.random.next_u64()
+    }
+
     /// Whether the store can be reached.
     pub async fn is_ready(&self) -> bool {
         self.0.cache.store_state().await.connected

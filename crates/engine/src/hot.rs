@@ -98,8 +98,7 @@ impl Hot {
     }
 
     /// Counts a read.
-    pub(crate) fn note(&self, name: Name, now: Instant) {
-        let hash = name.hash();
+    pub(crate) fn note(&self, hash: u64, name: impl FnOnce() -> Name, now: Instant) {
         let mut units = self.units(hash);
         if let Some(unit) = units.get_mut(&hash) {
             unit.reads = unit.reads.saturating_add(1);
@@ -111,7 +110,7 @@ impl Hot {
         {
             return;
         }
-        units.insert(hash, Unit { name: Arc::new(name), reads: 2, keys: 0 });
+        units.insert(hash, Unit { name: Arc::new(name()), reads: 2, keys: 0 });
         drop(units);
         self.plan(hash, now + FIRST_LOOK);
     }

@@ -3,6 +3,7 @@
 //! Definitions become a [`Catalogue`], where everything that can be wrong with them has been
 //! found. An [`Engine`] serves a catalogue out of a cache.
 
+mod asked;
 mod board;
 mod catalogue;
 mod change;
@@ -26,6 +27,7 @@ mod values;
 mod verify;
 mod warm;
 
+pub use asked::Asked;
 pub use board::{BoardAnswer, BoardShown, Tile};
 pub use catalogue::{Ask, Catalogue};
 pub use change::{Change, ChangeFailure, Cleared, Clearing};
@@ -40,7 +42,7 @@ pub use samovar_cache::{
     Answer, ChangeError, CleanedUp, Coding, HealthTargets, ReadError, StaleBecause, State,
     StoreError, Tier,
 };
-pub use samovar_clock::Clock;
+pub use samovar_clock::{Clock, Instant};
 pub use samovar_widgets::parse_duration;
 pub use shadow::{Comparisons, Difference};
 pub use slow::SlowCompute;

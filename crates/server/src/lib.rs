@@ -1,11 +1,16 @@
 //! The HTTP surface: routes over an engine. No other crate knows HTTP.
 
+mod connection;
+mod descriptors;
 mod error;
+mod front;
 mod input;
 pub mod limits;
 mod negotiate;
+mod repeats;
 mod routes;
 mod server;
 mod shown;
+mod widget_answer;
 
 pub use server::{BindError, Server};

@@ -11,20 +11,18 @@ use std::{
 };
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-    service::TowerToHyperService,
-};
 use samovar_engine::{Clock, Engine};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    net::{TcpListener, TcpSocket, UnixListener, UnixSocket},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use crate::{limits, routes};
+use crate::{
+    connection::{Stream, converse},
+    descriptors,
+    front::Front,
+    limits, routes,
+};
 
 /// A listening server. Nothing is answered before it runs.
 #[derive(Debug)]
@@ -33,8 +31,8 @@ pub struct Server {
     /// For the commands of this machine's user.
     socket: Option<Socket>,
     clock: Clock,
-    router: Router,
-    places: Arc<Semaphore>,
+    front: Arc<Front>,
+    connections: usize,
     /// A connection has ended.
     ended: Arc<Notify>,
 }
@@ -78,16 +76,21 @@ impl Server {
     /// When it may not listen there, or the address is taken.
     pub async fn bind(address: SocketAddr, engine: Engine) -> Result<Self, BindError> {
         Self::may_listen(address)?;
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|source| BindError::Listen { address, source })?;
+        let listener = listen(address).map_err(|source| BindError::Listen { address, source })?;
+        let (clock, seed) = (engine.clock(), engine.random_seed());
         Ok(Self {
             listener,
             socket: None,
-            clock: engine.clock(),
-            router: routes::router(engine),
-            places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
+            clock,
+            front: Arc::new(Front::new(routes::router(engine.clone()), engine, seed)),
+            connections: limits::CONNECTIONS,
             ended: Arc::new(Notify::new()),
         })
+    }
+
+    /// Connections at a time. More wait in the system's queue until one ends.
+    pub fn most_connections(&mut self, connections: usize) {
+        self.connections = connections.clamp(1, limits::MOST_CONNECTIONS);
     }
 
     /// Listens at a path as well, where only this user may connect. What lies there is removed: it
@@ -124,33 +127,30 @@ impl Server {
     }
 
     /// Serves until `stop` is over, then takes no more connections and returns when every request
-    /// that was begun is answered.
+    /// of which a byte was read is answered.
     pub async fn run(self, stop: impl Future<Output = ()>) {
+        descriptors::make_room_for(self.connections);
+        let places = Arc::new(Semaphore::new(self.connections));
+        let (stopping, stopped) = watch::channel(false);
         let mut stop = pin!(stop);
-        let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
                 () = &mut stop => break,
-                accepted = self.accept() => accepted,
+                accepted = self.accept(&places) => accepted,
             };
-            match accepted {
-                Some((Accepted::Tcp(stream), place)) => {
-                    // Answers are written at once; what is left to gain by waiting is nothing.
-                    let _ = stream.set_nodelay(true);
-                    self.serve(stream, place, graceful.watcher());
-                }
-                Some((Accepted::Socket(stream), place)) => {
-                    self.serve(stream, place, graceful.watcher());
-                }
-                None => {}
+            if let Some((stream, place)) = accepted {
+                self.serve(stream, place, stopped.clone());
             }
         }
-        drop((self.listener, self.socket));
-        graceful.shutdown().await;
+        let all = u32::try_from(self.connections).unwrap_or(u32::MAX);
+        drop((self.listener, self.socket, stopped));
+        stopping.send_replace(true);
+        // Every connection that has ended has given its place back.
+        let _ = places.acquire_many(all).await;
     }
 
-    async fn accept(&self) -> Option<(Accepted, OwnedSemaphorePermit)> {
-        let place = self.places.clone().acquire_owned().await.ok()?;
+    async fn accept(&self, places: &Arc<Semaphore>) -> Option<(Stream, OwnedSemaphorePermit)> {
+        let place = places.clone().acquire_owned().await.ok()?;
         let socket = async {
             match &self.socket {
                 Some(socket) => socket.listener.accept().await,
@@ -158,8 +158,8 @@ impl Server {
             }
         };
         let accepted = tokio::select! {
-            accepted = self.listener.accept() => accepted.map(|(it, _)| Accepted::Tcp(it)),
-            accepted = socket => accepted.map(|(it, _)| Accepted::Socket(it)),
+            accepted = self.listener.accept() => accepted.map(|(it, _)| Stream::Tcp(it)),
+            accepted = socket => accepted.map(|(it, _)| Stream::Unix(it)),
         };
         match accepted {
             Ok(stream) => Some((stream, place)),
@@ -174,30 +174,29 @@ impl Server {
         }
     }
 
-    fn serve<S>(&self, stream: S, place: OwnedSemaphorePermit, watcher: Watcher)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let service = TowerToHyperService::new(self.router.clone());
-        let ended = self.ended.clone();
+    fn serve(&self, stream: Stream, place: OwnedSemaphorePermit, stop: watch::Receiver<bool>) {
+        if let Stream::Tcp(stream) = &stream {
+            // Answers are written at once; what is left to gain by waiting is nothing.
+            let _ = stream.set_nodelay(true);
+        }
+        let (front, clock, ended) = (self.front.clone(), self.clock.clone(), self.ended.clone());
         tokio::spawn(async move {
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new())
-                .header_read_timeout(limits::HEADER_TIME)
-                .max_header_size(limits::HEADER_BYTES);
-            let connection = http.serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%error, "a connection ended early");
-            }
+            converse(stream, front, clock, stop).await;
             drop(place);
             ended.notify_one();
         });
     }
 }
 
-enum Accepted {
-    Tcp(TcpStream),
-    Socket(UnixStream),
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A port that a server has just left may still have connections that wait to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::LISTEN_QUEUE)
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

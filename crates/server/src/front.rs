@@ -1,0 +1,168 @@
+//! What every request meets first: answers that were given a moment ago, then the router.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    http::{Request, Response},
+    routing::future::RouteFuture,
+};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    service::Service as HyperService,
+};
+use pin_project_lite::pin_project;
+use samovar_engine::Engine;
+use tower_service::Service as _;
+
+use crate::{
+    connection::{Pulse, Underway},
+    repeats::{Repeat, Repeats, Words},
+    widget_answer,
+};
+
+/// Shared by all connections.
+#[derive(Debug)]
+pub(crate) struct Front {
+    router: Router,
+    engine: Engine,
+    repeats: Repeats,
+}
+
+impl Front {
+    pub(crate) fn new(router: Router, engine: Engine, seed: u64) -> Self {
+        let repeats = Repeats::new(engine.clock(), seed);
+        Self { router, engine, repeats }
+    }
+
+    /// The answer to a question that was asked before, if it is still at hand.
+    fn answer_again<B>(&self, request: &Request<B>) -> Option<Response<Option<Bytes>>> {
+        let repeat = self.repeats.find(request)?;
+        let answer = self.engine.answer_again(&repeat.asked)?;
+        let described = repeat.describe(&self.engine, &answer);
+        // Damaged bytes are told of by the router.
+        let headers = request.headers();
+        let (head, bytes) = widget_answer::head_and_bytes(&answer, &described, headers).ok()?;
+        Some(head.map(|()| bytes))
+    }
+}
+
+/// The requests of one connection.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    pub(crate) front: Arc<Front>,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+impl HyperService<Request<Incoming>> for Requests {
+    type Response = Response<Answered>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let underway = Some(self.pulse.begin());
+        if let Some(again) = self.front.answer_again(&request) {
+            let content = |bytes| Answered { content: Content::Ready { bytes }, underway };
+            return Answering::Ready { response: Some(again.map(content)) };
+        }
+        let words = self.front.repeats.words(&request);
+        let future = self.front.router.clone().call(request.map(Body::new));
+        let front = self.front.clone();
+        Answering::Routed { future, words, front, underway }
+    }
+}
+
+pin_project! {
+    #[project = AnsweringProjected]
+    pub(crate) enum Answering {
+        Ready { response: Option<Response<Answered>> },
+        Routed {
+            #[pin]
+            future: RouteFuture<Infallible>,
+            words: Option<Words>,
+            front: Arc<Front>,
+            underway: Option<Underway>,
+        },
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Answered>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AnsweringProjected::Ready { response } => {
+                Poll::Ready(Ok(response.take().expect("not polled again")))
+            }
+            AnsweringProjected::Routed { future, words, front, underway } => {
+                let mut response = ready!(future.poll(cx))?;
+                if let Some(repeat) = response.extensions_mut().remove::<Arc<Repeat>>()
+                    && let Some(words) = words.take()
+                {
+                    front.repeats.learn(words, repeat);
+                }
+                let underway = underway.take();
+                let content =
+                    |body| Answered { content: Content::Routed { body }, underway };
+                Poll::Ready(Ok(response.map(content)))
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A body, until whose end the request is under way.
+    pub(crate) struct Answered {
+        #[pin]
+        content: Content,
+        underway: Option<Underway>,
+    }
+}
+
+pin_project! {
+    #[project = ContentProjected]
+    enum Content {
+        Ready { bytes: Option<Bytes> },
+        Routed { #[pin] body: Body },
+    }
+}
+
+impl HttpBody for Answered {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self.project().content.project() {
+            ContentProjected::Ready { bytes } => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            ContentProjected::Routed { body } => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Ready { bytes } => bytes.is_none(),
+            Content::Routed { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Ready { bytes } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Routed { body } => body.size_hint(),
+        }
+    }
+}
