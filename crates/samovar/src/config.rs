@@ -24,6 +24,8 @@ pub(crate) use workers::Workers;
 pub(crate) struct Config {
     pub(crate) file: PathBuf,
     pub(crate) listen: SocketAddr,
+    /// At a time.
+    pub(crate) connections: usize,
     pub(crate) store: Store,
     pub(crate) cache: Settings,
     /// Another Redis than that of the store.
@@ -85,7 +87,7 @@ impl Config {
             Err(problems) => return (None, problems),
         };
         let mut root = document.root();
-        let listen = sections::read_server(&mut root);
+        let (listen, connections) = sections::read_server(&mut root);
         let store = sections::read_store(&mut root, folder_of(file));
         let CacheRead { settings, url, default_freshness } =
             sections::read_cache(&mut root, store.as_ref());
@@ -96,6 +98,7 @@ impl Config {
         let config = Self {
             file: file.to_owned(),
             listen,
+            connections,
             store: store.unwrap_or_else(|| Store::in_folder(folder_of(file))),
             cache: settings,
             cache_url: url,

@@ -13,6 +13,8 @@ use samovar_engine::{
 };
 use serde::Serialize;
 
+use crate::limits;
+
 /// `{"error":{"code","message","hint","field"}}` with its status, and `index` where a list was sent.
 /// Codes do not change.
 #[derive(Debug, Serialize)]
@@ -77,6 +79,11 @@ impl ApiError {
     pub(crate) fn jobs_unavailable(error: impl std::fmt::Display) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self::new(status, "jobs_unavailable", error.to_string()).again_after(None)
+    }
+
+    pub(crate) fn slow_body() -> Self {
+        let message = format!("the body did not arrive within {:?}", limits::BODY_TIME);
+        Self::new(StatusCode::REQUEST_TIMEOUT, "slow_body", message)
     }
 
     pub(crate) fn unknown_batch(id: &str) -> Self {
