@@ -1,6 +1,6 @@
 //! A question that was answered, kept so that it can be asked again without being bound again.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use samovar_cache::Answer;
 use samovar_widgets::Mode;
@@ -96,7 +96,14 @@ fn day_of(inner: &Inner, reading: &BoundReading) -> Range<i64> {
 }
 
 impl Inner {
-    fn still_means_the_same(&self, asked: &Asked) -> bool {
+    /// The same question today, of the tenants that are known now.
+    pub(crate) fn ask_by_name(self: &Arc<Self>, asked: &Asked) -> Option<Asked> {
+        let tenants = self.tenants.generation();
+        let reading = self.bind_hot(&asked.name)?.pop()?;
+        Some(Asked::of(self, reading, tenants))
+    }
+
+    pub(crate) fn still_means_the_same(&self, asked: &Asked) -> bool {
         asked.tenants == self.tenants.generation()
             && (asked.valid_ms.end == i64::MAX
                 || asked.valid_ms.contains(&self.clock.wall().as_millis()))

@@ -248,7 +248,7 @@ impl Inner {
         }
     }
 
-    fn bind_hot(self: &Arc<Self>, name: &Name) -> Option<Vec<BoundReading>> {
+    pub(crate) fn bind_hot(self: &Arc<Self>, name: &Name) -> Option<Vec<BoundReading>> {
         let (Name::Widget { tenant, .. } | Name::Board { tenant, .. }) = name;
         // Who is not known any more is forgotten; nobody is asked here.
         let member = self.tenants.known().get(tenant)?.clone();
@@ -289,12 +289,12 @@ impl Inner {
         });
     }
 
-    fn place_for(&self, readings: &[BoundReading]) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn place_for(&self, readings: &[BoundReading]) -> Option<OwnedSemaphorePermit> {
         let source = &readings.first()?.served.entry.source_name;
         self.hot.places_of(source)?.try_acquire_owned().ok()
     }
 
-    async fn refresh(self: &Arc<Self>, readings: Vec<BoundReading>) -> Result<Refreshed, ()> {
+    pub(crate) async fn refresh(self: &Arc<Self>, readings: Vec<BoundReading>) -> Result<Refreshed, ()> {
         let mut all = Refreshed::Here;
         for reading in readings {
             let (pairs, tags) = (reading.pairs(), || reading.tags());

@@ -26,6 +26,7 @@ mod tenants;
 mod values;
 mod verify;
 mod warm;
+mod watch;
 
 pub use asked::Asked;
 pub use board::{BoardAnswer, BoardShown, Tile};
@@ -39,10 +40,11 @@ pub use explain::{BackOffShown, ChangeShown, LeaseShown, StampShown, Stored, Why
 pub use read::ReadFailure;
 pub use reading::InvalidReading;
 pub use samovar_cache::{
-    Answer, ChangeError, CleanedUp, Coding, HealthTargets, ReadError, StaleBecause, State,
-    StoreError, Tier,
+    Answer, ChangeError, CleanedUp, Coding, Counters, HealthTargets, LATENCY_BOUNDS_US, ReadError,
+    StaleBecause, State, StoreError, Tier,
 };
 pub use samovar_clock::{Clock, Instant};
+pub use samovar_jobs::store::Presence;
 pub use samovar_widgets::parse_duration;
 pub use shadow::{Comparisons, Difference};
 pub use slow::SlowCompute;
@@ -51,4 +53,5 @@ pub use statistics::{
 };
 pub use tenants::{Member, Members, NoTenant};
 pub use verify::{MOST_VERIFIED, Verification, Wrong};
+pub use watch::{MOST_WATCHED_READINGS, Seen, WatchFailure, Watcher};
 pub use warm::{Batch, FailedJob, UsualReading, WarmFailure, WarmUp, Warming};

@@ -9,7 +9,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -48,6 +48,7 @@ pub(crate) async fn converse(
     clock: Clock,
     mut stop: watch::Receiver<bool>,
 ) {
+    let _counted = Counted::begin();
     let mut left_over = Bytes::new();
     loop {
         if left_over.is_empty() && !rest(&stream, &clock, &mut stop).await {
@@ -77,6 +78,29 @@ async fn rest(stream: &Stream, clock: &Clock, stop: &mut watch::Receiver<bool>) 
     clock.timeout(limits::REST_TIME, begun).await.unwrap_or(false)
 }
 
+/// Connections of this process.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) fn open_connections() -> usize {
+    OPEN.load(Relaxed)
+}
+
+/// One of the open connections, until it is dropped.
+struct Counted;
+
+impl Counted {
+    fn begin() -> Self {
+        OPEN.fetch_add(1, Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Relaxed);
+    }
+}
+
 enum Ending {
     /// With bytes of another request that were read already.
     Rest(Bytes),
@@ -92,7 +116,7 @@ async fn talk(
     stop: &mut watch::Receiver<bool>,
 ) -> Ending {
     let pulse = Arc::new(Pulse::default());
-    let requests = Requests { front: front.clone(), pulse: pulse.clone() };
+    let requests = Requests { front: front.clone(), pulse: pulse.clone(), stop: stop.clone() };
     let io = Watched { io: TokioIo::new(stream), pulse: pulse.clone(), left_over };
     let mut http = http1::Builder::new();
     http.max_header_size(limits::HEADER_BYTES).header_read_timeout(None);

@@ -58,6 +58,10 @@ impl ApiError {
         if self.hint.is_some() { self } else { self.hint(hint) }
     }
 
+    pub(crate) fn of_reading(self, index: usize) -> Self {
+        self.index(index)
+    }
+
     pub(crate) fn without_index(self) -> Self {
         Self { index: None, ..self }
     }
@@ -93,7 +97,7 @@ impl ApiError {
     }
 
     /// Another attempt may do better after this time, or soon where it is not known.
-    fn again_after(mut self, wait: Option<Duration>) -> Self {
+    pub(crate) fn again_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = Some(wait.unwrap_or(Duration::from_secs(1)));
         self
     }

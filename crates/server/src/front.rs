@@ -20,11 +20,13 @@ use hyper::{
 };
 use pin_project_lite::pin_project;
 use samovar_engine::Engine;
+use tokio::sync::watch;
 use tower_service::Service as _;
 
 use crate::{
     connection::{Pulse, Underway},
     repeats::{Repeat, Repeats, Words},
+    until::Until,
     widget_answer,
 };
 
@@ -59,6 +61,8 @@ impl Front {
 pub(crate) struct Requests {
     pub(crate) front: Arc<Front>,
     pub(crate) pulse: Arc<Pulse>,
+    /// The server is to stop.
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl HyperService<Request<Incoming>> for Requests {
@@ -73,7 +77,9 @@ impl HyperService<Request<Incoming>> for Requests {
             return Answering::Ready { response: Some(again.map(content)) };
         }
         let words = self.front.repeats.words(&request);
-        let future = self.front.router.clone().call(request.map(Body::new));
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Until(vec![self.stop.clone()]));
+        let future = self.front.router.clone().call(request);
         let front = self.front.clone();
         Answering::Routed { future, words, front, underway }
     }

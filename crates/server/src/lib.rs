@@ -3,6 +3,7 @@
 mod connection;
 mod descriptors;
 mod error;
+mod exposition;
 mod front;
 mod input;
 pub mod limits;
@@ -11,6 +12,7 @@ mod repeats;
 mod routes;
 mod server;
 mod shown;
+mod until;
 mod widget_answer;
 
 pub use server::{BindError, Server};

@@ -38,5 +38,11 @@ pub const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 pub const BOARD_BYTES: usize = 32 << 20;
 /// Tenants in a list of what there is. More are counted only.
 pub const TENANTS_SHOWN: usize = 1000;
+/// Readings of one stream. More: 400.
+pub const STREAM_READINGS: usize = 100;
+/// Streams at a time. More: 503. All of them together watch so many readings as the engine allows.
+pub const STREAMS: usize = 10_000;
+/// A stream in which nothing happened says after this time that it is alive.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Commands that wait for their connection to be accepted. More are refused.
 pub const SOCKET_QUEUE: u32 = 128;

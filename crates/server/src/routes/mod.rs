@@ -10,10 +10,12 @@ mod events;
 mod health;
 mod healthz;
 mod invalidate;
+mod metrics;
 mod queues;
 mod reading;
 mod readyz;
 mod statistics;
+mod stream;
 mod usual;
 mod values;
 mod verify;
@@ -44,6 +46,8 @@ pub(crate) fn router(engine: Engine) -> Router {
         .route("/v1/boards", get(boards::get))
         .route("/v1/boards/{name}", get(board::get))
         .route("/v1/why/{name}", get(why::get))
+        .route("/v1/stream", get(stream::get))
+        .route("/metrics", get(metrics::get))
         .route("/v1/invalidate", post(invalidate::post))
         .route("/v1/events", get(events::get).post(events::post).layer(many))
         .route("/v1/clear", post(clear::post))
