@@ -8,6 +8,7 @@ mod front;
 mod input;
 pub mod limits;
 mod negotiate;
+mod openapi;
 mod repeats;
 mod routes;
 mod server;

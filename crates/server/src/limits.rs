@@ -38,6 +38,8 @@ pub const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 pub const BOARD_BYTES: usize = 32 << 20;
 /// Tenants in a list of what there is. More are counted only.
 pub const TENANTS_SHOWN: usize = 1000;
+/// Tenants to which the first page links. More are counted only.
+pub const TENANTS_LINKED: usize = 100;
 /// Readings of one stream. More: 400.
 pub const STREAM_READINGS: usize = 100;
 /// Streams at a time. More: 503. All of them together watch so many readings as the engine allows.

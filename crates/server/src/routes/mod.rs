@@ -11,6 +11,8 @@ mod health;
 mod healthz;
 mod invalidate;
 mod metrics;
+mod openapi;
+mod page;
 mod queues;
 mod reading;
 mod readyz;
@@ -48,6 +50,8 @@ pub(crate) fn router(engine: Engine) -> Router {
         .route("/v1/why/{name}", get(why::get))
         .route("/v1/stream", get(stream::get))
         .route("/metrics", get(metrics::get))
+        .route("/openapi.json", get(openapi::get))
+        .route("/", get(page::get))
         .route("/v1/invalidate", post(invalidate::post))
         .route("/v1/events", get(events::get).post(events::post).layer(many))
         .route("/v1/clear", post(clear::post))
