@@ -119,7 +119,8 @@ async fn talk(
     let requests = Requests { front: front.clone(), pulse: pulse.clone(), stop: stop.clone() };
     let io = Watched { io: TokioIo::new(stream), pulse: pulse.clone(), left_over };
     let mut http = http1::Builder::new();
-    http.max_header_size(limits::HEADER_BYTES).header_read_timeout(None);
+    // Who has sent all that he wants to send is answered all the same.
+    http.max_header_size(limits::HEADER_BYTES).header_read_timeout(None).half_close(true);
     let mut connection = Box::new(http.serve_connection(io, requests));
     let mut stopped = pin!(stop.wait_for(|stop| *stop));
     let (mut stopping, mut last_request) = (false, false);

@@ -19,7 +19,7 @@ pub const EVENTS_BYTES: usize = 1 << 20;
 pub const HEADER_BYTES: usize = 16 << 10;
 /// How long a client may take to send its headers, from their first byte on. Longer: the connection
 /// ends. All times of connections are looked at every [`CONNECTION_TICK`].
-pub const HEADER_TIME: Duration = Duration::from_secs(20);
+pub const HEADER_TIME: Duration = Duration::from_secs(15);
 /// How long a connection may rest between two requests. Longer: it is closed.
 pub const REST_TIME: Duration = Duration::from_secs(75);
 /// How long a client may take nothing of its answer. Longer: the connection ends.
