@@ -153,6 +153,7 @@ fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
+#[expect(clippy::disallowed_methods, reason = "nobody else waits in this program")]
 fn wait_for(address: &str) -> Result<()> {
     for _ in 0..200 {
         if TcpStream::connect(address).is_ok() {
