@@ -294,7 +294,10 @@ impl Inner {
         self.hot.places_of(source)?.try_acquire_owned().ok()
     }
 
-    pub(crate) async fn refresh(self: &Arc<Self>, readings: Vec<BoundReading>) -> Result<Refreshed, ()> {
+    pub(crate) async fn refresh(
+        self: &Arc<Self>,
+        readings: Vec<BoundReading>,
+    ) -> Result<Refreshed, ()> {
         let mut all = Refreshed::Here;
         for reading in readings {
             let (pairs, tags) = (reading.pairs(), || reading.tags());

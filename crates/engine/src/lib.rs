@@ -53,5 +53,5 @@ pub use statistics::{
 };
 pub use tenants::{Member, Members, NoTenant};
 pub use verify::{MOST_VERIFIED, Verification, Wrong};
-pub use watch::{MOST_WATCHED_READINGS, Seen, WatchFailure, Watcher};
 pub use warm::{Batch, FailedJob, UsualReading, WarmFailure, WarmUp, Warming};
+pub use watch::{MOST_WATCHED_READINGS, Seen, WatchFailure, Watcher};

@@ -83,13 +83,11 @@ const MOST_TENANTS: usize = 1_000_000;
 impl Tenants {
     pub(crate) fn open(from: TenantsFrom, cache: &Cache) -> Result<Self, DefinitionError> {
         Ok(match from {
-            TenantsFrom::List(members) => {
-                Self {
-                    known: RwLock::new(Arc::new(members)),
-                    generation: AtomicU64::default(),
-                    query: None,
-                }
-            }
+            TenantsFrom::List(members) => Self {
+                known: RwLock::new(Arc::new(members)),
+                generation: AtomicU64::default(),
+                query: None,
+            },
             TenantsFrom::Query { source, selection, refresh } => {
                 let mut freshness = Freshness::new("tenants", refresh);
                 freshness.grace = KEPT;

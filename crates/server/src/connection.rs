@@ -54,7 +54,8 @@ pub(crate) async fn converse(
         if left_over.is_empty() && !rest(&stream, &clock, &mut stop).await {
             return;
         }
-        match talk(&mut stream, left_over, &front, &clock, &mut stop).await {
+        // On its own, so that a connection that rests does not hold the room for it.
+        match Box::pin(talk(&mut stream, left_over, &front, &clock, &mut stop)).await {
             Ending::Rest(bytes) => left_over = bytes,
             Ending::Closed => return,
             Ending::Overdue(what) => {

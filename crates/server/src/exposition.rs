@@ -87,9 +87,8 @@ fn shown(labels: Labels<'_>) -> String {
     if labels.is_empty() {
         return String::new();
     }
-    let escape = |value: &str| {
-        value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-    };
+    let escape =
+        |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let label = |(name, value): &(&str, &str)| format!("{name}=\"{}\"", escape(value));
     format!("{{{}}}", labels.iter().map(label).collect::<Vec<_>>().join(","))
 }

@@ -115,8 +115,7 @@ impl Future for Answering {
                     front.repeats.learn(words, repeat);
                 }
                 let underway = underway.take();
-                let content =
-                    |body| Answered { content: Content::Routed { body }, underway };
+                let content = |body| Answered { content: Content::Routed { body }, underway };
                 Poll::Ready(Ok(response.map(content)))
             }
         }

@@ -45,11 +45,13 @@ impl Report {
 }
 
 impl Load {
-    pub(super) fn open(address: &str, count: usize) -> Result<Self> {
-        let needed = Some(count as u64 + 256);
-        let maximum = getrlimit(Resource::Nofile).maximum.max(needed);
-        let limit = Rlimit { current: needed, maximum };
-        setrlimit(Resource::Nofile, limit).context("raising the limit of descriptors: `ulimit -n`")?;
+    /// So many, or as many as either side may have descriptors for.
+    pub(super) fn open(address: &str, most: usize) -> Result<Self> {
+        const OTHERS: u64 = 512;
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        let allowed = maximum.unwrap_or(u64::MAX).min(most as u64 + OTHERS);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum })?;
+        let count = usize::try_from(allowed - OTHERS)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut clients = Vec::with_capacity(count);
         for index in 0..count {
@@ -61,6 +63,10 @@ impl Load {
             clients.push(Client { stream, asked_at: None, answer: Vec::new() });
         }
         Ok(Self { epoll, clients })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
     }
 
     /// Each client asks once `every` so long, one after the other; of a hundred questions one was never

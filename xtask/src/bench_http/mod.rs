@@ -109,9 +109,12 @@ fn wrk(url: &str, open: usize, pids: &[u32]) -> Result<Round> {
         let rest = said.split(name).nth(1).with_context(|| format!("no {name}: {said}"))?;
         rest.split_whitespace().next().context("nothing follows")
     };
-    let requests: f64 =
-        said.split(" requests in").next().and_then(|it| it.split_whitespace().last())
-            .context("no count")?.parse()?;
+    let requests: f64 = said
+        .split(" requests in")
+        .next()
+        .and_then(|it| it.split_whitespace().last())
+        .context("no count")?
+        .parse()?;
     let p99 = word_after("99%")?;
     let digits = p99.trim_end_matches(char::is_alphabetic);
     let p99_ms: f64 = digits.parse::<f64>()?
@@ -130,11 +133,14 @@ fn connections(samovar: &Samovar) -> Result<()> {
     let connected = servers::resident_bytes(samovar.pids())?;
     let report = load.read(EVERY, OPEN_FOR)?;
     let used = servers::resident_bytes(samovar.pids())?;
-    let each = |bytes: u64| bytes.saturating_sub(empty) as f64 / 1024.0 / OPEN as f64;
-    println!("\n| connections | KB each, never used | KB each, while read | answers | errors | p50, ms | p99, ms | longest, ms |");
+    let each = |bytes: u64| bytes.saturating_sub(empty) as f64 / 1024.0 / load.len() as f64;
+    println!(
+        "\n| connections | KB each, never used | KB each, while read | answers | errors | p50, ms | p99, ms | longest, ms |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     println!(
-        "| {OPEN} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} | {:.1} |",
+        "| {} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} | {:.1} |",
+        load.len(),
         each(connected),
         each(used),
         report.answers(),

@@ -3,8 +3,8 @@
 mod checks;
 mod commands;
 mod demo;
-mod endings;
 mod draining;
+mod endings;
 mod events;
 mod hostile;
 mod http;

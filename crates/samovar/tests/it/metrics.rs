@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::{
-    http::get,
-    shop::Shop,
-};
+use crate::{http::get, shop::Shop};
 
 /// Families with their kinds, and series (name and labels) with their values.
 struct Exposition {
@@ -73,7 +70,8 @@ fn series_follow_from_the_configuration_and_not_from_what_is_asked() {
     let shop = Shop::new();
     let database = shop.database();
     database.execute("create table tenants (id text)", []).expect("a table");
-    let ten_thousand = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10000)
+    let ten_thousand =
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10000)
                         insert into tenants select 't' || i from n";
     database.execute(ten_thousand, []).expect("tenants");
     shop.change_config(

@@ -8,9 +8,7 @@ pub(super) fn all() -> Value {
     let texts = json!({ "type": "array", "items": text });
     let params = json!({ "type": "object", "additionalProperties": text });
     let flag = json!({ "type": "boolean" });
-    let exactly = |fields: Value| {
-        json!({ "type": "object", "additionalProperties": false, "properties": fields })
-    };
+    let exactly = |fields: Value| json!({ "type": "object", "additionalProperties": false, "properties": fields });
     let listed = |name: &str, fields: &[&str]| {
         let of = json!({ "type": "object", "required": fields });
         json!({ "type": "object", "required": [name],
@@ -77,10 +75,9 @@ pub(super) fn all() -> Value {
 
 /// Of a reading.
 pub(super) fn headers() -> Value {
-    let header = |says: &str, kind: &str| json!({ "description": says, "schema": { "type": kind } });
-    let one_of = |says: &str, values: &[&str]| {
-        json!({ "description": says, "schema": { "type": "string", "enum": values } })
-    };
+    let header =
+        |says: &str, kind: &str| json!({ "description": says, "schema": { "type": kind } });
+    let one_of = |says: &str, values: &[&str]| json!({ "description": says, "schema": { "type": "string", "enum": values } });
     json!({
         "Age": header("Seconds since its data was read.", "integer"),
         "Cache-Status": header("As RFC 9211 has it.", "string"),

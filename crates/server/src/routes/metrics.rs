@@ -21,9 +21,7 @@ use crate::{
     },
 };
 
-pub(super) async fn get(
-    State(engine): State<Engine>,
-) -> ([(HeaderName, HeaderValue); 2], String) {
+pub(super) async fn get(State(engine): State<Engine>) -> ([(HeaderName, HeaderValue); 2], String) {
     let mut out = Exposition::default();
     widgets(&mut out, &engine);
     tiers(&mut out, &engine.statistics().await);
@@ -31,8 +29,7 @@ pub(super) async fn get(
     http(&mut out, &engine);
     process(&mut out);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    let headers =
-        [(CONTENT_TYPE, kind), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (headers, out.into_text())
 }
 
@@ -97,7 +94,12 @@ fn tiers(out: &mut Exposition, statistics: &Statistics) {
     out.single("samovar_local_bytes", Gauge, "What they take.", local.bytes);
     out.single("samovar_local_limit_bytes", Gauge, "What they may take.", local.capacity_bytes);
     out.single("samovar_in_flight", Gauge, "Values looked for or computed.", local.in_flight);
-    out.single("samovar_hot_readings", Gauge, "Refreshed for being read often.", statistics.watched);
+    out.single(
+        "samovar_hot_readings",
+        Gauge,
+        "Refreshed for being read often.",
+        statistics.watched,
+    );
     let up = u8::from(store.connected);
     out.single("samovar_store_up", Gauge, "1 while the store can be reached.", up);
     let reconnects = "Connections to the store made again.";
@@ -173,9 +175,11 @@ async fn jobs(out: &mut Exposition, engine: &Engine) {
         ("samovar_worker_slots", "Slots of all workers.", sum(|it| it.slots as u64)),
         ("samovar_worker_jobs", "Jobs that they hold.", sum(|it| it.held as u64)),
         ("samovar_worker_budget_bytes", "Memory for jobs.", sum(|it| it.budget.total_bytes)),
-        ("samovar_worker_promised_bytes", "What of it is given out.", sum(|it| {
-            it.budget.promised_bytes
-        })),
+        (
+            "samovar_worker_promised_bytes",
+            "What of it is given out.",
+            sum(|it| it.budget.promised_bytes),
+        ),
         ("samovar_worker_used_bytes", "What their jobs took.", sum(|it| it.budget.rss_bytes)),
     ];
     for (name, help, value) in all {

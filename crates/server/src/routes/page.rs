@@ -121,7 +121,10 @@ mod tests {
 
     #[test]
     fn nothing_that_is_shown_becomes_markup() {
-        assert_eq!(escape("<a href=\"x\" b='y'>&"), "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
+        assert_eq!(
+            escape("<a href=\"x\" b='y'>&"),
+            "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;"
+        );
         assert_eq!(escape_url("a b/ü&\"<"), "a%20b%2F%C3%BC%26%22%3C");
     }
 }
