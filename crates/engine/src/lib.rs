@@ -54,4 +54,4 @@ pub use statistics::{
 pub use tenants::{Member, Members, NoTenant};
 pub use verify::{MOST_VERIFIED, Verification, Wrong};
 pub use warm::{Batch, FailedJob, UsualReading, WarmFailure, WarmUp, Warming};
-pub use watch::{MOST_WATCHED_READINGS, Seen, WatchFailure, Watcher};
+pub use watch::{MOST_WATCHED_READINGS, Seen, Wanted, WatchFailure, Watcher};

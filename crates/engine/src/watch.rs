@@ -42,6 +42,15 @@ pub struct Seen {
     pub is_fresh: bool,
 }
 
+/// A reading as it is named by whoever wants to watch it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub widget: String,
+    pub tenant: String,
+    /// Parameters that are not given take their defaults.
+    pub given: Vec<(String, String)>,
+}
+
 /// Who watches some readings; they are watched until this is dropped.
 #[derive(Debug)]
 pub struct Watcher {
@@ -103,12 +112,9 @@ impl Engine {
 
     /// Watches readings, each by its place in the list. All of them, or none with the place of the
     /// first that cannot be.
-    pub async fn watch(
-        &self,
-        readings: Vec<(String, String, Vec<(String, String)>)>,
-    ) -> Result<Watcher, (usize, WatchFailure)> {
+    pub async fn watch(&self, readings: Vec<Wanted>) -> Result<Watcher, (usize, WatchFailure)> {
         let mut bound = Vec::with_capacity(readings.len());
-        for (place, (widget, tenant, given)) in readings.into_iter().enumerate() {
+        for (place, Wanted { widget, tenant, given }) in readings.into_iter().enumerate() {
             let asked = self.ask(&widget, &tenant, given).await;
             let asked = asked.map_err(|failure| (place, failure.into()))?;
             match asked.reading.served.entry.mode.of(&tenant) {
@@ -207,21 +213,22 @@ impl Unit {
 /// Looks at what is watched for as long as there is an engine.
 pub(crate) fn keep_watching(inner: &Arc<Inner>) {
     let (weak, clock): (Weak<Inner>, _) = (Arc::downgrade(inner), inner.clock.clone());
-    let cache = inner.cache.clone();
+    let (cache, watched) = (inner.cache.clone(), inner.watched.clone());
     tokio::spawn(async move {
         loop {
             let Some(inner) = weak.upgrade() else { return };
             let begun = clock.now();
             let again = inner.look_at_watched(begun);
+            // Nobody keeps an engine alive by waiting for its news.
+            drop(inner);
             let took = clock.now().since(begun);
             let news = async {
                 tokio::select! {
                     () = cache.changed() => {}
-                    () = inner.watched.changed.notified() => {}
+                    () = watched.changed.notified() => {}
                 }
             };
             let _ = clock.timeout(again, news).await;
-            drop(inner);
             if took > Duration::from_millis(1) {
                 clock.sleep(took * REST).await;
             }

@@ -17,7 +17,9 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use samovar_engine::{Clock, Coding, Engine, MOST_WATCHED_READINGS, Seen, WatchFailure, Watcher};
+use samovar_engine::{
+    Clock, Coding, Engine, MOST_WATCHED_READINGS, Seen, Wanted, WatchFailure, Watcher,
+};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -116,10 +118,8 @@ fn named(params: Vec<(String, String)>) -> Result<Vec<String>, ApiError> {
 
 const HINT: &str = "?reading=WIDGET%3Ftenant%3DID%26range%3D7d, once for each reading";
 
-type Parsed = (String, String, Vec<(String, String)>);
-
 /// `WIDGET?tenant=ID&PARAM=VALUE`: names and values are escaped as in any query.
-fn parse(reading: &str) -> Result<Parsed, ApiError> {
+fn parse(reading: &str) -> Result<Wanted, ApiError> {
     let (widget, query) = reading.split_once('?').unwrap_or((reading, ""));
     let uri = Uri::builder().path_and_query(format!("/?{query}")).build();
     let params = uri.ok().and_then(|uri| Query::<Vec<(String, String)>>::try_from_uri(&uri).ok());
@@ -129,7 +129,7 @@ fn parse(reading: &str) -> Result<Parsed, ApiError> {
         error.field("reading").hint(HINT)
     })?;
     let tenant = take_tenant(&mut params)?;
-    Ok((widget.to_owned(), tenant, params))
+    Ok(Wanted { widget: widget.to_owned(), tenant, given: params })
 }
 
 fn refused(failure: WatchFailure) -> ApiError {
@@ -256,11 +256,10 @@ mod tests {
 
     #[test]
     fn a_reading_is_a_widget_and_a_query() {
-        let (widget, tenant, params) =
-            parse("sales?tenant=north%26co&channel=a+b&range=7d").expect("a reading");
-        assert_eq!((widget.as_str(), tenant.as_str()), ("sales", "north&co"));
+        let wanted = parse("sales?tenant=north%26co&channel=a+b&range=7d").expect("a reading");
+        assert_eq!((wanted.widget.as_str(), wanted.tenant.as_str()), ("sales", "north&co"));
         let pairs = [("channel", "a b"), ("range", "7d")];
-        assert_eq!(params, pairs.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        assert_eq!(wanted.given, pairs.map(|(n, v)| (n.to_owned(), v.to_owned())));
         assert!(parse("sales").is_err());
         assert!(parse("sales?tenant=a b").is_err());
     }
