@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 pub(crate) struct Until(pub(crate) Vec<watch::Receiver<bool>>);
 
 impl Until {
-    pub(crate) async fn is_over(mut self) {
+    pub(crate) async fn ended(mut self) {
         let mut over: Vec<_> =
             self.0.iter_mut().map(|end| Box::pin(end.wait_for(|over| *over))).collect();
         std::future::poll_fn(|cx| {

@@ -58,7 +58,7 @@ pub(super) async fn get(
         tokio::select! {
             () = tell(told, watcher, clock, &out) => {}
             () = out.closed() => {}
-            () = until.is_over() => {}
+            () = until.ended() => {}
         }
         drop(place);
     });
