@@ -2,11 +2,9 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -98,7 +96,6 @@ impl Samovar {
         let child = command.stdout(Stdio::null()).spawn().context("starting samovar")?;
         let pids = vec![child.id()];
         let server = Server { child, address, pids };
-        wait_for(&server.address)?;
         // Read once, so that it is there, and kept for nginx to serve.
         let body = curl(&format!("http://{}{}", server.address, super::PATH))?;
         fs::write(folder.join("body"), body)?;
@@ -126,11 +123,10 @@ impl Nginx {
         command.arg("nginx").arg("-c").arg(&file).stderr(Stdio::null());
         let child = command.spawn().context("starting nginx")?;
         let mut server = Server { child, address, pids: Vec::new() };
-        wait_for(&server.address)?;
+        curl(&format!("http://{}{}", server.address, super::PATH))?;
         let master = server.child.id();
         let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"))?;
         server.pids = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-        curl(&format!("http://{}{}", server.address, super::PATH))?;
         Ok(Self(server))
     }
 
@@ -153,19 +149,11 @@ fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
-#[expect(clippy::disallowed_methods, reason = "nobody else waits in this program")]
-fn wait_for(address: &str) -> Result<()> {
-    for _ in 0..200 {
-        if TcpStream::connect(address).is_ok() {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    bail!("nothing listens on {address}")
-}
-
+/// Waits for a server that has yet to listen.
 fn curl(url: &str) -> Result<Vec<u8>> {
-    let answer = Command::new("curl").args(["-sf", url]).output().context("starting curl")?;
+    let mut command = Command::new("curl");
+    command.args(["-sf", "--retry", "30", "--retry-connrefused", "--retry-delay", "1", url]);
+    let answer = command.output().context("starting curl")?;
     if !answer.status.success() {
         bail!("{url} is not answered");
     }
