@@ -1,10 +1,12 @@
 //! The project's own tasks, run as `cargo xtask <task>`.
 #![expect(clippy::print_stdout, reason = "a tool for the terminal")]
 
+mod bench_http;
 mod check;
 mod packages;
 mod prove;
 mod run;
+mod schemathesis;
 mod test;
 mod tidy;
 
@@ -42,6 +44,17 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure hits over HTTP beside nginx, and 20,000 connections
+    BenchHttp {
+        /// `hit`, `connections`; both unless named
+        sections: Vec<String>,
+    },
+    /// Ask a running demo for everything that its OpenAPI document allows, and for much that it does not
+    Schemathesis {
+        /// Passed on, such as --max-examples 100
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run the benchmarks
     Bench {
         /// Names of sections, such as `shared_hit`; all of them unless named
@@ -71,6 +84,8 @@ fn perform(task: Task) -> Result<()> {
         }
         Task::Tidy => tidy::tidy(),
         Task::Prove { arguments } => prove::prove(&arguments),
+        Task::BenchHttp { sections } => bench_http::bench_http(&sections),
+        Task::Schemathesis { arguments } => schemathesis::schemathesis(&arguments),
         Task::Bench { arguments } => {
             run(cargo().args(["bench", "--package", "samovar-bench", "--"]).args(arguments))
         }

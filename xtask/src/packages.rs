@@ -45,6 +45,16 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
+const OF_BENCHMARKS: &[Package] = &[
+    Package {
+        debian: "nginx-light",
+        brings: Part::Program("nginx"),
+        purpose: "what is measured beside",
+    },
+    Package { debian: "wrk", brings: Part::Program("wrk"), purpose: "asks" },
+    Package { debian: "curl", brings: Part::Program("curl"), purpose: "asks once" },
+];
+
 impl Part {
     fn name(&self) -> &'static str {
         match self {
@@ -70,7 +80,16 @@ const APT_LOCK_TIMEOUT_S: u32 = 300;
 
 /// Installs what is missing, or says what to install.
 pub(crate) fn ensure() -> Result<()> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|package| !package.brings.is_there()).collect();
+    ensure_all(PACKAGES)
+}
+
+/// The same for what benchmarks over HTTP need.
+pub(crate) fn ensure_for_bench() -> Result<()> {
+    ensure_all(OF_BENCHMARKS)
+}
+
+fn ensure_all(packages: &[Package]) -> Result<()> {
+    let missing: Vec<_> = packages.iter().filter(|package| !package.brings.is_there()).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -105,6 +105,12 @@ impl Access {
         &self.0.settings
     }
 
+    /// Another number once something that this process believed is believed no more.
+    #[inline]
+    pub fn revocations(&self) -> u64 {
+        self.0.known.revocations()
+    }
+
     /// Whose it is, as far as this process knows: without a wait, and without a word about what it
     /// does not know. What is believed for a while longer is verified behind the caller's back.
     #[inline]

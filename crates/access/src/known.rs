@@ -72,6 +72,11 @@ impl Known {
         shard.get(hash).map_or(Worth::Unknown, |held| held.worth(now))
     }
 
+    /// Steps with everything that is revoked here, and with what the store did not know any more.
+    pub(crate) fn revocations(&self) -> u64 {
+        self.revoked.load(Ordering::Acquire)
+    }
+
     pub(crate) fn moment(&self, now: Instant) -> Moment {
         Moment { sent: now, revoked: self.revoked.load(Ordering::Acquire) }
     }

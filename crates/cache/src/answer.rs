@@ -131,6 +131,11 @@ impl Answer {
         self.entry.content_hash
     }
 
+    /// Names this value: another one has another, also when their content is equal.
+    pub fn commit(&self) -> u64 {
+        self.entry.commit
+    }
+
     /// The key as shown to people.
     pub fn key(&self) -> &str {
         self.entry.key.shown()

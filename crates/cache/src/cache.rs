@@ -287,6 +287,35 @@ impl Cache {
         }
     }
 
+    /// [`Cache::get`], and nothing where the value's refresh is due: whoever then asks in full begins
+    /// it.
+    #[inline]
+    pub fn get_settled(&self, reading: &Reading<'_>) -> Option<Answer> {
+        match self.0.find(reading) {
+            Ok(Found::Answer { answer, refresh: false }) if answer.is_fresh() => {
+                Some(answer.counted())
+            }
+            _ => None,
+        }
+    }
+
+    /// What the local tier would answer, fresh or stale, and whether a refresh of it is due. Counts
+    /// nothing, and begins nothing.
+    pub fn peek(&self, reading: &Reading<'_>) -> Option<(Answer, bool)> {
+        let mut key = String::new();
+        reading.write_key(&self.0.clock, &mut key).ok()?;
+        match self.0.find_key(&key) {
+            Found::Answer { answer, refresh } => Some((answer, refresh)),
+            Found::Nothing => None,
+        }
+    }
+
+    /// Resolves when this process has heard of a change, or has taken a value into its local tier,
+    /// since this resolved last. For one who listens: of several, one is told.
+    pub async fn changed(&self) {
+        self.0.node.news.notified().await;
+    }
+
     /// Counters per widget and tenant of this process.
     pub fn counters(&self) -> Vec<(String, String, Counters)> {
         self.0.rows.snapshot()

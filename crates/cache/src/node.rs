@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use samovar_clock::Random;
+use tokio::sync::Notify;
 
 use crate::{
     cells::Cells,
@@ -19,6 +20,8 @@ pub(crate) struct Node {
     pub(crate) local: Arc<Local>,
     pub(crate) cells: Cells,
     pub(crate) flights: Arc<Flights>,
+    /// What is known here, or held, has become another.
+    pub(crate) news: Notify,
 }
 
 impl Node {
@@ -35,6 +38,7 @@ impl Node {
             local: Arc::new(Local::new(memory, largest, hasher(seed), keeper)),
             cells: Cells::new(versions, hasher(seed)),
             flights: Arc::new(Flights::new(hasher(seed))),
+            news: Notify::new(),
         }
     }
 
@@ -60,6 +64,10 @@ impl Node {
                     flight.released.notify_one();
                 }
             }
+        }
+        // After it was taken in: whoever is told finds it.
+        if !matches!(message, Message::Released(_)) {
+            self.news.notify_one();
         }
     }
 }

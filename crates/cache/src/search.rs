@@ -173,6 +173,7 @@ impl Inner {
         };
         if keepable && bound.widget.0.local {
             lead.keep(|| self.node.local.insert(entry.clone()));
+            self.node.news.notify_one();
         }
         let answer = Answer {
             entry,

@@ -105,6 +105,8 @@ impl Row {
             computed_bytes: self.total(Count::ComputedBytes),
             read_latency,
             compute_latency: self.compute_us.snapshot(),
+            read_time_us: self.read_us.sum_us(),
+            compute_time_us: self.compute_us.sum_us(),
         }
     }
 }
@@ -123,7 +125,10 @@ fn stripe() -> usize {
 }
 
 #[derive(Debug, Default)]
-struct Histogram([AtomicU64; LATENCY_BOUNDS_US.len() + 1]);
+struct Histogram {
+    buckets: [AtomicU64; LATENCY_BOUNDS_US.len() + 1],
+    sum_us: AtomicU64,
+}
 
 pub type Latency = [u64; LATENCY_BOUNDS_US.len() + 1];
 
@@ -131,11 +136,16 @@ impl Histogram {
     fn record(&self, took: Duration) {
         let us = took.as_micros().try_into().unwrap_or(u64::MAX);
         let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < us);
-        self.0[bucket].fetch_add(1, Ordering::Relaxed);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
     }
 
     fn snapshot(&self) -> Latency {
-        std::array::from_fn(|bucket| self.0[bucket].load(Ordering::Relaxed))
+        std::array::from_fn(|bucket| self.buckets[bucket].load(Ordering::Relaxed))
+    }
+
+    fn sum_us(&self) -> u64 {
+        self.sum_us.load(Ordering::Relaxed)
     }
 }
 
@@ -180,6 +190,9 @@ pub struct Counters {
     /// By [`LATENCY_BOUNDS_US`]; local hits count in the first bucket.
     pub read_latency: Latency,
     pub compute_latency: Latency,
+    /// Of all reads that had to wait.
+    pub read_time_us: u64,
+    pub compute_time_us: u64,
 }
 
 impl Counters {
@@ -223,6 +236,8 @@ impl Counters {
             (&mut self.refreshes, other.refreshes),
             (&mut self.unstored, other.unstored),
             (&mut self.computed_bytes, other.computed_bytes),
+            (&mut self.read_time_us, other.read_time_us),
+            (&mut self.compute_time_us, other.compute_time_us),
         ];
         for (mine, theirs) in pairs {
             *mine += theirs;

@@ -214,6 +214,7 @@ impl Ticket {
         let lead = self.lead.take().expect("a ticket ends once");
         if committed && self.bound.widget.0.local && steps.iter().all(|step| *step != 0) {
             lead.keep(|| self.inner.node.local.insert(entry.clone()));
+            self.inner.node.news.notify_one();
         }
         let answer = Answer {
             entry,

@@ -113,11 +113,16 @@ impl Engine {
         let tiles: Vec<Tile> = tiles.collect();
         if board.agree {
             let (board, tenant) = (board.name.clone(), tenant.to_owned());
-            inner.hot.note(Name::Board { board, tenant, given }, inner.clock.now());
-        } else {
-            readings.iter().for_each(|reading| inner.hot.note(reading.name(), inner.clock.now()));
+            let name = Name::Board { board, tenant, given };
+            inner.hot.note(name.hash(), || name, inner.clock.now());
         }
-        readings.iter().for_each(|reading| inner.usual.note(&reading.name()));
+        for name in readings.iter().map(BoundReading::name) {
+            let hash = name.hash();
+            inner.usual.note(hash, &name);
+            if !board.agree {
+                inner.hot.note(hash, || name, inner.clock.now());
+            }
+        }
         let agree = of_one_moment(tiles.iter().map(|tile| tile.answer.as_ref().ok()));
         let (board, title) = (board.name.clone(), board.title.clone());
         Ok(BoardAnswer { board, title, tenant: tenant.to_owned(), agree, tiles })

@@ -22,6 +22,7 @@ use crate::{
     values::Listings,
     verify::Verified,
     warm::usual::{self, Usual},
+    watch::{self, Watched},
 };
 
 /// Reads, invalidates and observes. Cheap to clone.
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) listings: Listings,
     pub(crate) hot: Hot,
     pub(crate) usual: Usual,
+    pub(crate) watched: Arc<Watched>,
     pub(crate) turns: Turns,
     pub(crate) verified: Verified,
     pub(crate) slow: Slow,
@@ -138,6 +140,7 @@ impl Engine {
             listings,
             hot,
             usual,
+            watched: Arc::default(),
             turns: Turns::default(),
             verified: Verified::default(),
             slow: Slow::new(observe.slow),
@@ -153,6 +156,7 @@ impl Engine {
         tenants::keep_asking(&inner);
         hot::keep_refreshing(&inner);
         usual::keep_adding(&inner);
+        watch::keep_watching(&inner);
         Ok(Self(inner))
     }
 
@@ -177,6 +181,11 @@ impl Engine {
     /// By which it tells time.
     pub fn clock(&self) -> Clock {
         self.0.clock.clone()
+    }
+
+    /// A number that nobody can guess.
+    pub fn random_seed(&self) -> u64 {
+        self.0.random.next_u64()
     }
 
     /// Whether the store can be reached.

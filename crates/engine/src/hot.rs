@@ -98,8 +98,7 @@ impl Hot {
     }
 
     /// Counts a read.
-    pub(crate) fn note(&self, name: Name, now: Instant) {
-        let hash = name.hash();
+    pub(crate) fn note(&self, hash: u64, name: impl FnOnce() -> Name, now: Instant) {
         let mut units = self.units(hash);
         if let Some(unit) = units.get_mut(&hash) {
             unit.reads = unit.reads.saturating_add(1);
@@ -111,7 +110,7 @@ impl Hot {
         {
             return;
         }
-        units.insert(hash, Unit { name: Arc::new(name), reads: 2, keys: 0 });
+        units.insert(hash, Unit { name: Arc::new(name()), reads: 2, keys: 0 });
         drop(units);
         self.plan(hash, now + FIRST_LOOK);
     }
@@ -249,7 +248,7 @@ impl Inner {
         }
     }
 
-    fn bind_hot(self: &Arc<Self>, name: &Name) -> Option<Vec<BoundReading>> {
+    pub(crate) fn bind_hot(self: &Arc<Self>, name: &Name) -> Option<Vec<BoundReading>> {
         let (Name::Widget { tenant, .. } | Name::Board { tenant, .. }) = name;
         // Who is not known any more is forgotten; nobody is asked here.
         let member = self.tenants.known().get(tenant)?.clone();
@@ -290,12 +289,15 @@ impl Inner {
         });
     }
 
-    fn place_for(&self, readings: &[BoundReading]) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn place_for(&self, readings: &[BoundReading]) -> Option<OwnedSemaphorePermit> {
         let source = &readings.first()?.served.entry.source_name;
         self.hot.places_of(source)?.try_acquire_owned().ok()
     }
 
-    async fn refresh(self: &Arc<Self>, readings: Vec<BoundReading>) -> Result<Refreshed, ()> {
+    pub(crate) async fn refresh(
+        self: &Arc<Self>,
+        readings: Vec<BoundReading>,
+    ) -> Result<Refreshed, ()> {
         let mut all = Refreshed::Here;
         for reading in readings {
             let (pairs, tags) = (reading.pairs(), || reading.tags());

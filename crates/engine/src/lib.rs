@@ -3,6 +3,7 @@
 //! Definitions become a [`Catalogue`], where everything that can be wrong with them has been
 //! found. An [`Engine`] serves a catalogue out of a cache.
 
+mod asked;
 mod board;
 mod catalogue;
 mod change;
@@ -25,7 +26,9 @@ mod tenants;
 mod values;
 mod verify;
 mod warm;
+mod watch;
 
+pub use asked::Asked;
 pub use board::{BoardAnswer, BoardShown, Tile};
 pub use catalogue::{Ask, Catalogue};
 pub use change::{Change, ChangeFailure, Cleared, Clearing};
@@ -37,10 +40,11 @@ pub use explain::{BackOffShown, ChangeShown, LeaseShown, StampShown, Stored, Why
 pub use read::ReadFailure;
 pub use reading::InvalidReading;
 pub use samovar_cache::{
-    Answer, ChangeError, CleanedUp, Coding, HealthTargets, ReadError, StaleBecause, State,
-    StoreError, Tier,
+    Answer, ChangeError, CleanedUp, Coding, Counters, HealthTargets, LATENCY_BOUNDS_US, ReadError,
+    StaleBecause, State, StoreError, Tier,
 };
-pub use samovar_clock::Clock;
+pub use samovar_clock::{Clock, Instant};
+pub use samovar_jobs::store::Presence;
 pub use samovar_widgets::parse_duration;
 pub use shadow::{Comparisons, Difference};
 pub use slow::SlowCompute;
@@ -50,3 +54,4 @@ pub use statistics::{
 pub use tenants::{Member, Members, NoTenant};
 pub use verify::{MOST_VERIFIED, Verification, Wrong};
 pub use warm::{Batch, FailedJob, UsualReading, WarmFailure, WarmUp, Warming};
+pub use watch::{MOST_WATCHED_READINGS, Seen, Wanted, WatchFailure, Watcher};

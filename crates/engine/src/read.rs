@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use samovar_cache::{Answer, ReadError};
-use samovar_widgets::{Mode, nearest};
+use samovar_widgets::nearest;
 
 use crate::{
     engine::{Engine, Inner, Served},
@@ -40,20 +40,7 @@ impl Engine {
         tenant: &str,
         given: Vec<(String, String)>,
     ) -> Result<Answer, ReadFailure> {
-        let reading = self.0.bind(widget, tenant, given).await?;
-        match reading.served.entry.mode.of(tenant) {
-            Mode::On => {}
-            Mode::Off => return Err(ReadFailure::Off),
-            Mode::Shadow => {
-                self.0.compare(reading);
-                return Err(ReadFailure::Shadow);
-            }
-        }
-        let answer = self.0.answer(&reading).await?;
-        let name = reading.name();
-        self.0.usual.note(&name);
-        self.0.hot.note(name, self.0.clock.now());
-        Ok(answer)
+        self.answer(&self.ask(widget, tenant, given).await?).await
     }
 
     /// When the data of an answer was read, by the clock of this machine.

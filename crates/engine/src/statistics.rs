@@ -123,6 +123,19 @@ impl Engine {
         self.0.statistics().await
     }
 
+    /// By widget, over all tenants; those that nobody has read as well.
+    pub fn counters(&self) -> BTreeMap<String, Counters> {
+        let declared = self.0.widgets.keys().map(|name| (name.clone(), Counters::default()));
+        let mut totals: BTreeMap<String, Counters> = declared.collect();
+        for (widget, _, counters) in self.0.cache.counters() {
+            // Lists of tenants and values are nobody's widgets.
+            if let Some(total) = totals.get_mut(&widget) {
+                total.add(&counters);
+            }
+        }
+        totals
+    }
+
     /// `None` for a widget that there is not.
     pub fn widget_statistics(&self, widget: &str) -> Option<WidgetDetail> {
         let served = self.0.widgets.get(widget)?;

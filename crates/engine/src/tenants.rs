@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{
+        Arc, PoisonError, RwLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -46,6 +49,8 @@ pub(crate) enum TenantsFrom {
 #[derive(Debug)]
 pub(crate) struct Tenants {
     known: RwLock<Arc<Members>>,
+    /// Another one after each change of what is known.
+    generation: AtomicU64,
     query: Option<Asked>,
 }
 
@@ -78,9 +83,11 @@ const MOST_TENANTS: usize = 1_000_000;
 impl Tenants {
     pub(crate) fn open(from: TenantsFrom, cache: &Cache) -> Result<Self, DefinitionError> {
         Ok(match from {
-            TenantsFrom::List(members) => {
-                Self { known: RwLock::new(Arc::new(members)), query: None }
-            }
+            TenantsFrom::List(members) => Self {
+                known: RwLock::new(Arc::new(members)),
+                generation: AtomicU64::default(),
+                query: None,
+            },
             TenantsFrom::Query { source, selection, refresh } => {
                 let mut freshness = Freshness::new("tenants", refresh);
                 freshness.grace = KEPT;
@@ -92,7 +99,8 @@ impl Tenants {
                 let everybody = Tenant::new("everybody").expect("a name");
                 let last = tokio::sync::Mutex::default();
                 let query = Asked { widget, everybody, source, selection, refresh, last };
-                Self { known: RwLock::default(), query: Some(query) }
+                let (known, generation) = Default::default();
+                Self { known, generation, query: Some(query) }
             }
         })
     }
@@ -105,7 +113,13 @@ impl Tenants {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if **known != members {
             *known = Arc::new(members);
+            // Under the lock: nobody sees the new ones with the old generation.
+            self.generation.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) use workers::Workers;
 pub(crate) struct Config {
     pub(crate) file: PathBuf,
     pub(crate) listen: SocketAddr,
+    /// At a time.
+    pub(crate) connections: usize,
     pub(crate) access: samovar_access::Settings,
     pub(crate) store: Store,
     pub(crate) cache: Settings,
@@ -88,7 +90,7 @@ impl Config {
         };
         let mut root = document.root();
         let access = access::read_access(&mut root);
-        let listen = sections::read_server(&mut root, &access);
+        let (listen, connections) = sections::read_server(&mut root, &access);
         let store = sections::read_store(&mut root, folder_of(file));
         let CacheRead { settings, url, default_freshness } =
             sections::read_cache(&mut root, store.as_ref());
@@ -99,6 +101,7 @@ impl Config {
         let config = Self {
             file: file.to_owned(),
             listen,
+            connections,
             access,
             store: store.unwrap_or_else(|| Store::in_folder(folder_of(file))),
             cache: settings,

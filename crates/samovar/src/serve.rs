@@ -95,6 +95,7 @@ pub(crate) async fn run(
         let mut server = Server::bind(listen, engine.clone(), state.access.clone())
             .await
             .map_err(|error| Failure::failed("starting the server", error))?;
+        server.most_connections(config.connections);
         if let Store::Embedded { folder } = &config.store
             && let Err(error) = server.also_at(&folder.join(SOCKET))
         {

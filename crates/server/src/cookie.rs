@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue, header};
 use samovar_access::Secret;
 
-const NAME: &str = "samovar_session";
+pub(crate) const NAME: &str = "samovar_session";
 
 /// What the cookie of a session holds, whatever that is. The first one, where there are several: a
 /// browser puts the one of the longest path first, and all of ours are of one path.

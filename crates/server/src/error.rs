@@ -13,7 +13,7 @@ use samovar_engine::{
 };
 use serde::Serialize;
 
-use crate::trail::Code;
+use crate::{limits, trail::Code};
 
 /// `{"error":{"code","message","hint","field"}}` with its status, and `index` where a list was sent.
 /// Codes do not change.
@@ -58,6 +58,10 @@ impl ApiError {
         if self.hint.is_some() { self } else { self.hint(hint) }
     }
 
+    pub(crate) fn of_reading(self, index: usize) -> Self {
+        self.index(index)
+    }
+
     pub(crate) fn without_index(self) -> Self {
         Self { index: None, ..self }
     }
@@ -79,6 +83,11 @@ impl ApiError {
     pub(crate) fn jobs_unavailable(error: impl std::fmt::Display) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self::new(status, "jobs_unavailable", error.to_string()).again_after(None)
+    }
+
+    pub(crate) fn slow_body() -> Self {
+        let message = format!("the body did not arrive within {:?}", limits::BODY_TIME);
+        Self::new(StatusCode::REQUEST_TIMEOUT, "slow_body", message)
     }
 
     pub(crate) fn unknown_batch(id: &str) -> Self {

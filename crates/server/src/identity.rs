@@ -7,8 +7,9 @@ use axum::{
     http::{Extensions, HeaderMap, Method, header, request::Parts},
 };
 use samovar_access::{Access, Denied, Principal, Role, Secret, SecretKind, Who};
+use samovar_engine::Clock;
 
-use crate::{cookie, denied, error::ApiError};
+use crate::{cookie, denied, error::ApiError, limits};
 
 /// What a page sends along with each write that a cookie lets in.
 pub(crate) const CSRF: &str = "samovar-csrf";
@@ -67,6 +68,19 @@ impl Identity {
 
     pub(crate) fn must_see_all(&self) -> Result<(), ApiError> {
         if self.principal.is_unbound() { Ok(()) } else { Err(denied::all_tenants()) }
+    }
+
+    /// Until what was presented lets nobody in any more. Who presented nothing keeps what he has.
+    pub(crate) async fn revoked(&self, access: &Access, clock: &Clock) {
+        let Some(secret) = &self.secret else { return std::future::pending().await };
+        loop {
+            clock.sleep(limits::STREAM_CHECK).await;
+            if access.known(secret).is_none()
+                && access.check(secret, UNKNOWN.address()).await == Err(Denied::Unknown)
+            {
+                return;
+            }
+        }
     }
 
     /// Missing where a route was asked without its gate, which must never answer.

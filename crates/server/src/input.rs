@@ -1,12 +1,13 @@
 //! What comes with a request, refused in our own words where it is not what a route takes.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Json, Path, Query, Request},
+    extract::{FromRef, FromRequest, FromRequestParts, Json, Path, Query, Request},
     http::{StatusCode, request::Parts},
 };
+use samovar_engine::Engine;
 use serde::de::DeserializeOwned;
 
-use crate::{denied, error::ApiError, identity::Identity, trail::Trail};
+use crate::{denied, error::ApiError, identity::Identity, limits, trail::Trail};
 
 #[derive(FromRequestParts)]
 #[from_request(via(Path), rejection(ApiError))]
@@ -59,15 +60,21 @@ impl<'a> Tenants<'a> {
     }
 }
 
+/// It has to arrive within [`limits::BODY_TIME`].
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Asked> FromRequest<S> for JsonBody<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Asked> FromRequest<S> for JsonBody<T>
+where
+    Engine: FromRef<S>,
+{
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let identity = request.extensions().get::<Identity>().cloned();
         let trail = request.extensions().get::<Trail>().cloned();
-        let Json(body) = Json::<T>::from_request(request, state).await?;
+        let read = Json::<T>::from_request(request, state);
+        let read = Engine::from_ref(state).clock().timeout(limits::BODY_TIME, read).await;
+        let Json(body) = read.map_err(|_| ApiError::slow_body())??;
         let (asked, detail) = (body.tenants(), body.told());
         let named = match &asked {
             Tenants::These(ids) => ids.iter().map(|id| (*id).to_owned()).collect(),
@@ -90,7 +97,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Asked> FromRequest<S> for JsonBody<T>
 }
 
 /// Whose reading it is, out of what a query names.
-fn take_tenant(params: &mut Vec<(String, String)>) -> Result<String, ApiError> {
+pub(crate) fn take_tenant(params: &mut Vec<(String, String)>) -> Result<String, ApiError> {
     let refused = |code, message: &str| {
         let error = ApiError::new(StatusCode::BAD_REQUEST, code, message);
         error.field("tenant").hint("say whose reading it is: ?tenant=ID")

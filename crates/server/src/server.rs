@@ -8,26 +8,20 @@ use std::{
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
-    task::{Context, Poll},
 };
 
-use axum::{Extension, Router, http::Request};
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-    service::TowerToHyperService,
-};
+use axum::{Extension, Router};
 use samovar_access::{Access, Settings};
 use samovar_engine::{Clock, Engine};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    net::{TcpListener, TcpSocket, UnixListener, UnixSocket},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
 };
-use tower::Service;
 
 use crate::{
+    connection::{Stream, converse},
+    descriptors,
+    front::Front,
     identity::Peer,
     limits,
     routes::{self, RouteShown},
@@ -40,8 +34,8 @@ pub struct Server {
     /// For the commands of this machine's user.
     socket: Option<Socket>,
     clock: Clock,
-    router: Router,
-    places: Arc<Semaphore>,
+    front: Arc<Front>,
+    connections: usize,
     /// A connection has ended.
     ended: Arc<Notify>,
 }
@@ -89,16 +83,21 @@ impl Server {
         access: Access,
     ) -> Result<Self, BindError> {
         Self::may_listen(address, access.settings())?;
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|source| BindError::Listen { address, source })?;
+        let listener = listen(address).map_err(|source| BindError::Listen { address, source })?;
+        let (clock, seed) = (engine.clock(), engine.random_seed());
         Ok(Self {
             listener,
             socket: None,
-            clock: engine.clock(),
-            router: routes::router(engine, access),
-            places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
+            clock,
+            front: Arc::new(Front::new(engine, access, seed)),
+            connections: limits::CONNECTIONS,
             ended: Arc::new(Notify::new()),
         })
+    }
+
+    /// Connections at a time. More wait in the system's queue until one ends.
+    pub fn most_connections(&mut self, connections: usize) {
+        self.connections = connections.clamp(1, limits::MOST_CONNECTIONS);
     }
 
     /// Listens at a path as well, where only this user may connect. What lies there is removed: it
@@ -140,34 +139,33 @@ impl Server {
     }
 
     /// Serves until `stop` is over, then takes no more connections and returns when every request
-    /// that was begun is answered.
+    /// of which a byte was read is answered.
     pub async fn run(self, stop: impl Future<Output = ()>) {
+        descriptors::make_room_for(self.connections);
+        let places = Arc::new(Semaphore::new(self.connections));
+        let (stopping, stopped) = watch::channel(false);
         let mut stop = pin!(stop);
-        let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
                 () = &mut stop => break,
-                accepted = self.accept() => accepted,
+                accepted = self.accept(&places) => accepted,
             };
-            match accepted {
-                Some((Accepted::Tcp(stream, address), place)) => {
-                    // Answers are written at once; what is left to gain by waiting is nothing.
-                    let _ = stream.set_nodelay(true);
-                    let peer = Peer::Address(address.ip());
-                    self.serve(stream, peer, place, graceful.watcher());
-                }
-                Some((Accepted::Socket(stream), place)) => {
-                    self.serve(stream, Peer::Owner, place, graceful.watcher());
-                }
-                None => {}
+            if let Some((stream, peer, place)) = accepted {
+                self.serve(stream, peer, place, stopped.clone());
             }
         }
-        drop((self.listener, self.socket));
-        graceful.shutdown().await;
+        let all = u32::try_from(self.connections).unwrap_or(u32::MAX);
+        drop((self.listener, self.socket, stopped));
+        stopping.send_replace(true);
+        // Every connection that has ended has given its place back.
+        let _ = places.acquire_many(all).await;
     }
 
-    async fn accept(&self) -> Option<(Accepted, OwnedSemaphorePermit)> {
-        let place = self.places.clone().acquire_owned().await.ok()?;
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> Option<(Stream, Peer, OwnedSemaphorePermit)> {
+        let place = places.clone().acquire_owned().await.ok()?;
         let socket = async {
             match &self.socket {
                 Some(socket) => socket.listener.accept().await,
@@ -175,11 +173,11 @@ impl Server {
             }
         };
         let accepted = tokio::select! {
-            accepted = self.listener.accept() => accepted.map(|(it, from)| Accepted::Tcp(it, from)),
-            accepted = socket => accepted.map(|(it, _)| Accepted::Socket(it)),
+            accepted = self.listener.accept() => accepted.map(|(it, from)| (Stream::Tcp(it), Peer::Address(from.ip()))),
+            accepted = socket => accepted.map(|(it, _)| (Stream::Unix(it), Peer::Owner)),
         };
         match accepted {
-            Ok(stream) => Some((stream, place)),
+            Ok((stream, peer)) => Some((stream, peer, place)),
             Err(error) if is_of_one_connection(&error) => None,
             // Out of descriptors, most likely: the next one is free when a connection ends.
             Err(error) => {
@@ -191,52 +189,35 @@ impl Server {
         }
     }
 
-    fn serve<S>(&self, stream: S, peer: Peer, place: OwnedSemaphorePermit, watcher: Watcher)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let service = TowerToHyperService::new(Connected { router: self.router.clone(), peer });
-        let ended = self.ended.clone();
+    fn serve(
+        &self,
+        stream: Stream,
+        peer: Peer,
+        place: OwnedSemaphorePermit,
+        stop: watch::Receiver<bool>,
+    ) {
+        if let Stream::Tcp(stream) = &stream {
+            // Answers are written at once; what is left to gain by waiting is nothing.
+            let _ = stream.set_nodelay(true);
+        }
+        let (front, clock, ended) = (self.front.clone(), self.clock.clone(), self.ended.clone());
         tokio::spawn(async move {
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new())
-                .header_read_timeout(limits::HEADER_TIME)
-                .max_header_size(limits::HEADER_BYTES);
-            let connection = http.serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%error, "a connection ended early");
-            }
+            converse(stream, peer, front, clock, stop).await;
             drop(place);
             ended.notify_one();
         });
     }
 }
 
-/// A router that knows who is at the other end.
-#[derive(Clone)]
-struct Connected {
-    router: Router,
-    peer: Peer,
-}
-
-impl Service<Request<Incoming>> for Connected {
-    type Response = <Router as Service<Request<Incoming>>>::Response;
-    type Error = <Router as Service<Request<Incoming>>>::Error;
-    type Future = <Router as Service<Request<Incoming>>>::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Service::<Request<Incoming>>::poll_ready(&mut self.router, cx)
-    }
-
-    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
-        self.router.call(request)
-    }
-}
-
-enum Accepted {
-    Tcp(TcpStream, SocketAddr),
-    Socket(UnixStream),
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A port that a server has just left may still have connections that wait to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::LISTEN_QUEUE)
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

@@ -138,8 +138,7 @@ impl Usual {
     }
 
     /// Counts a read.
-    pub(crate) fn note(&self, name: &Name) {
-        let hash = name.hash();
+    pub(crate) fn note(&self, hash: u64, name: &Name) {
         let part = (hash >> 32) as usize % self.counted.len();
         let mut counted = self.counted[part].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, reads)) = counted.get_mut(&hash) {

@@ -28,11 +28,11 @@ fn paths_begin_where_the_file_lies() {
 #[test]
 fn settings_are_read_as_written() {
     let config = parse(
-        "[server]\nlisten = \"[::1]:80\"\n[store]\nkind = \"redis\"\nurl = \"redis://r\"\n\
+        "[server]\nlisten = \"[::1]:80\"\nmax_connections = 50000\n[store]\nkind = \"redis\"\nurl = \"redis://r\"\n\
          [cache]\nmemory = \"64MB\"\nvalue_limit = \"1MB\"\n",
     )
     .expect("all is known");
-    assert_eq!(config.listen.to_string(), "[::1]:80");
+    assert_eq!((config.listen.to_string().as_str(), config.connections), ("[::1]:80", 50_000));
     assert_eq!(config.store, Store::Redis { url: url("redis://r"), durability: Durability::Local });
     assert_eq!((config.cache.memory, config.cache.value_limit), (64 << 20, 1 << 20));
 }

@@ -8,9 +8,9 @@ use samovar_access::Role;
 
 use super::{
     App, audit_log, batch, batch_cancel, board, boards, cleanup, clear, events, health, healthz,
-    invalidate, own_password, queues, reading, readyz, session, sessions, statistics, token,
-    tokens, user, user_password, users, usual, values, verify, warm, why, widget_statistics,
-    widgets, workers,
+    invalidate, metrics, openapi, own_password, page, queues, reading, readyz, session, sessions,
+    statistics, stream, token, tokens, user, user_password, users, usual, values, verify, warm,
+    why, widget_statistics, widgets, workers,
 };
 use crate::limits;
 
@@ -85,6 +85,10 @@ pub(super) fn routes() -> Vec<Row> {
         get("/v1/widgets/{name}/values/{param}", VIEWER, Query, values::get),
         get("/v1/boards", VIEWER, Nobodys, boards::get),
         get("/v1/boards/{name}", VIEWER, Query, board::get),
+        get("/v1/stream", VIEWER, Query, stream::get),
+        get("/", VIEWER, Answer, page::get),
+        get("/openapi.json", ANYONE, Nobodys, openapi::get),
+        get("/metrics", MANAGER, Nobodys, metrics::get),
         get("/v1/why/{name}", MANAGER, Query, why::get),
         get("/v1/cache/usual", MANAGER, Answer, usual::get),
         get("/v1/cache/health", MANAGER, Nobodys, health::get),

@@ -12,7 +12,10 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-pub(crate) struct Asking(SendRequest<Body>);
+pub(crate) struct Asking {
+    address: SocketAddr,
+    sender: SendRequest<Body>,
+}
 
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -21,12 +24,16 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+async fn connect(address: SocketAddr) -> SendRequest<Body> {
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
+    tokio::spawn(connection);
+    sender
+}
+
 impl Asking {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("it listens");
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
-        tokio::spawn(connection);
-        Self(sender)
+        Self { address, sender: connect(address).await }
     }
 
     pub(crate) async fn send(
@@ -48,10 +55,17 @@ impl Asking {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        self.0.ready().await.expect("still connected");
-        let answer = self.0.send_request(request.body(body).expect("a request")).await;
+        self.sender.ready().await.expect("still connected");
+        let answer = self.sender.send_request(request.body(body).expect("a request")).await;
         let (parts, body) = answer.expect("an answer").into_parts();
-        let body = body.collect().await.expect("all of it").to_bytes();
+        let body = match parts.headers.get(header::CONTENT_TYPE) {
+            // It has no end: the connection has to go.
+            Some(kind) if kind == "text/event-stream" => {
+                self.sender = connect(self.address).await;
+                Bytes::new()
+            }
+            _ => body.collect().await.expect("all of it").to_bytes(),
+        };
         Answer { status: parts.status, headers: parts.headers, body }
     }
 

@@ -99,6 +99,10 @@ fn example(route: &RouteShown, about: About, batches: &Batches) -> (String, Opti
             (uri("/v1/widgets/total/values/channel"), None)
         }
         ("GET", "/v1/boards/{name}") => (uri("/v1/boards/sales"), None),
+        ("GET", "/v1/stream") => {
+            let readings = tenant.map(|it| format!("?reading=total%3Ftenant%3D{it}"));
+            (format!("/v1/stream{}", readings.unwrap_or_default()), None)
+        }
         ("GET", "/v1/why/{name}") => (uri("/v1/why/total"), None),
         ("GET", "/v1/cache/stats/{name}") => (uri("/v1/cache/stats/total"), None),
         ("GET", "/v1/batches/{id}") => (format!("/v1/batches/{}", batches.of(about)), None),
@@ -261,7 +265,13 @@ fn no_route_is_open_by_accident() {
         .filter(|route| route.least == Least::Anyone)
         .map(|route| (route.method, route.path))
         .collect();
-    assert_eq!(open, [("GET", "/healthz"), ("GET", "/readyz"), ("POST", "/v1/sessions")]);
+    let known = [
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/openapi.json"),
+        ("POST", "/v1/sessions"),
+    ];
+    assert_eq!(open, known);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,393 @@
+//! One connection: its requests, its times, and its end.
+//!
+//! A connection that rests holds nothing but its socket: what HTTP needs is made when bytes arrive and
+//! dropped when there is nothing left to read or to write.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use hyper::{
+    rt::{Read, ReadBufCursor, Write},
+    server::conn::http1,
+};
+use hyper_util::rt::TokioIo;
+use samovar_engine::Clock;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream},
+    sync::watch,
+};
+
+use crate::{
+    front::{Front, Requests},
+    identity::Peer,
+    limits,
+};
+
+/// From a client of either listener.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Answers the requests of a connection until either side ends it. When `stop` becomes true, a request
+/// of which a byte was read is answered still, and a connection that rests is closed.
+pub(crate) async fn converse(
+    mut stream: Stream,
+    peer: Peer,
+    front: Arc<Front>,
+    clock: Clock,
+    stop: watch::Receiver<bool>,
+) {
+    let mut stopped = stop.clone();
+    let _counted = Counted::begin();
+    let mut left_over = Bytes::new();
+    loop {
+        if left_over.is_empty() && !rest(&stream, &clock, &mut stopped).await {
+            return;
+        }
+        // On its own, so that a connection that rests does not hold the room for it.
+        let (front, stop) = (front.clone(), stop.clone());
+        let requests = |pulse| Requests { front, peer, pulse, stop };
+        match Box::pin(talk(&mut stream, left_over, requests, &clock, &mut stopped)).await {
+            Ending::Rest(bytes) => left_over = bytes,
+            Ending::Closed => return,
+            Ending::Overdue(what) => {
+                tracing::debug!(what, "a connection took too long");
+                return;
+            }
+        }
+    }
+}
+
+/// Whether there is something to read.
+async fn rest(stream: &Stream, clock: &Clock, stop: &mut watch::Receiver<bool>) -> bool {
+    let begun = async {
+        tokio::select! {
+            // What has arrived is answered, also at the end.
+            biased;
+            readable = poll_fn(|cx| stream.poll_read_ready(cx)) => readable.is_ok(),
+            _ = stop.wait_for(|stop| *stop) => false,
+        }
+    };
+    clock.timeout(limits::REST_TIME, begun).await.unwrap_or(false)
+}
+
+/// Connections of this process.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) fn open_connections() -> usize {
+    OPEN.load(Relaxed)
+}
+
+/// One of the open connections, until it is dropped.
+struct Counted;
+
+impl Counted {
+    fn begin() -> Self {
+        OPEN.fetch_add(1, Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Relaxed);
+    }
+}
+
+enum Ending {
+    /// With bytes of another request that were read already.
+    Rest(Bytes),
+    Closed,
+    Overdue(&'static str),
+}
+
+async fn talk(
+    stream: &mut Stream,
+    left_over: Bytes,
+    requests: impl FnOnce(Arc<Pulse>) -> Requests,
+    clock: &Clock,
+    stop: &mut watch::Receiver<bool>,
+) -> Ending {
+    let pulse = Arc::new(Pulse::default());
+    let requests = requests(pulse.clone());
+    let io = Watched { io: TokioIo::new(stream), pulse: pulse.clone(), left_over };
+    let mut http = http1::Builder::new();
+    // Who has sent all that he wants to send is answered all the same.
+    http.max_header_size(limits::HEADER_BYTES).header_read_timeout(None).half_close(true);
+    let mut connection = Box::new(http.serve_connection(io, requests));
+    let mut stopped = pin!(stop.wait_for(|stop| *stop));
+    let (mut stopping, mut last_request) = (false, false);
+    let mut quiet = Quiet::default();
+    let mut tick = clock.sleep(limits::CONNECTION_TICK);
+    let ending = poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(done) = Pin::new(&mut *connection).poll(cx) {
+                if let Err(error) = done {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return Poll::Ready(Ok(false));
+            }
+            stopping = stopping || stopped.as_mut().poll(cx).is_ready();
+            let state = pulse.state();
+            match state {
+                State::Resting if stopping => return Poll::Ready(Ok(true)),
+                // It is answered when it is whole.
+                State::Asking if stopping => {}
+                State::Answering if stopping && !last_request => {
+                    last_request = true;
+                    Pin::new(&mut *connection).graceful_shutdown();
+                    continue;
+                }
+                _ => {}
+            }
+            if Pin::new(&mut tick).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            tick = clock.sleep(limits::CONNECTION_TICK);
+            let since = quiet.tick(state, pulse.turns());
+            match state {
+                State::Resting if since > Duration::ZERO => return Poll::Ready(Ok(true)),
+                State::Asking if since >= limits::HEADER_TIME => {
+                    return Poll::Ready(Err("to send its headers"));
+                }
+                State::Answering if pulse.is_blocked() && since >= limits::WRITE_TIME => {
+                    return Poll::Ready(Err("to take its answer"));
+                }
+                _ => {}
+            }
+        }
+    })
+    .await;
+    match ending {
+        Ok(true) => Ending::Rest(connection.into_parts().read_buf),
+        Ok(false) => Ending::Closed,
+        Err(what) => Ending::Overdue(what),
+    }
+}
+
+/// For how long nothing has changed, told by ticks, so that no request has to look at a clock.
+#[derive(Default)]
+struct Quiet {
+    seen: Option<(State, u32)>,
+    ticks: u32,
+}
+
+impl Quiet {
+    fn tick(&mut self, state: State, turns: u32) -> Duration {
+        let same = self.seen == Some((state, turns));
+        self.ticks = if same { self.ticks + 1 } else { 0 };
+        self.seen = Some((state, turns));
+        limits::CONNECTION_TICK * self.ticks
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Nothing was read that is not answered.
+    Resting,
+    /// A request has begun to arrive.
+    Asking,
+    /// A request is being answered, or its answer waits to be taken.
+    Answering,
+}
+
+/// Where a connection is. Written and read by its own task only.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// Requests whose answers have not been handed over in full.
+    underway: AtomicU32,
+    /// Bytes were read since a request was begun or answered.
+    has_read: AtomicBool,
+    /// The client takes nothing.
+    blocked: AtomicBool,
+    /// Requests begun and answered, and pieces of answers taken after a wait.
+    turns: AtomicU32,
+}
+
+/// A request is answered until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Underway(Arc<Pulse>);
+
+impl Pulse {
+    pub(crate) fn begin(self: &Arc<Self>) -> Underway {
+        self.underway.fetch_add(1, Relaxed);
+        self.turn();
+        Underway(self.clone())
+    }
+
+    fn turn(&self) {
+        self.has_read.store(false, Relaxed);
+        self.turns.fetch_add(1, Relaxed);
+    }
+
+    fn turns(&self) -> u32 {
+        self.turns.load(Relaxed)
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
+    fn state(&self) -> State {
+        if self.underway.load(Relaxed) > 0 || self.is_blocked() {
+            State::Answering
+        } else if self.has_read.load(Relaxed) {
+            State::Asking
+        } else {
+            State::Resting
+        }
+    }
+
+    fn note_write<T>(&self, written: Poll<T>) -> Poll<T> {
+        let blocked = written.is_pending();
+        if self.is_blocked() != blocked {
+            self.blocked.store(blocked, Relaxed);
+            self.turns.fetch_add(1, Relaxed);
+        }
+        written
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.underway.fetch_sub(1, Relaxed);
+        self.0.turn();
+    }
+}
+
+/// A stream whose reads and writes are seen.
+struct Watched<'s> {
+    io: TokioIo<&'s mut Stream>,
+    pulse: Arc<Pulse>,
+    /// Bytes that were read before.
+    left_over: Bytes,
+}
+
+impl Read for Watched<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = if self.left_over.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buffer)
+        } else {
+            let fits = self.left_over.len().min(buffer.remaining());
+            buffer.put_slice(&self.left_over.split_to(fits));
+            Poll::Ready(Ok(()))
+        };
+        if read.is_ready() {
+            self.pulse.has_read.store(true, Relaxed);
+        }
+        read
+    }
+}
+
+impl Write for Watched<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.pulse.note_write(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, pieces);
+        self.pulse.note_write(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+impl Stream {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_read_ready(cx),
+            Stream::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

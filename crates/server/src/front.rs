@@ -1,0 +1,184 @@
+//! What every request meets first: answers that were given a moment ago, then the router.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    http::{Request, Response},
+    routing::future::RouteFuture,
+};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    service::Service as HyperService,
+};
+use pin_project_lite::pin_project;
+use samovar_access::Access;
+use samovar_engine::Engine;
+use tokio::sync::watch;
+use tower::Service as _;
+
+use crate::{
+    connection::{Pulse, Underway},
+    identity::Peer,
+    repeats::{Repeat, Repeats, Words},
+    routes,
+    until::Until,
+    widget_answer,
+};
+
+/// Shared by all connections.
+#[derive(Debug)]
+pub(crate) struct Front {
+    router: Router,
+    engine: Engine,
+    access: Access,
+    repeats: Repeats,
+}
+
+impl Front {
+    pub(crate) fn new(engine: Engine, access: Access, seed: u64) -> Self {
+        let router = routes::router(engine.clone(), access.clone());
+        let repeats = Repeats::new(engine.clock(), seed);
+        Self { router, engine, access, repeats }
+    }
+
+    /// The answer to a question that was asked before, if it is still at hand.
+    fn answer_again<B>(&self, request: &Request<B>) -> Option<Response<Option<Bytes>>> {
+        let repeat = self.repeats.find(request, self.access.revocations())?;
+        let answer = self.engine.answer_again(&repeat.asked)?;
+        let described = repeat.describe(&self.engine, &answer);
+        // Damaged bytes are told of by the router.
+        let headers = request.headers();
+        let (head, bytes) = widget_answer::head_and_bytes(&answer, &described, headers).ok()?;
+        Some(head.map(|()| bytes))
+    }
+}
+
+/// The requests of one connection.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    pub(crate) front: Arc<Front>,
+    pub(crate) peer: Peer,
+    pub(crate) pulse: Arc<Pulse>,
+    /// The server is to stop.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+impl HyperService<Request<Incoming>> for Requests {
+    type Response = Response<Answered>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let underway = Some(self.pulse.begin());
+        // The owner needs no credentials: what he was answered says nothing about who else may ask.
+        let is_repeated = self.peer != Peer::Owner;
+        if is_repeated && let Some(again) = self.front.answer_again(&request) {
+            let content = |bytes| Answered { content: Content::Ready { bytes }, underway };
+            return Answering::Ready { response: Some(again.map(content)) };
+        }
+        // Before anybody is asked who he is.
+        let revocations = self.front.access.revocations();
+        let words = self.front.repeats.words(&request, revocations).filter(|_| is_repeated);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(Until(self.stop.clone()));
+        let future = self.front.router.clone().call(request);
+        let front = self.front.clone();
+        Answering::Routed { future, words, front, underway }
+    }
+}
+
+pin_project! {
+    #[project = AnsweringProjected]
+    pub(crate) enum Answering {
+        Ready { response: Option<Response<Answered>> },
+        Routed {
+            #[pin]
+            future: RouteFuture<Infallible>,
+            words: Option<Words>,
+            front: Arc<Front>,
+            underway: Option<Underway>,
+        },
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Answered>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AnsweringProjected::Ready { response } => {
+                Poll::Ready(Ok(response.take().expect("not polled again")))
+            }
+            AnsweringProjected::Routed { future, words, front, underway } => {
+                let mut response = ready!(future.poll(cx))?;
+                if let Some(repeat) = response.extensions_mut().remove::<Arc<Repeat>>()
+                    && let Some(words) = words.take()
+                {
+                    front.repeats.learn(words, repeat);
+                }
+                let underway = underway.take();
+                let content = |body| Answered { content: Content::Routed { body }, underway };
+                Poll::Ready(Ok(response.map(content)))
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A body, until whose end the request is under way.
+    pub(crate) struct Answered {
+        #[pin]
+        content: Content,
+        underway: Option<Underway>,
+    }
+}
+
+pin_project! {
+    #[project = ContentProjected]
+    enum Content {
+        Ready { bytes: Option<Bytes> },
+        Routed { #[pin] body: Body },
+    }
+}
+
+impl HttpBody for Answered {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self.project().content.project() {
+            ContentProjected::Ready { bytes } => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            ContentProjected::Routed { body } => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Ready { bytes } => bytes.is_none(),
+            Content::Routed { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Ready { bytes } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Routed { body } => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Every operation, what it takes and what it may answer.
+
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) parameters: &'static [Parameter],
+    /// A schema.
+    pub(super) body: Option<&'static str>,
+    pub(super) answers: &'static [(u16, Content)],
+}
+
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) place: Place,
+    pub(super) kind: &'static str,
+    pub(super) is_needed: bool,
+    pub(super) says: &'static str,
+}
+
+pub(super) enum Place {
+    Path,
+    Query,
+    Header,
+    /// Whatever the widget declares.
+    Declared,
+}
+
+pub(super) enum Content {
+    Nothing,
+    Json(&'static str),
+    /// Of this media type.
+    Text(&'static str),
+}
+
+use Content::{Json, Nothing, Text};
+
+const fn path(name: &'static str, says: &'static str) -> Parameter {
+    Parameter { name, place: Place::Path, kind: "string", is_needed: true, says }
+}
+
+const fn query(
+    name: &'static str,
+    kind: &'static str,
+    is_needed: bool,
+    says: &'static str,
+) -> Parameter {
+    Parameter { name, place: Place::Query, kind, is_needed, says }
+}
+
+const fn header(name: &'static str, says: &'static str) -> Parameter {
+    Parameter { name, place: Place::Header, kind: "string", is_needed: false, says }
+}
+
+const TENANT: Parameter = query("tenant", "string", true, "Whose reading it is.");
+const DECLARED: Parameter = Parameter {
+    name: "params",
+    place: Place::Declared,
+    kind: "object",
+    is_needed: false,
+    says: "`range` and the parameters that the widgets declare. What is not given takes its default.",
+};
+const WIDGET: Parameter = path("name", "Of a widget.");
+const UNCHANGED: Parameter = header("If-None-Match", "The `ETag` of bytes that the client has.");
+const CODINGS: Parameter = header("Accept-Encoding", "Stored bytes may be sent as `zstd`.");
+
+const ERROR: Content = Json("Error");
+
+const fn get(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    answers: &'static [(u16, Content)],
+) -> Operation {
+    Operation { method: "get", path, id, summary, parameters, body: None, answers }
+}
+
+const fn delete(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    answers: &'static [(u16, Content)],
+) -> Operation {
+    Operation { method: "delete", path, id, summary, parameters, body: None, answers }
+}
+
+const fn post(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    body: &'static str,
+    answers: &'static [(u16, Content)],
+) -> Operation {
+    let body = Some(body);
+    Operation { method: "post", path, id, summary, parameters: &[], body, answers }
+}
+
+const TEXT: Content = Text("text/plain");
+
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    get("/", "page", "Boards and widgets with links, for a browser.",
+        &[query("tenant", "string", false, "Whose readings are linked; the first unless given.")],
+        &[(200, Text("text/html")), (503, ERROR)]),
+    get("/healthz", "healthz", "The process answers.", &[], &[(200, TEXT)]),
+    get("/readyz", "readyz", "The store can be reached, so requests may be sent here.", &[],
+        &[(200, TEXT), (503, ERROR)]),
+    get("/metrics", "metrics", "What this process has done and holds, for Prometheus.", &[], &[(200, TEXT)]),
+    get("/openapi.json", "openapi", "This document.", &[], &[(200, Json("Object"))]),
+    get("/v1/widgets", "widgets", "What can be read, and for whom.", &[],
+        &[(200, Json("Widgets")), (503, ERROR)]),
+    get("/v1/widgets/{name}", "read", "A reading, as the bytes that are stored.",
+        &[WIDGET, TENANT, DECLARED, UNCHANGED, CODINGS],
+        &[(200, Json("Reading")), (304, Nothing), (400, ERROR), (404, ERROR), (409, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    get("/v1/widgets/{name}/values/{param}", "values", "What a parameter can be.",
+        &[WIDGET, path("param", "A parameter of the widget."), TENANT],
+        &[(200, Json("Values")), (400, ERROR), (404, ERROR), (422, ERROR), (503, ERROR)]),
+    get("/v1/boards", "boards", "The pages there are, and the widgets on them.", &[], &[(200, Json("Boards"))]),
+    get("/v1/boards/{name}", "board", "All widgets of a board in one call.",
+        &[path("name", "Of a board."), TENANT, DECLARED],
+        &[(200, Json("Board")), (400, ERROR), (404, ERROR), (503, ERROR)]),
+    get("/v1/stream", "stream", "An event (SSE) whenever the content of a reading becomes another.",
+        &[query("reading", "array", true, "`WIDGET?tenant=ID&PARAM=VALUE`, escaped; once for each."),
+          header("Last-Event-ID", "Of the last event that the client has seen.")],
+        &[(200, Text("text/event-stream")), (400, ERROR), (404, ERROR), (409, ERROR), (503, ERROR)]),
+    get("/v1/why/{name}", "why", "What decides about a reading right now.", &[WIDGET, TENANT, DECLARED],
+        &[(200, Json("Object")), (400, ERROR), (404, ERROR), (422, ERROR), (503, ERROR)]),
+    get("/v1/events", "events", "What can happen.", &[], &[(200, Json("Object"))]),
+    post("/v1/events", "raise", "Something happened in an application.", "Raise",
+        &[(200, Json("Object")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    post("/v1/invalidate", "invalidate", "Data changed: what depends on it is computed anew when read.",
+        "Invalidate",
+        &[(200, Json("Object")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    post("/v1/clear", "clear", "What is named is not served any more, not even marked stale.", "Clear",
+        &[(200, Json("Object")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    post("/v1/cleanup", "cleanup", "Expired entries and dead leases are removed, or listed.", "CleanUp",
+        &[(200, Json("Object")), (400, ERROR), (408, ERROR), (413, ERROR), (422, ERROR), (503, ERROR)]),
+    post("/v1/warm", "warm", "Readings are computed before anybody asks for them, by jobs.", "WarmUp",
+        &[(202, Json("Object")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    post("/v1/verify", "verify", "A sample of what is served is computed once more and compared.", "Verify",
+        &[(200, Json("Object")), (400, ERROR), (408, ERROR), (413, ERROR), (422, ERROR), (503, ERROR)]),
+    get("/v1/batches/{id}", "batch", "How far a batch of jobs is.", &[path("id", "Of a batch.")],
+        &[(200, Json("Object")), (400, ERROR), (404, ERROR), (503, ERROR)]),
+    Operation {
+        method: "post", path: "/v1/batches/{id}/cancel", id: "cancel_batch", body: None,
+        summary: "What waits of a batch ends, what runs is told to stop.",
+        parameters: &[path("id", "Of a batch.")],
+        answers: &[(200, Json("Object")), (400, ERROR), (404, ERROR), (503, ERROR)],
+    },
+    get("/v1/cache/usual", "usual", "What is usually read at an hour of the day.",
+        &[query("hour", "integer", false, "0 to 23, in UTC; now unless given.")],
+        &[(200, Json("Object")), (400, ERROR)]),
+    get("/v1/cache/health", "health", "One figure for how this process's reads fare.", &[],
+        &[(200, Json("Object"))]),
+    get("/v1/cache/stats", "statistics", "What the cache of this process holds and has done.", &[],
+        &[(200, Json("Object"))]),
+    get("/v1/cache/stats/{name}", "widget_statistics", "One widget, by tenant and over the last day.",
+        &[WIDGET], &[(200, Json("Object")), (400, ERROR), (404, ERROR)]),
+    get("/v1/queues", "queues", "What waits, runs and failed, and what is promised of it.", &[],
+        &[(200, Json("Object")), (404, ERROR), (503, ERROR)]),
+    get("/v1/workers", "workers", "Who runs jobs, and what they hold.", &[],
+        &[(200, Json("Object")), (404, ERROR), (503, ERROR)]),
+    post("/v1/sessions", "sign_in", "Signs in: the answer sets a cookie.", "SignIn",
+        &[(201, Json("Object")), (400, ERROR), (401, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+          (429, ERROR), (503, ERROR)]),
+    get("/v1/sessions/current", "whoami", "Who asks, and what he may do.", &[], &[(200, Json("Object"))]),
+    delete("/v1/sessions/current", "sign_out", "Signs out, on every node.", &[],
+        &[(200, Json("Object")), (503, ERROR)]),
+    post("/v1/sessions/current/password", "change_password", "Another password for who is signed in.",
+        "OwnPassword",
+        &[(200, Json("Object")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    get("/v1/tokens", "tokens", "Every token, without what it is called by.", &[],
+        &[(200, Json("Object")), (503, ERROR)]),
+    post("/v1/tokens", "create_token", "A new token, which is shown this once.", "NewToken",
+        &[(201, Json("Object")), (400, ERROR), (408, ERROR), (409, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    delete("/v1/tokens/{id}", "revoke_token", "It lets nobody in any more.", &[path("id", "Of a token.")],
+        &[(200, Json("Object")), (400, ERROR), (404, ERROR), (503, ERROR)]),
+    get("/v1/users", "users", "Who can sign in.", &[], &[(200, Json("Object")), (503, ERROR)]),
+    post("/v1/users", "add_user", "Somebody who can sign in.", "NewUser",
+        &[(201, Json("Object")), (400, ERROR), (408, ERROR), (409, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    delete("/v1/users/{name}", "remove_user", "Cannot sign in any more, and is signed out.",
+        &[path("name", "Of a user.")],
+        &[(200, Json("Object")), (400, ERROR), (404, ERROR), (503, ERROR)]),
+    Operation {
+        method: "post", path: "/v1/users/{name}/password", id: "set_password", body: Some("Password"),
+        summary: "Another password, and whoever was signed in is signed out.",
+        parameters: &[path("name", "Of a user.")],
+        answers: &[(200, Json("Object")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+            (503, ERROR)],
+    },
+    get("/v1/audit-log", "audit_log", "Who changed what, the latest first.",
+        &[query("before", "integer", false, "Entries before this one."),
+          query("limit", "integer", false, "At most so many entries.")],
+        &[(200, Json("Object")), (400, ERROR), (503, ERROR)]),
+];

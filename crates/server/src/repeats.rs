@@ -1,0 +1,148 @@
+//! Questions that were answered a moment ago, so that whoever asks the same again, in the same words
+//! and with the same credentials, is answered without any of it being parsed, checked and bound again.
+//!
+//! A question gets in here only by way of the router, so that whatever guards the routes has let it
+//! pass, and it has to come that way again within [`limits::REPEATED_FOR`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::{
+    HeaderMap, HeaderName, Method, Request,
+    header::{AUTHORIZATION, COOKIE},
+};
+use quick_cache::{Weighter, sync::Cache};
+use samovar_engine::{Answer, Asked, Clock, Engine, Instant};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{limits, widget_answer::Described};
+
+/// A question that the router has answered.
+#[derive(Debug)]
+pub(crate) struct Repeat {
+    pub(crate) asked: Asked,
+    described: Mutex<Option<Arc<Described>>>,
+}
+
+impl Repeat {
+    pub(crate) fn new(asked: Asked) -> Self {
+        Self { asked, described: Mutex::default() }
+    }
+
+    /// Made once for each value.
+    pub(crate) fn describe(&self, engine: &Engine, answer: &Answer) -> Arc<Described> {
+        let mut kept = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(described) if described.is_of(answer) => described.clone(),
+            _ => kept.insert(Arc::new(Described::of(engine, answer))).clone(),
+        }
+    }
+}
+
+/// By what was asked and by whom.
+pub(crate) struct Repeats {
+    known: Cache<u64, Arc<Known>, ByBytes>,
+    /// Whoever does not know it cannot make others' questions fall together with his own.
+    seed: u64,
+    clock: Clock,
+}
+
+struct Known {
+    words: Words,
+    repeat: Arc<Repeat>,
+    until: Instant,
+}
+
+/// All of a request that decides what its answer is, but for the codings and tags it takes.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Words {
+    hash: u64,
+    question: Box<str>,
+    authorization: Option<Box<[u8]>>,
+    cookie: Option<Box<[u8]>>,
+    /// What had been revoked before it was answered.
+    revocations: u64,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<u64, Arc<Known>> for ByBytes {
+    fn weight(&self, _: &u64, known: &Arc<Known>) -> u64 {
+        /// What is bound and kept, about.
+        const REST: usize = 2048;
+        let of = |part: &Option<Box<[u8]>>| part.as_ref().map_or(0, |it| it.len());
+        let words = &known.words;
+        let bytes = words.question.len() * 2 + of(&words.authorization) + of(&words.cookie);
+        (bytes + REST) as u64
+    }
+}
+
+impl Repeats {
+    pub(crate) fn new(clock: Clock, seed: u64) -> Self {
+        let bytes = limits::REPEATED_BYTES;
+        let known = Cache::with_weighter((bytes / 2048) as usize, bytes, ByBytes);
+        Self { known, seed, clock }
+    }
+
+    /// What the same request was about, if it was answered a moment ago and nobody's credentials have
+    /// been revoked since.
+    pub(crate) fn find<B>(&self, request: &Request<B>, revocations: u64) -> Option<Arc<Repeat>> {
+        let (question, authorization, cookie) = parts(request)?;
+        let hash = self.hash(question, authorization, cookie);
+        let known = self.known.get(&hash)?;
+        let same = *known.words.question == *question
+            && known.words.authorization.as_deref() == authorization
+            && known.words.cookie.as_deref() == cookie
+            && known.words.revocations == revocations
+            && self.clock.now() < known.until;
+        same.then(|| known.repeat.clone())
+    }
+
+    /// What a request is known by. `None` for one that is never known.
+    pub(crate) fn words<B>(&self, request: &Request<B>, revocations: u64) -> Option<Words> {
+        let (question, authorization, cookie) = parts(request)?;
+        Some(Words {
+            hash: self.hash(question, authorization, cookie),
+            question: question.into(),
+            authorization: authorization.map(Into::into),
+            cookie: cookie.map(Into::into),
+            revocations,
+        })
+    }
+
+    pub(crate) fn learn(&self, words: Words, repeat: Arc<Repeat>) {
+        let until = self.clock.now() + limits::REPEATED_FOR;
+        self.known.insert(words.hash, Arc::new(Known { words, repeat, until }));
+    }
+
+    fn hash(&self, question: &str, authorization: Option<&[u8]>, cookie: Option<&[u8]>) -> u64 {
+        let part = |seed, part: Option<&[u8]>| part.map_or(seed, |it| xxh3_64_with_seed(it, seed));
+        part(part(part(self.seed, Some(question.as_bytes())), authorization), cookie)
+    }
+}
+
+impl std::fmt::Debug for Repeats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repeats").field("known", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
+const WIDGETS: &str = "/v1/widgets/";
+
+type Parts<'r> = (&'r str, Option<&'r [u8]>, Option<&'r [u8]>);
+
+fn parts<B>(request: &Request<B>) -> Option<Parts<'_>> {
+    let question = request.uri().path_and_query()?.as_str();
+    if request.method() != Method::GET || !question.starts_with(WIDGETS) {
+        return None;
+    }
+    let headers = request.headers();
+    Some((question, only(headers, &AUTHORIZATION)?, only(headers, &COOKIE)?))
+}
+
+/// Of a header that is there twice nobody knows which one counts.
+fn only<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<Option<&'r [u8]>> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next().map(|value| value.as_bytes());
+    values.next().is_none().then_some(first)
+}
