@@ -4,6 +4,7 @@
 //! found. An [`Engine`] serves a catalogue out of a cache.
 
 mod board;
+mod capture;
 mod catalogue;
 mod change;
 mod classes;
@@ -27,6 +28,7 @@ mod verify;
 mod warm;
 
 pub use board::{BoardAnswer, BoardShown, Tile};
+pub use capture::{CaptureRuleShown, CaptureShown, Capturing};
 pub use catalogue::{Ask, Catalogue};
 pub use change::{Change, ChangeFailure, Cleared, Clearing};
 pub use engine::{Engine, Observe, StartError, WidgetShown};

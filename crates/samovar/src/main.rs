@@ -77,6 +77,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Clear(arguments) => commands::clear(global, &arguments).await,
             Command::Invalidate(arguments) => commands::invalidate(global, &arguments).await,
             Command::Cleanup(arguments) => commands::cleanup(global, &arguments).await,
+            Command::Capture(command) => commands::capture(global, &command).await,
         }
     });
     runtime.shutdown_timeout(THREADS_LEAVE_WITHIN);

@@ -1,6 +1,7 @@
 //! The commands that look at the cache or change it, one file each: a request, and its answer in a
 //! form for people.
 
+mod capture;
 mod cleanup;
 mod clear;
 mod invalidate;
@@ -15,8 +16,8 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::Value;
 
 pub(crate) use self::{
-    cleanup::cleanup, clear::clear, invalidate::invalidate, status::status, verify::verify,
-    warm::warm, why::why,
+    capture::capture, cleanup::cleanup, clear::clear, invalidate::invalidate, status::status,
+    verify::verify, warm::warm, why::why,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
 

@@ -4,6 +4,7 @@ mod batch;
 mod batch_cancel;
 mod board;
 mod boards;
+mod capture;
 mod cleanup;
 mod clear;
 mod events;
@@ -46,6 +47,7 @@ pub(crate) fn router(engine: Engine) -> Router {
         .route("/v1/why/{name}", get(why::get))
         .route("/v1/invalidate", post(invalidate::post))
         .route("/v1/events", get(events::get).post(events::post).layer(many))
+        .route("/v1/capture", get(capture::get))
         .route("/v1/clear", post(clear::post))
         .route("/v1/cleanup", post(cleanup::post))
         .route("/v1/warm", post(warm::post))

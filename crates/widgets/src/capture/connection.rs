@@ -141,7 +141,10 @@ impl Connection {
                     MySqlValue::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
                     other => Some(other.as_sql(true)),
                 };
-                Ok(rows.into_iter().map(|row| row.unwrap().into_iter().map(text).collect()).collect())
+                Ok(rows
+                    .into_iter()
+                    .map(|row| row.unwrap().into_iter().map(text).collect())
+                    .collect())
             }
             Kind::Sqlite(file) => {
                 let (file, sql) = (file.clone(), sql.to_owned());

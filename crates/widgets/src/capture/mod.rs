@@ -16,11 +16,11 @@ use std::{path::Path, time::Duration};
 
 use samovar_clock::Clock;
 
+use self::{connection::Place, dialect::Dialect};
 pub use self::{
     install::{InstallError, Installed, Installer, OutboxFigures, Part, Standing},
     outbox::{Outbox, Recorded, Taken, Waited},
 };
-use self::{connection::Place, dialect::Dialect};
 use crate::{CaptureDefinition, SourceDefinition, SourceError, SourceUrl};
 
 /// The captures of one source, and the way to them.

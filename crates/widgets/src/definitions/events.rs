@@ -112,11 +112,7 @@ pub(super) fn read(
 }
 
 /// What can be told of a tag before there is any data. Whether it can be one is for the cache to say.
-pub(super) fn parse(
-    key: &str,
-    text: &Located<String>,
-    section: &Section<'_>,
-) -> Option<EventTag> {
+pub(super) fn parse(key: &str, text: &Located<String>, section: &Section<'_>) -> Option<EventTag> {
     let mut parts = Vec::new();
     let mut rest = text.value.as_str();
     while let Some((before, after)) = rest.split_once('{') {

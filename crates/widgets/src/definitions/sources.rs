@@ -114,7 +114,8 @@ fn read_capture(section: &mut Section<'_>, source: Option<&Located<SourceUrl>>) 
     if let Some(name) = &outbox {
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let is_ours = name.value.strip_prefix(PREFIX).is_some_and(|rest| !rest.is_empty());
-        if !is_ours || name.value.len() > limits::OUTBOX_BYTES || !name.value.chars().all(is_plain) {
+        if !is_ours || name.value.len() > limits::OUTBOX_BYTES || !name.value.chars().all(is_plain)
+        {
             let what = format!("is `{}`", name.value);
             let hint = format!(
                 "write it like {OUTBOX}_staging: {PREFIX}, then lower-case letters, digits and _, {} \

@@ -64,8 +64,7 @@ impl<'a> Section<'a> {
         example: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<Located<T>> {
-        let Located { value, line } =
-            self.filled_text(key, &format!("write it like {example}"))?;
+        let Located { value, line } = self.filled_text(key, &format!("write it like {example}"))?;
         let title = &self.title;
         let filled = self.document.environment().fill(&value).map_err(|unfilled| {
             let reason = format!("`{key}` in {title}: {unfilled}");

@@ -7,7 +7,8 @@ const KIND: SourceKind = SourceKind::MySql;
 
 pub(super) const BLIND: &str = "TRUNCATE TABLE, and partitions that are truncated or exchanged: delete \
                                 rows, or invalidate by hand";
-pub(super) const AGE: &str = "timestampdiff(microsecond, written_at, current_timestamp(3)) div 1000";
+pub(super) const AGE: &str =
+    "timestampdiff(microsecond, written_at, current_timestamp(3)) div 1000";
 
 const HAPPENED: [(&str, &[&str]); 3] =
     [("insert", &["NEW"]), ("update", &["OLD", "NEW"]), ("delete", &["OLD"])];
@@ -132,8 +133,8 @@ fn recorded(row: &str, column: &Column) -> String {
     let value = format!("{row}.{}", quoted(KIND, &column.name));
     let most = limits::CAPTURED_CHARS;
     let value = match column.of_type.to_ascii_lowercase().as_str() {
-        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float" | "double"
-        | "date" | "datetime" | "year" | "time" => value,
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float"
+        | "double" | "date" | "datetime" | "year" | "time" => value,
         // It would be told by the clock of whoever writes.
         "timestamp" => format!("unix_timestamp({value})"),
         "bit" => format!("cast({value} as unsigned)"),

@@ -7,8 +7,7 @@ const KIND: SourceKind = SourceKind::Postgres;
 
 pub(super) const BLIND: &str = "what a session writes with session_replication_role = replica, as \
                                 logical replication and some restores do";
-pub(super) const AGE: &str =
-    "(extract(epoch from clock_timestamp() - written_at) * 1000)::bigint";
+pub(super) const AGE: &str = "(extract(epoch from clock_timestamp() - written_at) * 1000)::bigint";
 /// With what the database itself is asked for the right to lead: a number of ours, and one of the outbox.
 const LEAD: i32 = 1_396_788_559;
 
@@ -22,8 +21,19 @@ const HAPPENED: [(&str, &str); 4] = [
 
 /// These are the same in JSON whatever a session is set to. All others go as texts.
 const KEPT: [&str; 13] = [
-    "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "date", "time", "timetz",
-    "timestamp", "timestamptz", "oid",
+    "bool",
+    "int2",
+    "int4",
+    "int8",
+    "float4",
+    "float8",
+    "numeric",
+    "date",
+    "time",
+    "timetz",
+    "timestamp",
+    "timestamptz",
+    "oid",
 ];
 
 pub(super) fn find_outbox(dialect: &Dialect) -> String {

@@ -44,7 +44,8 @@ pub(super) fn read_table(rows: &Rows) -> Result<Option<Table>, String> {
     }
     let is_key = |row: &&Vec<Option<String>>| row[3].is_some();
     let columns = rows.iter().filter(|row| !is_key(row));
-    let columns = columns.map(|row| Column { name: cell(row, 2).to_owned(), of_type: String::new() });
+    let columns =
+        columns.map(|row| Column { name: cell(row, 2).to_owned(), of_type: String::new() });
     let mut keys: Vec<(&str, Option<Vec<String>>)> = Vec::new();
     for row in rows.iter().filter(is_key) {
         // An expression has no name: rows are not found by it.
