@@ -80,7 +80,7 @@ pub(super) fn find(dialect: &Dialect, schema: &str) -> String {
     let schema = literal(KIND, schema);
     let begins = literal(KIND, &format!("{}{}", dialect.outbox, super::BETWEEN));
     format!(
-        "select t.tgname, tn.nspname, c.relname, p.proname, (t.tgenabled in ('O', 'A'))::int \
+        "select t.tgname, tn.nspname, c.relname, p.proname::text, (t.tgenabled in ('O', 'A'))::int \
          from pg_trigger t join pg_class c on c.oid = t.tgrelid \
          join pg_namespace tn on tn.oid = c.relnamespace \
          join pg_proc p on p.oid = t.tgfoid join pg_namespace n on n.oid = p.pronamespace \
