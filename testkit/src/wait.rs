@@ -4,10 +4,7 @@
     reason = "outside processes cannot be awaited otherwise: polled here so that no test sleeps"
 )]
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -32,10 +29,10 @@ pub fn until<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Option<T
 ///
 /// # Errors
 /// When `limit` has passed; the message names `what` was awaited.
-pub async fn until_async<T, F: Future<Output = Option<T>>>(
+pub async fn until_async<T>(
     limit: Duration,
     what: &str,
-    mut check: impl FnMut() -> F,
+    mut check: impl AsyncFnMut() -> Option<T>,
 ) -> Result<T> {
     let mut pace = Pace::new(limit);
     loop {

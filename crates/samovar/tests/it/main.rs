@@ -1,5 +1,6 @@
 //! The binary as people run it: started over a generated table, asked over HTTP, stopped by signals.
 
+mod capture;
 mod checks;
 mod commands;
 mod demo;
