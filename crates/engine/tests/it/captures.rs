@@ -84,8 +84,7 @@ impl Shop {
         database.execute_batch(SCHEMA).expect("tables");
         let document = Document::parse(definitions).expect("it is TOML");
         let read = Definitions::read(&mut document.root());
-        let captured =
-            Captured::of(&read.sources[0], &read.captures, folder.path(), Clock::System);
+        let captured = Captured::of(&read.sources[0], &read.captures, folder.path(), Clock::System);
         let mut installer = captured.installer(None).await.expect("connected");
         installer.install().await.expect("installed");
         let desk = Desk::over(folder, definitions, clock, Ask::All).await;
@@ -171,7 +170,11 @@ async fn a_row_touches_what_it_names_and_one_that_says_too_little_something_broa
     assert_eq!(shop.touched(unknown).await, all, "nobody knows whose it is");
     assert_eq!(shop.shown().of_unknown_tenants, 1);
     let rate = "insert into rates values ('usd', 1.5)";
-    assert_eq!(shop.touched(rate).await, ["north", "south", "rates"], "all who depend on the source");
+    assert_eq!(
+        shop.touched(rate).await,
+        ["north", "south", "rates"],
+        "all who depend on the source"
+    );
     let mark = "insert into samovar_outbox (capture, data) values ('orders', 'no JSON')";
     assert_eq!(shop.touched(mark).await, all, "what cannot be read");
     let gone = "insert into samovar_outbox (capture, data) values ('gone', '[{}]')";
@@ -195,11 +198,9 @@ async fn a_backlog_is_taken_as_one_change() {
 /// Somebody reads old data of a replica after the first time.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_settles_is_invalidated_once_more() {
-    let definitions =
-        DEFINITIONS.replace("[widget.day]", "settle = \"1ms\"\n[widget.day]").replace(
-            "sqlite://shop.db\"\n\nsettle",
-            "sqlite://shop.db\"\nsettle",
-        );
+    let definitions = DEFINITIONS
+        .replace("[widget.day]", "settle = \"1ms\"\n[widget.day]")
+        .replace("sqlite://shop.db\"\n\nsettle", "sqlite://shop.db\"\nsettle");
     let shop = Shop::open(&definitions).await;
     let insert = "insert into orders values ('north', '2026-11-19', 'west', 5)";
     assert_eq!(shop.touched(insert).await, ["north branch", "north"]);
@@ -261,8 +262,7 @@ ranges = ["2026-11-01..2026-11-10"]
 "#;
     let clock: Arc<ManualClock> = clock_at("2026-11-19T12:00:00Z");
     let definitions = format!("{DEFINITIONS}{ROLLUP}");
-    let desk =
-        Desk::open_at(&definitions, SCHEMA, Clock::Manual(clock.clone())).await;
+    let desk = Desk::open_at(&definitions, SCHEMA, Clock::Manual(clock.clone())).await;
     let first = desk.read("rolled", &[]).await;
     assert_eq!(first.provenance().queries, 1);
     clock.advance(Duration::from_secs(20 * 24 * 3600));
