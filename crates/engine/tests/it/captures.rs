@@ -99,7 +99,7 @@ impl Shop {
         let database = self.desk.database();
         let left = || {
             let count = "select count(*) from samovar_outbox";
-            database.query_row(count, [], |row| row.get::<_, u64>(0)).expect("a count")
+            database.query_row(count, [], |row| row.get::<_, u32>(0)).expect("a count")
         };
         let waiting = wait::until_async(PATIENCE, "the outbox to be empty", async || {
             (left() == 0).then_some(())
