@@ -60,6 +60,7 @@ const TIMES: [(&str, TimeForm); 4] = [
 const PREFIX: &str = "samovar_";
 const OUTBOX: &str = "samovar_outbox";
 const POLL: Duration = Duration::from_millis(25);
+const CAPTURE_URL: &str = "capture_url = \"postgres://user@primary/shop\"";
 const URL: &str = "url = \"sqlite://shop.db\", postgres://user@host/shop or mysql://user@host/shop";
 
 pub(super) fn read(name: &Located<String>, mut section: Section<'_>) -> Option<SourceDefinition> {
@@ -90,7 +91,7 @@ fn parse_url(text: &str) -> Result<SourceUrl, String> {
 
 fn read_capture(section: &mut Section<'_>, source: Option<&Located<SourceUrl>>) -> CaptureSettings {
     let kind = source.map(|url| url.value.kind());
-    let url = section.url("capture_url", URL, parse_url);
+    let url = section.url("capture_url", CAPTURE_URL, parse_url);
     match (&url, kind) {
         (Some(url), Some(SourceKind::Sqlite)) => {
             let hint = "leave it out: a file is written where it is read";
