@@ -106,7 +106,7 @@ fn definitions(database: &Database) -> Definitions {
 async fn install(database: &Database, is_wanted: bool) {
     let definitions = definitions(database);
     let (source, captures) = (&definitions.sources[0], &definitions.captures);
-    let captured = Captured::of(source, captures, database.folder(), Clock::System);
+    let captured = Captured::of(source, captures, database.folder(), &Clock::System);
     let mut installer = captured.installer(None).await.expect("connected");
     match is_wanted {
         true => drop(installer.install().await.expect("installed")),
@@ -117,7 +117,7 @@ async fn install(database: &Database, is_wanted: bool) {
 async fn waiting(database: &Database) -> usize {
     let definitions = definitions(database);
     let (source, captures) = (&definitions.sources[0], &definitions.captures);
-    let captured = Captured::of(source, captures, database.folder(), Clock::System);
+    let captured = Captured::of(source, captures, database.folder(), &Clock::System);
     let installer = captured.installer(None).await;
     installer.expect("connected").status().await.expect("a status").outbox.rows
 }

@@ -48,7 +48,7 @@ impl CapturedSource {
     ) -> Vec<Self> {
         let mut sources = Vec::new();
         for source in &definitions.sources {
-            let captured = Captured::of(source, &definitions.captures, folder, clock.clone());
+            let captured = Captured::of(source, &definitions.captures, folder, clock);
             if !captured.captures().is_empty() {
                 sources.extend(Self::of(source, captured, problems));
             }

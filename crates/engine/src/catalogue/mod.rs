@@ -112,6 +112,9 @@ impl Catalogue {
             rules.insert(event.name.value.clone(), events::check(event, &mut problems));
         }
         let captures = CapturedSource::check(definitions, folder, clock, &mut problems);
+        for capture in &definitions.captures {
+            databases.check_capture(capture, &mut problems).await;
+        }
         let mut rollups = Vec::new();
         for definition in &definitions.rollups {
             let rolled =

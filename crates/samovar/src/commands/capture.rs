@@ -113,7 +113,7 @@ async fn open(
         }
     });
     let url = url.transpose()?;
-    let captured = Captured::of(source, &definitions.captures, config.folder(), Clock::System);
+    let captured = Captured::of(source, &definitions.captures, config.folder(), &Clock::System);
     let installer = captured.installer(url.as_ref()).await;
     let installer = installer.map_err(|error| refused(InstallError::Source(error)))?;
     Ok((source.name.clone(), installer))

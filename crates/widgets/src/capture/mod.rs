@@ -43,7 +43,7 @@ impl Captured {
         source: &SourceDefinition,
         captures: &[CaptureDefinition],
         folder: &Path,
-        clock: Clock,
+        clock: &Clock,
     ) -> Self {
         let settings = &source.capture;
         let place = |url: &SourceUrl| Place {

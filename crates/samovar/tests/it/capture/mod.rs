@@ -5,7 +5,7 @@
 mod shop;
 mod walk;
 
-use samovar_testkit::wait;
+use samovar_testkit::{RedisServer, wait};
 use serde_json::Value;
 
 use self::{
@@ -82,6 +82,38 @@ async fn over_postgres_no_reading_differs_after_transactions_kills_and_cuts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn over_maria_db_no_reading_differs_after_transactions_kills_and_cuts() {
     walks(Shop::maria_db()).await;
+}
+
+/// One of them applies. Stopped, it still holds the right to, and the other takes what lies there for too
+/// long; killed, it has lost it.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_servers_one_applies_and_the_other_takes_its_place() {
+    let redis = RedisServer::builder().config("appendonly yes").start().expect("a Redis");
+    let shop = Shop::postgres();
+    shop.configure(&format!("[store]\nkind = \"redis\"\nurl = \"{}\"\n", redis.url()));
+    shop.install();
+    let leads = |served: &Served| {
+        let shown = get(&served.address, "/v1/capture", &[]).json();
+        shown["sources"][0]["leads"].as_bool()
+    };
+    let one = shop.serve();
+    wait::until(LIMIT, "the first to lead", || leads(&one).filter(|it| *it)).expect("it leads");
+    let other = shop.serve();
+    let mut client = shop.client().await;
+    let mut order = async |id: u64| {
+        assert_eq!(orders(&other), id - 1);
+        let order = format!("({id}, 0, 'north', 'web', '2026-11-05 10:00:00', 5)");
+        client.run(&format!("insert into orders values {order}")).await;
+        let seen = || (orders(&other) == id).then_some(());
+        wait::until(LIMIT, "the change to be seen", seen).expect("seen");
+    };
+    order(1).await;
+    one.process.stop().expect("stopped");
+    order(2).await;
+    assert_eq!(leads(&other), Some(false));
+    one.process.kill();
+    wait::until(LIMIT, "the other to lead", || leads(&other).filter(|it| *it)).expect("it leads");
+    order(3).await;
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Database {
         let definitions = Definitions::read(&mut document.root());
         assert_eq!(document.problems(), []);
         let captures = &definitions.captures;
-        Captured::of(&definitions.sources[0], captures, self.folder(), Clock::System)
+        Captured::of(&definitions.sources[0], captures, self.folder(), &Clock::System)
     }
 
     pub(super) async fn installer(&self, captures: &str) -> Installer {
