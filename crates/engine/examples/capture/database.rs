@@ -26,11 +26,15 @@ impl Database {
     /// What is committed is on the disk.
     pub(crate) fn all() -> Vec<Self> {
         let folder = || tempfile::tempdir().expect("a folder");
-        let postgres = PostgresServer::builder().config("fsync = on").config("full_page_writes = on");
+        let postgres =
+            PostgresServer::builder().config("fsync = on").config("full_page_writes = on");
         let maria_db = MariaDbServer::builder().config("innodb_flush_log_at_trx_commit = 1");
         let maria_db = maria_db.config("innodb_buffer_pool_size = 128M");
         let all = vec![
-            Self::Postgres(postgres.config("shared_buffers = 128MB").start().expect("it starts"), folder()),
+            Self::Postgres(
+                postgres.config("shared_buffers = 128MB").start().expect("it starts"),
+                folder(),
+            ),
             Self::MariaDb(maria_db.start().expect("it starts"), folder()),
             Self::Sqlite(folder()),
         ];
@@ -96,7 +100,9 @@ impl Database {
 
     pub(crate) fn folder(&self) -> &std::path::Path {
         match self {
-            Self::Sqlite(folder) | Self::Postgres(_, folder) | Self::MariaDb(_, folder) => folder.path(),
+            Self::Sqlite(folder) | Self::Postgres(_, folder) | Self::MariaDb(_, folder) => {
+                folder.path()
+            }
         }
     }
 
@@ -132,7 +138,9 @@ impl Database {
 impl Client {
     pub(crate) async fn run(&mut self, sql: &str) {
         match self {
-            Self::Sqlite(file) => tokio::task::block_in_place(|| file.execute_batch(sql)).expect(sql),
+            Self::Sqlite(file) => {
+                tokio::task::block_in_place(|| file.execute_batch(sql)).expect(sql)
+            }
             Self::Postgres(client) => client.batch_execute(sql).await.expect(sql),
             Self::MariaDb(conn) => conn.query_drop(sql).await.expect(sql),
         }

@@ -242,14 +242,16 @@ impl Load {
                 let mut written = 0;
                 while !stop.load(Ordering::Relaxed) {
                     // As many as are due: a sleep takes longer than it should.
-                    let due = Clock::System.now().since(began).as_secs_f64()
-                        * (rate / writers) as f64;
+                    let due =
+                        Clock::System.now().since(began).as_secs_f64() * (rate / writers) as f64;
                     if written as f64 >= due {
                         Clock::System.sleep(Duration::from_millis(1)).await;
                         continue;
                     }
                     let id = Random::System.below(2500) * writers + writer + 1;
-                    client.run(&format!("update orders set total = total + 1 where id = {id}")).await;
+                    client
+                        .run(&format!("update orders set total = total + 1 where id = {id}"))
+                        .await;
                     done.fetch_add(1, Ordering::Relaxed);
                     written += 1;
                 }

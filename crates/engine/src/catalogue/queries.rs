@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 use jiff::Timestamp;
 use samovar_clock::Clock;
 use samovar_widgets::{
-    Bound, CaptureDefinition, Definitions, IncludeDefinition, Located, Names, Prepared, Problem, Query, Related, Scan,
-    Selection, Source, SourceError, SourceKind, TimeForm, Whose, WidgetDefinition, check_prepared, check_text,
-    is_cut,
+    Bound, CaptureDefinition, Definitions, IncludeDefinition, Located, Names, Prepared, Problem,
+    Query, Related, Scan, Selection, Source, SourceError, SourceKind, TimeForm, Whose,
+    WidgetDefinition, check_prepared, check_text, is_cut,
 };
 
 use super::{Ask, Opened, severity, way_to};

@@ -84,7 +84,8 @@ impl Shop {
         database.execute_batch(SCHEMA).expect("tables");
         let document = Document::parse(definitions).expect("it is TOML");
         let read = Definitions::read(&mut document.root());
-        let captured = Captured::of(&read.sources[0], &read.captures, folder.path(), &Clock::System);
+        let captured =
+            Captured::of(&read.sources[0], &read.captures, folder.path(), &Clock::System);
         let mut installer = captured.installer(None).await.expect("connected");
         installer.install().await.expect("installed");
         let desk = Desk::over(folder, definitions, clock, Ask::All).await;

@@ -34,6 +34,7 @@ pub(super) struct Place {
     pub(super) folder: PathBuf,
     /// Of one statement.
     pub(super) timeout: Duration,
+    pub(super) may_write: bool,
     pub(super) clock: Clock,
 }
 
@@ -58,13 +59,16 @@ enum Kind {
 }
 
 impl Place {
-    /// A session that may write.
     pub(super) async fn connect(&self) -> Result<Connection, SourceError> {
         let (timeout, clock) = (self.timeout, self.clock.clone());
         let kind = match self.url.kind() {
             SourceKind::Postgres => Kind::Postgres(self.connector()?.connect().await?),
             SourceKind::MySql => {
-                let server = Arc::new(Server::writing(&self.url, timeout, clock.clone())?);
+                let server = match self.may_write {
+                    true => Server::writing(&self.url, timeout, clock.clone()),
+                    false => Server::reading(&self.url, timeout, clock.clone()),
+                };
+                let server = Arc::new(server?);
                 let connected = Box::pin(server.connect(CONNECT_LIMIT)).await?;
                 Kind::MySql(Box::new(connected), server)
             }
@@ -86,7 +90,8 @@ impl Place {
     fn connector(&self) -> Result<Connector, SourceError> {
         let (place, timeout) = (self.url.to_string(), self.timeout);
         let address = match Address::parse(&self.url, &self.folder, timeout) {
-            Ok(address) => address.writing(),
+            Ok(address) if self.may_write => address.writing(),
+            Ok(address) => address,
             Err(reason) => return Err(SourceError::Unreachable { place, reason }),
         };
         Ok(Connector::new(address, place, CONNECT_LIMIT, self.clock.clone()))

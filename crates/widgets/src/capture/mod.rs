@@ -46,16 +46,17 @@ impl Captured {
         clock: &Clock,
     ) -> Self {
         let settings = &source.capture;
-        let place = |url: &SourceUrl| Place {
+        let place = |url: &SourceUrl, may_write| Place {
             url: url.clone(),
+            may_write,
             folder: folder.to_owned(),
             timeout: source.timeout.min(STATEMENT_LIMIT),
             clock: clock.clone(),
         };
         let of_this = captures.iter().filter(|capture| capture.source == source.name);
         Self {
-            reads: place(&source.url.value),
-            writes: settings.url.as_ref().map(|url| place(&url.value)),
+            reads: place(&source.url.value, settings.url.is_none()),
+            writes: settings.url.as_ref().map(|url| place(&url.value, true)),
             dialect: Dialect {
                 kind: source.url.value.kind(),
                 outbox: settings.outbox.clone(),
@@ -82,7 +83,7 @@ impl Captured {
         if let Some(url) = url {
             place.url = url.clone();
         }
-        place.timeout = STATEMENT_LIMIT;
+        (place.timeout, place.may_write) = (STATEMENT_LIMIT, true);
         Installer::open(&place, self.dialect.clone(), self.captures.clone()).await
     }
 }

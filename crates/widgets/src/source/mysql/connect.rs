@@ -35,7 +35,15 @@ impl fmt::Debug for Server {
 
 impl Server {
     pub(super) fn new(definition: &SourceDefinition, clock: Clock) -> Result<Self, SourceError> {
-        Self::at(&definition.url.value, definition.timeout, READS, clock)
+        Self::reading(&definition.url.value, definition.timeout, clock)
+    }
+
+    pub(crate) fn reading(
+        url: &SourceUrl,
+        timeout: Duration,
+        clock: Clock,
+    ) -> Result<Self, SourceError> {
+        Self::at(url, timeout, READS, clock)
     }
 
     /// For more than reading.
