@@ -31,6 +31,7 @@ list = [{ id = "north" }, { id = "south" }]
 
 [source.shop]
 url = "{url}"
+{options}
 
 [widget.count]
 source = "shop"
@@ -59,6 +60,9 @@ async fn main() {
     }
 }
 
+/// Another row of the table: PostgreSQL, and nobody is woken up.
+const WITHOUT_NOTIFY: &str = "capture_notify = false";
+
 /// A process that serves.
 struct Served {
     engine: Engine,
@@ -68,8 +72,8 @@ struct Served {
 }
 
 impl Served {
-    async fn start(database: &Database) -> Self {
-        let definitions = definitions(database);
+    async fn start(database: &Database, options: &str) -> Self {
+        let definitions = definitions(database, options);
         let (clock, ask) = (Clock::System, Ask::All);
         let catalogue = Catalogue::check(&definitions, database.folder(), &clock, ask).await;
         let settings = Settings::default();
@@ -97,14 +101,14 @@ impl Served {
     }
 }
 
-fn definitions(database: &Database) -> Definitions {
-    let text = DEFINITIONS.replace("{url}", &database.url());
+fn definitions(database: &Database, options: &str) -> Definitions {
+    let text = DEFINITIONS.replace("{url}", &database.url()).replace("{options}", options);
     let document = Document::parse(&text).expect("it is TOML");
     Definitions::read(&mut document.root())
 }
 
-async fn install(database: &Database, is_wanted: bool) {
-    let definitions = definitions(database);
+async fn install(database: &Database, options: &str, is_wanted: bool) {
+    let definitions = definitions(database, options);
     let (source, captures) = (&definitions.sources[0], &definitions.captures);
     let captured = Captured::of(source, captures, database.folder(), &Clock::System);
     let mut installer = captured.installer(None).await.expect("connected");
@@ -115,7 +119,7 @@ async fn install(database: &Database, is_wanted: bool) {
 }
 
 async fn waiting(database: &Database) -> usize {
-    let definitions = definitions(database);
+    let definitions = definitions(database, "");
     let (source, captures) = (&definitions.sources[0], &definitions.captures);
     let captured = Captured::of(source, captures, database.folder(), &Clock::System);
     let installer = captured.installer(None).await;
@@ -127,8 +131,8 @@ async fn latency(changes: u64) {
         "| | writes a second beside it | p50, ms | p99, ms | most, ms |\n|---|---|---|---|---|"
     );
     for database in Database::all() {
-        install(&database, true).await;
-        let served = Served::start(&database).await;
+        install(&database, "", true).await;
+        let served = Served::start(&database, "").await;
         let mut id = 1_000_000;
         for is_loaded in [false, true] {
             let load = Load::start(&database, is_loaded.then_some(WRITES_PER_SECOND)).await;
@@ -171,40 +175,49 @@ async fn writer(seconds: u64) {
          |---|---|---|---|---|"
     );
     for database in Database::all() {
-        let (mut without, mut with, mut most) = (Vec::new(), Vec::new(), 0);
-        for _ in 0..ROUNDS {
-            install(&database, false).await;
-            without.push(throughput(&database, seconds).await);
-            install(&database, true).await;
-            let served = Served::start(&database).await;
-            let stop = Arc::new(AtomicBool::new(false));
-            let watched = async {
-                while !stop.load(Ordering::Relaxed) {
-                    most = most.max(waiting(&database).await);
-                    Clock::System.sleep(Duration::from_millis(100)).await;
-                }
-            };
-            let measured = async {
-                let rate = throughput(&database, seconds).await;
-                stop.store(true, Ordering::Relaxed);
-                rate
-            };
-            let (rate, ()) = futures_util::join!(measured, watched);
-            with.push(rate);
-            served.stop().await;
+        let is_postgres = matches!(database, Database::Postgres(..));
+        measure_writer(&database, "", seconds).await;
+        if is_postgres {
+            measure_writer(&database, WITHOUT_NOTIFY, seconds).await;
         }
-        let ratios = without.iter().zip(&with).map(|(without, with)| with / without);
-        let ratios: Vec<f64> = ratios.collect();
-        println!(
-            "| {} | {:.0} | {:.0} | {:.2} ({:.2}-{:.2}) | {most} |",
-            database.name(),
-            median(&without),
-            median(&with),
-            median(&ratios),
-            ratios.iter().copied().fold(f64::MAX, f64::min),
-            ratios.iter().copied().fold(0.0, f64::max),
-        );
     }
+}
+
+async fn measure_writer(database: &Database, options: &str, seconds: u64) {
+    let (mut without, mut with, mut most) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        install(database, options, false).await;
+        without.push(throughput(database, seconds).await);
+        install(database, options, true).await;
+        let served = Served::start(database, options).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let watched = async {
+            while !stop.load(Ordering::Relaxed) {
+                most = most.max(waiting(database).await);
+                Clock::System.sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let measured = async {
+            let rate = throughput(database, seconds).await;
+            stop.store(true, Ordering::Relaxed);
+            rate
+        };
+        let (rate, ()) = futures_util::join!(measured, watched);
+        with.push(rate);
+        served.stop().await;
+    }
+    let ratios = without.iter().zip(&with).map(|(without, with)| with / without);
+    let ratios: Vec<f64> = ratios.collect();
+    println!(
+        "| {}{} | {:.0} | {:.0} | {:.2} ({:.2}-{:.2}) | {most} |",
+        database.name(),
+        if options.is_empty() { "" } else { ", without NOTIFY" },
+        median(&without),
+        median(&with),
+        median(&ratios),
+        ratios.iter().copied().fold(f64::MAX, f64::min),
+        ratios.iter().copied().fold(0.0, f64::max),
+    );
 }
 
 async fn throughput(database: &Database, seconds: u64) -> f64 {
@@ -249,9 +262,7 @@ impl Load {
                         continue;
                     }
                     let id = Random::System.below(2500) * writers + writer + 1;
-                    client
-                        .run(&format!("update orders set total = total + 1 where id = {id}"))
-                        .await;
+                    client.update(id).await;
                     done.fetch_add(1, Ordering::Relaxed);
                     written += 1;
                 }

@@ -118,9 +118,8 @@ async fn keep_applying(inner: &Arc<Inner>, source: &CapturedSource) -> Infallibl
 /// Whoever serves is told that triggers are missing, and when they are there.
 async fn keep_checking(inner: &Arc<Inner>, source: &CapturedSource) -> Infallible {
     loop {
-        let installed = async { Ok(source.captured.installer(None).await?.status().await?) };
-        let installed: Result<_, samovar_widgets::InstallError> = installed.await;
-        match installed {
+        let installed = async { source.captured.installer(None).await?.status().await };
+        match installed.await {
             Ok(installed) => {
                 let is_news = source.progress.figures().see(&installed);
                 if is_news {
@@ -131,7 +130,7 @@ async fn keep_checking(inner: &Arc<Inner>, source: &CapturedSource) -> Infallibl
             }
             // That it cannot be reached is told by who applies.
             Err(error) => {
-                tracing::debug!(source = source.name, %error, "triggers were not checked")
+                tracing::debug!(source = source.name, %error, "triggers were not checked");
             }
         }
         inner.clock.sleep(CHECK).await;

@@ -24,8 +24,8 @@ pub(crate) async fn capture(global: &Global, command: &CaptureCommand) -> Result
 
 async fn install(global: &Global, arguments: &CaptureArguments) -> Result<(), Failure> {
     let (source, mut installer) = open(global, arguments).await?;
-    let statements = installer.statements().await.map_err(refused)?;
-    let installed = installer.install().await.map_err(refused)?;
+    let statements = installer.statements().await.map_err(|error| refused(&error))?;
+    let installed = installer.install().await.map_err(|error| refused(&error))?;
     let mut answer = as_json(&source, &installed);
     answer["statements"] = json!(statements.len());
     show(global, &answer, |answer| {
@@ -44,7 +44,7 @@ async fn uninstall(global: &Global, arguments: &UninstallArguments) -> Result<()
     if !confirm(&question, arguments.force)? {
         return Ok(());
     }
-    let statements = installer.uninstall().await.map_err(refused)?;
+    let statements = installer.uninstall().await.map_err(|error| refused(&error))?;
     let answer = json!({ "source": source, "statements": statements });
     show(global, &answer, |_| match statements.len() {
         0 => format!("nothing was installed in {source}"),
@@ -55,7 +55,7 @@ async fn uninstall(global: &Global, arguments: &UninstallArguments) -> Result<()
 /// A check: it ends with 3 where changes are not seen.
 async fn status(global: &Global, arguments: &CaptureArguments) -> Result<(), Failure> {
     let (source, mut installer) = open(global, arguments).await?;
-    let installed = installer.status().await.map_err(refused)?;
+    let installed = installer.status().await.map_err(|error| refused(&error))?;
     show(global, &as_json(&source, &installed), of_status)?;
     let is_right = installed.parts.iter().all(|part| part.standing == Standing::Installed);
     if is_right && installed.outbox.exists { Ok(()) } else { Err(Failure::Found) }
@@ -67,7 +67,7 @@ async fn sql(global: &Global, arguments: &SqlArguments) -> Result<(), Failure> {
         true => installer.statements_to_uninstall().await,
         false => installer.statements().await,
     };
-    let statements = statements.map_err(refused)?;
+    let statements = statements.map_err(|error| refused(&error))?;
     if global.json {
         return print(&format!("{:#}", json!({ "source": source, "statements": statements })));
     }
@@ -115,12 +115,12 @@ async fn open(
     let url = url.transpose()?;
     let captured = Captured::of(source, &definitions.captures, config.folder(), &Clock::System);
     let installer = captured.installer(url.as_ref()).await;
-    let installer = installer.map_err(|error| refused(InstallError::Source(error)))?;
+    let installer = installer.map_err(|error| refused(&InstallError::Source(error)))?;
     Ok((source.name.clone(), installer))
 }
 
 /// In the form in which the API refuses.
-fn refused(error: InstallError) -> Failure {
+fn refused(error: &InstallError) -> Failure {
     let error = json!({ "message": error.to_string(), "hint": error.hint() });
     Failure::Refused { error: json!({ "error": error }) }
 }

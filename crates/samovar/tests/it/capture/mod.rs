@@ -8,10 +8,7 @@ mod walk;
 use samovar_testkit::{RedisServer, wait};
 use serde_json::Value;
 
-use self::{
-    shop::{Shop, Source},
-    walk::Walk,
-};
+use self::{shop::Shop, walk::Walk};
 use crate::{
     http::get,
     shop::{LIMIT, Served},

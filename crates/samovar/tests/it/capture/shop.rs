@@ -9,8 +9,6 @@ use tempfile::TempDir;
 
 use crate::shop::{LIMIT, Served, command_in};
 
-pub(super) const TENANTS: [(&str, &str); 2] = [("north", "UTC"), ("south", "Asia/Kathmandu")];
-
 /// A source, reached through a proxy where it is a server.
 pub(super) struct Shop {
     pub(super) folder: TempDir,

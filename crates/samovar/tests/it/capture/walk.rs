@@ -234,14 +234,14 @@ impl Walk {
         }
         self.looker.wait_until_applied().await;
         for widget in WIDGETS {
-            for tenant in 0..TENANTS.len() {
+            for tenant in TENANTS {
                 for range in RANGES {
-                    let shown = self.shown(widget, TENANTS[tenant].0, range);
+                    let shown = self.shown(widget, tenant.0, range);
                     let expected = self.expected(tenant, range).await;
                     let name = self.shop.name();
                     assert_eq!(
                         shown, expected,
-                        "{name}: {widget} {tenant} {range:?}: {}",
+                        "{name}: {widget} {tenant:?} {range:?}: {}",
                         self.counts
                     );
                     self.counts.readings += 1;
@@ -271,8 +271,11 @@ impl Walk {
         rows
     }
 
-    async fn expected(&mut self, tenant: usize, (first, last): (u64, u64)) -> Vec<Vec<String>> {
-        let (tenant, begins) = TENANTS[tenant];
+    async fn expected(
+        &mut self,
+        (tenant, begins): (&str, &str),
+        (first, last): (u64, u64),
+    ) -> Vec<Vec<String>> {
         // A day that begins at a quarter past six begins on the day before.
         let day = |day: u64| if begins == "00:00" { day } else { day - 1 };
         let at = |day: u64| match day {
