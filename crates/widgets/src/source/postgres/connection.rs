@@ -79,12 +79,14 @@ impl Connector {
                     match message {
                         Ok(AsyncMessage::Notification(_)) => wakes.notify_one(),
                         Ok(_) => {}
-                        // Who uses the client is told as well.
+                        // With the driver goes what was asked: who uses the client is told as well.
                         Err(error) => {
                             tracing::debug!(reason = failure::reason(&error), "a connection ended");
+                            break;
                         }
                     }
                 }
+                drop(driver);
                 wakes.notify_one();
             });
             Ok(Connection { client, driver, woken })
