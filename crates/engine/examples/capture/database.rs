@@ -152,7 +152,7 @@ impl Client {
     pub(crate) async fn run(&mut self, sql: &str) {
         match self {
             Self::Sqlite(file) => {
-                tokio::task::block_in_place(|| file.execute_batch(sql)).expect(sql)
+                tokio::task::block_in_place(|| file.execute_batch(sql)).expect(sql);
             }
             Self::Postgres(client) => client.batch_execute(sql).await.expect(sql),
             Self::MariaDb(conn) => conn.query_drop(sql).await.expect(sql),
