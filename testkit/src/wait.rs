@@ -4,7 +4,10 @@
     reason = "outside processes cannot be awaited otherwise: polled here so that no test sleeps"
 )]
 
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 
@@ -29,10 +32,10 @@ pub fn until<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Option<T
 ///
 /// # Errors
 /// When `limit` has passed; the message names `what` was awaited.
-pub async fn until_async<T>(
+pub async fn until_async<T, F: Future<Output = Option<T>>>(
     limit: Duration,
     what: &str,
-    mut check: impl AsyncFnMut() -> Option<T>,
+    mut check: impl FnMut() -> F,
 ) -> Result<T> {
     let mut pace = Pace::new(limit);
     loop {

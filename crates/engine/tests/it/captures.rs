@@ -102,7 +102,7 @@ impl Shop {
             let count = "select count(*) from samovar_outbox";
             database.query_row(count, [], |row| row.get::<_, u32>(0)).expect("a count")
         };
-        let waiting = wait::until_async(PATIENCE, "the outbox to be empty", async || {
+        let waiting = wait::until_async(PATIENCE, "the outbox to be empty", || async {
             (left() == 0).then_some(())
         });
         waiting.await.expect("applied");
@@ -208,7 +208,7 @@ async fn what_settles_is_invalidated_once_more() {
     let read = async || shop.desk.read("branch", &[("branch", "west")]).await.tier();
     assert_ne!(read().await, Tier::Computed);
     let worker = worker(&shop.desk);
-    let again = wait::until_async(PATIENCE, "the second time", async || {
+    let again = wait::until_async(PATIENCE, "the second time", || async {
         (read().await == Tier::Computed).then_some(())
     });
     again.await.expect("once more");
@@ -237,7 +237,7 @@ async fn another_file_in_the_place_of_the_first_counts_as_changed() {
     let path = shop.desk.folder.path();
     shop.desk.database().execute("vacuum into ?1", [path.join("new.db").to_str()]).expect("a copy");
     std::fs::rename(path.join("new.db"), path.join("shop.db")).expect("renamed");
-    let seen = wait::until_async(PATIENCE, "the new file to be noticed", async || {
+    let seen = wait::until_async(PATIENCE, "the new file to be noticed", || async {
         (shop.desk.read("whole", &[]).await.tier() == Tier::Computed).then_some(())
     });
     seen.await.expect("noticed");

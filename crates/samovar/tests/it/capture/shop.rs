@@ -201,8 +201,10 @@ impl Client {
 
     /// Returns when everything that was recorded has been applied.
     pub(super) async fn wait_until_applied(&mut self) {
-        let waiting = wait::until_async(LIMIT, "the outbox to be empty", async || {
-            (self.number("select count(*) from samovar_outbox").await == 0).then_some(())
+        let client = tokio::sync::Mutex::new(self);
+        let waiting = wait::until_async(LIMIT, "the outbox to be empty", || async {
+            let left = client.lock().await.number("select count(*) from samovar_outbox").await;
+            (left == 0).then_some(())
         });
         waiting.await.expect("everything is applied");
     }
