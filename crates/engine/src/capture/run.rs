@@ -89,9 +89,11 @@ impl Capturing {
 
 async fn keep_applying(inner: &Arc<Inner>, source: &CapturedSource) -> Infallible {
     let mut back_off = BACK_OFF.0;
+    let mut again = false;
     loop {
         let began = inner.clock.now();
-        let Err(failure) = Applying::session(inner, source).await;
+        let Err(failure) = Applying::session(inner, source, again).await;
+        again = true;
         let mut is_news = false;
         {
             let mut figures = source.progress.figures();
@@ -150,10 +152,16 @@ impl<'s> Applying<'s> {
     async fn session(
         inner: &'s Arc<Inner>,
         source: &'s CapturedSource,
+        again: bool,
     ) -> Result<Infallible, CaptureFailure> {
         let outbox = source.captured.open().await?;
         let instance = inner.random.id();
-        Self { inner, source, outbox, instance }.go().await
+        let applying = Self { inner, source, outbox, instance };
+        // Meanwhile another file may have taken its place.
+        if again && applying.outbox.is_file() {
+            applying.apply(&applying.all()).await?;
+        }
+        applying.go().await
     }
 
     async fn go(mut self) -> Result<Infallible, CaptureFailure> {

@@ -133,6 +133,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whether it lies in a file, in whose place there may be another one when it is opened again.
+    pub fn is_file(&self) -> bool {
+        self.dialect.kind == SourceKind::Sqlite
+    }
+
     /// Whether more was applied than can be told from what is new.
     pub fn is_behind(&self) -> bool {
         self.applied.len() > limits::OUTBOX_APPLIED
