@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     Catalogue,
     board::{Board, Turns},
+    capture::CapturedSource,
     catalogue::Entry,
     classes::Classes,
     events::EventRule,
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) warming: WarmingDefinition,
     pub(crate) schedules: Vec<ScheduleDefinition>,
     pub(crate) events: BTreeMap<String, EventRule>,
+    pub(crate) captures: Vec<Arc<CapturedSource>>,
     /// Where warm-ups are pushed.
     pub(crate) jobs: Option<Arc<Store>>,
     /// Bytes of one value, so that a compute ends before it has made more.
@@ -110,6 +112,7 @@ impl Engine {
         let Catalogue { tenants, widgets, rollups, boards, classes, clock, .. } = catalogue;
         let (warming, schedules, events) =
             (catalogue.warming, catalogue.schedules, catalogue.events);
+        let captures = catalogue.captures.into_iter().map(Arc::new).collect();
         let declare = |definition| cache.declare(definition).map_err(|error| StartError { error });
         let mut served = BTreeMap::new();
         for entry in widgets {
@@ -148,6 +151,7 @@ impl Engine {
             warming,
             schedules,
             events,
+            captures,
             jobs,
             value_limit: settings.value_limit,
             clock,

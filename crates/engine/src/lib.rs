@@ -5,6 +5,7 @@
 
 mod asked;
 mod board;
+mod capture;
 mod catalogue;
 mod change;
 mod classes;
@@ -30,6 +31,7 @@ mod watch;
 
 pub use asked::Asked;
 pub use board::{BoardAnswer, BoardShown, Tile};
+pub use capture::{CaptureRuleShown, CaptureShown, Capturing};
 pub use catalogue::{Ask, Catalogue};
 pub use change::{Change, ChangeFailure, Cleared, Clearing};
 pub use engine::{Engine, Observe, StartError, WidgetShown};

@@ -42,6 +42,16 @@ impl TagTemplate {
         Ok(template)
     }
 
+    /// Its first segment, unless something is filled in there.
+    pub(crate) fn root(&self) -> Option<&str> {
+        let Some(Part::Text(text)) = self.0.first() else { return None };
+        match text.split_once('/') {
+            Some((root, _)) => Some(root),
+            None if self.0.len() == 1 => Some(text),
+            None => None,
+        }
+    }
+
     pub(crate) fn fill<'v>(&self, value: impl Fn(&str) -> &'v str) -> Result<Tag, TagError> {
         let mut filled = String::new();
         for part in &self.0 {
@@ -101,6 +111,14 @@ mod tests {
             assert!(template.fill(|_| wrong).is_err(), "{wrong}");
         }
         assert!(parse("{id}").expect("valid").fill(|_| "global:x").is_err());
+        for (text, root) in [
+            ("campaign/{id}/gifts", Some("campaign")),
+            ("gifts", Some("gifts")),
+            ("{id}/gifts", None),
+            ("gifts-{id}", None),
+        ] {
+            assert_eq!(parse(text).expect("valid").root(), root);
+        }
         let global = parse("global:rates/{id}").expect("valid").fill(|_| "usd").expect("a tag");
         assert!(global.is_global());
     }

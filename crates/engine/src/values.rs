@@ -58,6 +58,12 @@ impl Listings {
         }
         Ok(Self(listings))
     }
+
+    /// What the lists of a source are called in the cache.
+    pub(crate) fn names_of<'s>(&'s self, source: &'s str) -> impl Iterator<Item = &'s str> {
+        let of_source = self.0.values().filter(move |it| it.served.entry.source_name == source);
+        of_source.map(|listing| listing.widget.name())
+    }
 }
 
 impl Engine {

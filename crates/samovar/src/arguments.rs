@@ -58,6 +58,49 @@ pub(crate) enum Command {
     User(UserCommand),
     /// Show who changed what, the newest first
     Audit(AuditArguments),
+    /// Triggers in a source that record its changes
+    #[command(subcommand)]
+    Capture(CaptureCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaptureCommand {
+    /// Put the outbox and the triggers of all captures into their source, or bring them up to date
+    Install(CaptureArguments),
+    /// Take them away again; nothing is left
+    Uninstall(UninstallArguments),
+    /// Show which triggers are there, what waits in the outbox, and what triggers cannot see
+    Status(CaptureArguments),
+    /// Print what `install` would do, for somebody who may; changes nothing
+    Sql(SqlArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CaptureArguments {
+    /// May be left out where only one source has captures
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    /// Another way to the same database, for a user who may do it
+    #[arg(long, value_name = "URL", env = "SAMOVAR_CAPTURE_URL", hide_env_values = true)]
+    pub(crate) url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UninstallArguments {
+    #[command(flatten)]
+    pub(crate) common: CaptureArguments,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SqlArguments {
+    #[command(flatten)]
+    pub(crate) common: CaptureArguments,
+    /// What `uninstall` would do
+    #[arg(long)]
+    pub(crate) uninstall: bool,
 }
 
 #[derive(Debug, Args)]

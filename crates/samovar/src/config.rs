@@ -71,6 +71,11 @@ impl Config {
         self.check(ask).await.map_err(|problems| Failure::problems(&self.file, problems))
     }
 
+    /// Where relative paths begin.
+    pub(crate) fn folder(&self) -> &Path {
+        folder_of(&self.file)
+    }
+
     fn read(file: &Path) -> Result<(Option<Self>, Vec<Problem>), Failure> {
         let text = fs::read_to_string(file).map_err(|error| {
             Failure::failed(format!("reading the configuration {}", file.display()), error)
@@ -114,7 +119,7 @@ impl Config {
     }
 
     async fn check(&self, ask: Ask) -> Result<Catalogue, Vec<Problem>> {
-        Catalogue::check(&self.definitions, folder_of(&self.file), &Clock::System, ask).await
+        Catalogue::check(&self.definitions, self.folder(), &Clock::System, ask).await
     }
 }
 

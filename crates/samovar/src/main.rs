@@ -85,6 +85,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Token(command) => commands::token(global, &command).await,
             Command::User(command) => commands::user(global, &command).await,
             Command::Audit(arguments) => commands::audit(global, &arguments).await,
+            Command::Capture(command) => commands::capture(global, &command).await,
         }
     });
     runtime.shutdown_timeout(THREADS_LEAVE_WITHIN);

@@ -107,6 +107,7 @@ pub(crate) async fn run(
         let address =
             server.address().map_err(|error| Failure::failed("asking for the address", error))?;
         let working = Working::start(&config.workers, &engine, &state, Some(schedules))?;
+        let capturing = engine.start_capturing();
         if let Err(error) = engine.warm_at_start().await {
             tracing::warn!(%error, "nothing is warmed at start");
         }
@@ -115,6 +116,7 @@ pub(crate) async fn run(
             Ok(()) => serve_until(server, stop).await,
             Err(_) => Clock::System.now(),
         };
+        capturing.stop().await;
         working.stop(deadline).await;
         announced
     };

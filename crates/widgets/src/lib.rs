@@ -3,6 +3,7 @@
 //! A definition goes from TOML ([`Document`]) to [`Definitions`]; every mistake on the way is a
 //! [`Problem`] with its line. A [`Source`] prepares the queries and runs them.
 
+mod capture;
 mod check;
 mod definitions;
 mod document;
@@ -20,14 +21,18 @@ mod units;
 mod url;
 mod value;
 
+pub use capture::{
+    Captured, InstallError, Installed, Installer, Outbox, OutboxFigures, Part, Recorded, Standing,
+    Taken, Waited,
+};
 pub use check::{CUTS, Names, Whose, check_prepared, check_text, is_cut};
 pub use definitions::{
-    ALL, BoardDefinition, BucketDefinition, CatchUpDefinition, Definitions, EventDefinition,
-    EventTag, FreshnessDefinition, IncludeDefinition, Mode, ModeDefinition, ParamDefinition,
-    ParamType, RefreshAheadDefinition, RollupDefinition, RollupWidgetDefinition,
-    ScheduleDefinition, SeriesBy, Show, Shown, SourceDefinition, TagPart, TenantDefinition,
-    TenantsDefinition, TimeForm, Values, WARMED, WarmDefinition, WarmingDefinition,
-    WidgetDefinition,
+    ALL, BoardDefinition, BucketDefinition, CaptureDefinition, CaptureSettings, CatchUpDefinition,
+    Definitions, EventDefinition, EventTag, FreshnessDefinition, IncludeDefinition, Mode,
+    ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition, RollupDefinition,
+    RollupWidgetDefinition, ScheduleDefinition, SeriesBy, Show, Shown, SourceDefinition, TagPart,
+    TenantDefinition, TenantsDefinition, TimeForm, Values, WARMED, WarmDefinition,
+    WarmingDefinition, WidgetDefinition,
 };
 pub use document::Document;
 pub use problem::{Located, Problem, Severity, nearest};

@@ -1,7 +1,7 @@
 //! How much one file may declare. More is a problem that names the limit; nothing is dropped in
 //! silence.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// As many as one cache knows.
 pub const WIDGETS: usize = 4096;
@@ -60,3 +60,25 @@ pub const CONNECTIONS: usize = 64;
 pub const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(24 * 3600);
 /// The longest that anybody may be made to wait for anything.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+pub const CAPTURES: usize = 256;
+/// With the name of an outbox before it and what happened behind it, it is the name of a trigger, which
+/// may have 63 bytes.
+pub const CAPTURE_NAME_BYTES: usize = 28;
+pub const OUTBOX_BYTES: usize = 24;
+/// Of a table, with its schema.
+pub const TABLE_BYTES: usize = 200;
+/// Columns that are captured of one table.
+pub const COLUMNS_PER_CAPTURE: usize = 16;
+/// Characters of a text that are captured: one that is cut is longer than a tag may be.
+pub const CAPTURED_CHARS: usize = 257;
+/// How often an outbox may be looked at.
+pub const CAPTURE_POLL: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(60);
+/// Rows of an outbox that are taken at a time, and those that are too many to be looked at one by one.
+pub const OUTBOX_ROWS: usize = 1000;
+pub const OUTBOX_BACKLOG: usize = 10_000;
+/// Rows that are taken at a time when only their captures are looked at.
+pub const OUTBOX_ROWS_AT_ONCE: usize = 20_000;
+/// Rows that were applied and are yet to vanish from a standby. With more of them, all that a standby
+/// shows counts as changed, again and again, until it has caught up.
+pub const OUTBOX_APPLIED: usize = 100_000;

@@ -21,6 +21,7 @@ use self::queries::Databases;
 pub(crate) use self::{declared::Declared, rollup::Rolled};
 use crate::{
     board::Board,
+    capture::CapturedSource,
     classes::Classes,
     events::{self, EventRule},
     tags::TagTemplate,
@@ -39,6 +40,7 @@ pub struct Catalogue {
     pub(crate) warming: WarmingDefinition,
     pub(crate) schedules: Vec<ScheduleDefinition>,
     pub(crate) events: BTreeMap<String, EventRule>,
+    pub(crate) captures: Vec<CapturedSource>,
     pub(crate) clock: Clock,
     warnings: Vec<Problem>,
 }
@@ -109,6 +111,10 @@ impl Catalogue {
         for event in &definitions.events {
             rules.insert(event.name.value.clone(), events::check(event, &mut problems));
         }
+        let captures = CapturedSource::check(definitions, folder, clock, &mut problems);
+        for capture in &definitions.captures {
+            databases.check_capture(capture, &mut problems).await;
+        }
         let mut rollups = Vec::new();
         for definition in &definitions.rollups {
             let rolled =
@@ -148,6 +154,7 @@ impl Catalogue {
             warming,
             schedules,
             events,
+            captures,
             clock,
             warnings,
         })

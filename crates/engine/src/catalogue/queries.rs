@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 use jiff::Timestamp;
 use samovar_clock::Clock;
 use samovar_widgets::{
-    Bound, Definitions, IncludeDefinition, Located, Names, Prepared, Problem, Query, Related, Scan,
-    Selection, Source, SourceError, TimeForm, Whose, WidgetDefinition, check_prepared, check_text,
-    is_cut,
+    Bound, CaptureDefinition, Definitions, IncludeDefinition, Located, Names, Prepared, Problem,
+    Query, Related, Scan, Selection, Source, SourceError, SourceKind, TimeForm, Whose,
+    WidgetDefinition, check_prepared, check_text, is_cut,
 };
 
 use super::{Ask, Opened, severity, way_to};
@@ -124,6 +124,26 @@ impl<'d> Databases<'d> {
             }
         }
         (problems.len() == before).then_some(known.query)
+    }
+
+    /// That there is such a table, with such columns.
+    pub(super) async fn check_capture(
+        &mut self,
+        capture: &CaptureDefinition,
+        problems: &mut Vec<Problem>,
+    ) {
+        let Some(source) = self.source(&capture.source) else { return };
+        let Located { value: table, line } = &capture.table;
+        let text = Located { value: captured_columns(source.kind(), capture), line: *line };
+        let names = Names { params: &[], ranges: false, whose: Whose::Tenants };
+        // All rows are never asked for.
+        let mut scans = Vec::new();
+        let found = self.check(&capture.source, &text, names, &[], &mut scans).await.err();
+        problems.extend(found.into_iter().flatten().map(|problem| {
+            let reason = format!("`{table}` cannot be captured: {}", problem.reason);
+            let hint = "name a table and its columns as they stand in the database";
+            Problem { reason, ..problem }.hint(hint)
+        }));
     }
 
     /// The query that lists the values of a parameter.
@@ -261,6 +281,19 @@ impl<'d> Databases<'d> {
             }
         }
     }
+}
+
+/// A query of what is recorded of a table.
+fn captured_columns(kind: SourceKind, capture: &CaptureDefinition) -> String {
+    let quoted = |name: &str| match kind {
+        SourceKind::MySql => format!("`{}`", name.replace('`', "``")),
+        SourceKind::Postgres | SourceKind::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
+    };
+    let table: Vec<String> = capture.table.value.split('.').map(quoted).collect();
+    // With the table before it: alone, SQLite takes a name that it does not know for a text.
+    let columns = capture.columns.iter().map(|column| format!("it.{}", quoted(&column.value)));
+    let columns: Vec<String> = columns.collect();
+    format!("select {} from {} as it", columns.join(", "), table.join("."))
 }
 
 /// What all queries of a widget have in common.

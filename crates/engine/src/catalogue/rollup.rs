@@ -37,7 +37,7 @@ pub(crate) struct Rolled {
 
 /// Partials of time that is over live until their data changes, and for so long at most.
 const SEALED: &str = "daily";
-/// The same where an event tells of each change. No class of a file can be called so.
+/// The same where an event or a capture tells of each change. No class of a file can be called so.
 const TOLD: (&str, Duration) = ("samovar.told", Duration::from_secs(30 * 24 * 3600));
 
 pub(super) async fn check(
@@ -70,7 +70,9 @@ pub(super) async fn check(
     let of_this = definitions.rollup_widgets.iter().filter(|it| it.rollup.value == *name);
     let wanted = of_this.filter_map(|it| classes.of(it.freshness.as_ref()).ok());
     let open = wanted.min_by_key(|freshness| freshness.ttl).unwrap_or_default();
-    let mut told = definitions.events.iter().flat_map(|event| &event.invalidates);
+    let of_events = definitions.events.iter().flat_map(|event| &event.invalidates);
+    let captures = definitions.captures.iter().filter(|it| it.source == definition.source);
+    let mut told = of_events.chain(captures.flat_map(|capture| &capture.tags));
     // Kept apart: once nobody tells any more, nothing lives longer than it should.
     let is_told = told.any(|event| events::covers(event, tag));
     let (kind, sealed) = match is_told {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use samovar_cache::{How, Subject, Tag, Tenant};
+use samovar_cache::{ChangeError, How, Subject, Tag, TagError, Tenant, TenantError};
 use samovar_jobs::{
     NewJob, Policy, Pushed, QueueName,
     run::{Context, Job, Stop},
@@ -18,13 +18,22 @@ use crate::{
 };
 
 /// The same invalidation once more: for replicas that lag, and for those who tell before they commit.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Settle {
-    pub(super) tenant: Option<String>,
-    pub(super) tags: Vec<String>,
-    pub(super) cause: String,
+    pub(crate) tenant: Option<String>,
+    pub(crate) tags: Vec<String>,
+    /// By the names that the cache knows them by.
+    #[serde(default)]
+    pub(crate) widgets: Vec<String>,
+    /// All readings, of the tenant where there is one.
+    #[serde(default)]
+    pub(crate) everything: bool,
+    pub(crate) cause: String,
     /// Events after which the tenant's readings are warmed: what was warmed before is not fresh now.
-    pub(super) warm: Vec<String>,
+    pub(crate) warm: Vec<String>,
+    /// While one of this key waits there is no second one.
+    #[serde(skip)]
+    pub(crate) unique: Option<String>,
 }
 
 /// It takes little, and what it is for does not pass while the store is away.
@@ -49,16 +58,42 @@ impl Job for Settle {
 
     async fn run(&self, cx: &Context) -> Result<(), Stop> {
         let inner = &cx.service::<Engine>()?.0;
-        let tenant = self.tenant.as_deref().map(Tenant::new).transpose()?;
-        let tags: Vec<Tag> = self.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
-        if !tags.is_empty() {
-            let how = How { cause: format!("{}, once more", self.cause), ..How::default() };
-            inner.cache.invalidate(&Subject::Tags(&tags), tenant.as_ref(), &how).await?;
-        }
+        self.apply(inner, format!("{}, once more", self.cause)).await?;
         let whose = self.tenant.as_deref();
         inner.begin_warming(self.warm.iter().map(|event| (event.as_str(), whose))).await?;
         Ok(())
     }
+
+    fn unique_key(&self) -> Option<String> {
+        self.unique.clone()
+    }
+}
+
+impl Settle {
+    /// Invalidates what it names.
+    pub(crate) async fn apply(&self, inner: &Inner, cause: String) -> Result<(), SettleError> {
+        let tenant = self.tenant.as_deref().map(Tenant::new).transpose()?;
+        let tags: Vec<Tag> = self.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+        let tags = (!tags.is_empty()).then_some(Subject::Tags(&tags));
+        let widgets = self.widgets.iter().map(|name| Subject::Widget(name));
+        let everything = self.everything.then_some(Subject::Everything);
+        let how = How { cause, ..How::default() };
+        for subject in tags.into_iter().chain(widgets).chain(everything) {
+            inner.cache.invalidate(&subject, tenant.as_ref(), &how).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Repeating is safe.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(crate) enum SettleError {
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+    #[error(transparent)]
+    Tag(#[from] TagError),
+    #[error(transparent)]
+    Change(#[from] ChangeError),
 }
 
 impl Inner {
@@ -103,7 +138,7 @@ impl Inner {
     }
 
     /// A delayed one.
-    pub(super) fn settling(&self, settle: &Settle, after: Duration) -> Result<NewJob, WarmFailure> {
+    pub(crate) fn settling(&self, settle: &Settle, after: Duration) -> Result<NewJob, WarmFailure> {
         let mut job = self.new_job(settle, &QueueName::new(Settle::QUEUE)?)?;
         job.delay = after;
         give_to(&mut job, settle.tenant.as_deref());

@@ -12,7 +12,7 @@ mod raise;
 mod rule;
 
 pub(crate) use covers::covers;
-pub(crate) use jobs::Settle;
+pub(crate) use jobs::{Settle, SettleError};
 pub use raise::{Event, EventFailure, Invalidated, Raised, Settling, WarmingBegun};
 pub use rule::{EventFault, EventShown};
-pub(crate) use rule::{EventRule, check};
+pub(crate) use rule::{EventRule, check, check_capture};

@@ -215,6 +215,7 @@ impl Inner {
                     tags: tags.to_vec(),
                     cause: touched.cause(),
                     warm: if index == last { warm.clone() } else { Vec::new() },
+                    ..Settle::default()
                 };
                 let job = self.settling(&settle, *after)?;
                 settling.push(Settling {

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::{Timestamp, tz::TimeZone};
 use samovar_cache::{Tag, TagError};
 use samovar_widgets::{
-    EventDefinition, EventTag, Partition, PartitionUnit, Problem, TagPart, instant,
+    CaptureDefinition, EventDefinition, EventTag, Partition, PartitionUnit, Problem, TagPart,
+    instant,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -85,7 +86,29 @@ const SHOWN_CHARS: usize = 80;
 
 /// Tells what can never be a tag.
 pub(crate) fn check(definition: &EventDefinition, problems: &mut Vec<Problem>) -> EventRule {
-    for template in &definition.invalidates {
+    check_tags(&definition.invalidates, problems);
+    let name = &definition.name.value;
+    let named = |warm_up| WarmUp { name: Some(name.clone()), ..warm_up };
+    EventRule {
+        invalidates: definition.invalidates.clone(),
+        at: definition.at.clone(),
+        warm: definition.warm.as_ref().map(|warm| named(WarmUp::from(warm))),
+        settle: definition.settle,
+    }
+}
+
+/// The same for what a capture makes of the columns of its rows.
+pub(crate) fn check_capture(
+    definition: &CaptureDefinition,
+    problems: &mut Vec<Problem>,
+) -> EventRule {
+    check_tags(&definition.tags, problems);
+    let (invalidates, at) = (definition.tags.clone(), definition.at.clone());
+    EventRule { invalidates, at, warm: None, settle: definition.settle }
+}
+
+fn check_tags(tags: &[EventTag], problems: &mut Vec<Problem>) {
+    for template in tags {
         let sample = |part: &TagPart| match part {
             TagPart::Text(text) => text.clone(),
             TagPart::Field(_) => "x".to_owned(),
@@ -98,14 +121,6 @@ pub(crate) fn check(definition: &EventDefinition, problems: &mut Vec<Problem>) -
             let problem = Problem::new(template.text.line, &error);
             problems.push(problem.hint(tags::hint_for(&error)));
         }
-    }
-    let name = &definition.name.value;
-    let named = |warm_up| WarmUp { name: Some(name.clone()), ..warm_up };
-    EventRule {
-        invalidates: definition.invalidates.clone(),
-        at: definition.at.clone(),
-        warm: definition.warm.as_ref().map(|warm| named(WarmUp::from(warm))),
-        settle: definition.settle,
     }
 }
 
@@ -132,10 +147,33 @@ impl EventRule {
     }
 
     /// Dates are cut in this zone.
-    pub(super) fn tags(&self, data: &Value, zone: &TimeZone) -> Result<Vec<Tag>, EventFault> {
+    pub(crate) fn tags(&self, data: &Value, zone: &TimeZone) -> Result<Vec<Tag>, EventFault> {
         let mut cut = Cut { at: self.at.as_deref(), data, zone, known: BTreeMap::new() };
         self.invalidates.iter().map(|template| fill(template, &mut cut)).collect()
     }
+
+    /// Those that data names, and in the place of one that it does not, the narrowest above it that
+    /// needs no more data. `None` where there is none above it.
+    pub(crate) fn tags_or_broader(&self, data: &Value, zone: &TimeZone) -> Vec<Option<Tag>> {
+        let mut cut = Cut { at: self.at.as_deref(), data, zone, known: BTreeMap::new() };
+        let tags = self.invalidates.iter();
+        tags.map(|template| fill(template, &mut cut).ok().or_else(|| above(template))).collect()
+    }
+
+    /// Tags above all that data may name. `None` where there is none.
+    pub(crate) fn broadest(&self) -> impl Iterator<Item = Option<Tag>> {
+        self.invalidates.iter().map(above)
+    }
+}
+
+/// The segments before the first that is filled in.
+fn above(template: &EventTag) -> Option<Tag> {
+    let Some(TagPart::Text(text)) = template.parts.first() else { return None };
+    if template.parts.len() == 1 {
+        return to_tag(template, text).ok();
+    }
+    let (above, _) = text.rsplit_once('/')?;
+    to_tag(template, above).ok()
 }
 
 /// The time of an event, looked up in the calendar once for each kind of date.
@@ -300,6 +338,24 @@ mod tests {
             let fault = tags(&rule, &json!({ "id": "a".repeat(long) })).expect_err("a fault");
             let value = "a".repeat(SHOWN_CHARS);
             assert_eq!(fault, EventFault::NotInTag { field: "id".to_owned(), value });
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_filled_in_becomes_what_lies_above_it() {
+        let rule = rule(
+            "invalidates = [\"o/{day}\", \"o/x/y-{id}\", \"{id}\", \"a-{id}\", \"b\"]\nat = \"at\"",
+        );
+        let broader = |data: &Value| {
+            let tags = rule.tags_or_broader(data, &TimeZone::UTC).into_iter();
+            tags.map(|tag| tag.map(|tag| tag.to_string())).collect::<Vec<_>>()
+        };
+        let some = |tag: &str| Some(tag.to_owned());
+        let full = json!({ "id": 7, "at": "2026-11-19" });
+        let expected = ["o/2026/11/19", "o/x/y-7", "7", "a-7", "b"].map(some);
+        assert_eq!(broader(&full), expected);
+        for data in [json!({}), json!({ "id": "a/b", "at": "soon" }), json!(null)] {
+            assert_eq!(broader(&data), [some("o"), some("o/x"), None, None, some("b")], "{data}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Readings over a real table and a real embedded store.
 
 mod boards;
+mod captures;
 mod desk;
 mod documents;
 mod equality;

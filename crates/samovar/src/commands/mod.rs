@@ -2,6 +2,7 @@
 //! form for people.
 
 mod audit;
+mod capture;
 mod cleanup;
 mod clear;
 mod invalidate;
@@ -18,8 +19,8 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::Value;
 
 pub(crate) use self::{
-    audit::audit, cleanup::cleanup, clear::clear, invalidate::invalidate, status::status,
-    token::token, user::user, verify::verify, warm::warm, why::why,
+    audit::audit, capture::capture, cleanup::cleanup, clear::clear, invalidate::invalidate,
+    status::status, token::token, user::user, verify::verify, warm::warm, why::why,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
 

@@ -25,6 +25,7 @@ async fn ask(reach: &mut Reach, arguments: &StatusArguments) -> Result<Value, Fa
         let mut answer = reach.get("/v1/cache/stats", &[]).await?;
         let (workers, queues) =
             (jobs(reach, "/v1/workers").await?, jobs(reach, "/v1/queues").await?);
+        answer["captures"] = reach.get("/v1/capture", &[]).await?["sources"].clone();
         answer["jobs"] = queues.get("store").unwrap_or(&queues).clone();
         (answer["workers"], answer["queues"]) =
             (workers["workers"].clone(), queues["queues"].clone());
@@ -78,6 +79,9 @@ fn overview(status: &Value, detailed: bool) -> String {
     );
     fact("jobs", promise(&status["jobs"]));
     fact("watched", format!("{} readings and boards", status["watched"]));
+    for source in list(&status["captures"]) {
+        fact("captures", captures(source));
+    }
     if detailed {
         let used = (bytes(&store["memory_bytes"]), bytes(&store["memory_limit_bytes"]));
         fact("store's memory", format!("{} of {}", used.0, used.1));
@@ -108,6 +112,27 @@ fn overview(status: &Value, detailed: bool) -> String {
         said.push_str(&slow(list(&status["slow"])));
     }
     said
+}
+
+fn captures(source: &Value) -> String {
+    let name = text(&source["source"]);
+    let not_installed = list(&source["not_installed"]);
+    if let Some(error) = source["error"].as_str() {
+        return format!("{name}: NOT READ: {error}");
+    }
+    if !not_installed.is_empty() {
+        let parts: Vec<&str> = not_installed.iter().map(text).collect();
+        return format!("{name}: CHANGES ARE NOT SEEN: {}", parts.join(", "));
+    }
+    if source["running"] != true {
+        return format!("{name}: no server applies them");
+    }
+    let role = if source["leads"] == true { "applies" } else { "watches, another process applies" };
+    let last = match source["last_applied_ms"].is_null() {
+        true => String::new(),
+        false => format!(", the last {} ago", duration(&source["last_applied_ms"])),
+    };
+    format!("{name}: {role}, {} changes{last}", number(&source["rows"]))
 }
 
 fn promise(jobs: &Value) -> String {

@@ -1,6 +1,7 @@
 //! The binary as people run it: started over a generated table, asked over HTTP, stopped by signals.
 
 mod access;
+mod capture;
 mod checks;
 mod commands;
 mod demo;

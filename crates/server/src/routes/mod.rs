@@ -6,6 +6,7 @@ mod batch;
 mod batch_cancel;
 mod board;
 mod boards;
+mod capture;
 mod cleanup;
 mod clear;
 mod events;

@@ -48,7 +48,7 @@ impl EventTag {
         self.parts.iter().any(|part| matches!(part, TagPart::Date(_)))
     }
 
-    fn fields(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn fields(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             TagPart::Field(field) => Some(field.as_str()),
             TagPart::Text(_) | TagPart::Date(_) => None,
@@ -63,11 +63,11 @@ const WARMED_DATA: [&str; 7] = ["batch", "name", "state", "jobs", "failed", "can
 const KEYS: [&str; 4] = ["invalidates", "at", "warm", "settle"];
 const GLOBAL: &str = "global:";
 const INVALIDATES: &str = "invalidates = [\"orders/{day}\"], or say what to warm";
-const AT: &str = "at = \"received_at\"";
+pub(super) const AT: &str = "at = \"received_at\"";
 const NO_TENANTS: &str =
     "leave it out: the tenant of the event is warmed, or all of them where it has none";
 /// Longer than this no replica lags behind.
-const LONGEST_SETTLE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LONGEST_SETTLE: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn read(
     name: Located<String>,
@@ -87,7 +87,7 @@ pub(super) fn read(
     let texts = section.texts("invalidates", 1..=limits::TAGS_PER_EVENT);
     let texts = texts.unwrap_or_default();
     let invalidates: Vec<EventTag> =
-        texts.iter().filter_map(|text| parse(text, &section)).collect();
+        texts.iter().filter_map(|text| parse("invalidates", text, &section)).collect();
     let at = section.text("at");
     check_at(at.as_ref(), &invalidates, texts.len() == invalidates.len(), &mut section);
     let known = Known { no_tenants: Some(NO_TENANTS), ..known };
@@ -112,13 +112,12 @@ pub(super) fn read(
 }
 
 /// What can be told of a tag before there is any data. Whether it can be one is for the cache to say.
-fn parse(text: &Located<String>, section: &Section<'_>) -> Option<EventTag> {
-    const KEY: &str = "invalidates";
+pub(super) fn parse(key: &str, text: &Located<String>, section: &Section<'_>) -> Option<EventTag> {
     let mut parts = Vec::new();
     let mut rest = text.value.as_str();
     while let Some((before, after)) = rest.split_once('{') {
         let Some((name, after)) = after.split_once('}') else {
-            section.refuse(KEY, text.line, "has a { without a }", "close it: orders/{day}");
+            section.refuse(key, text.line, "has a { without a }", "close it: orders/{day}");
             return None;
         };
         if !before.is_empty() {
@@ -126,13 +125,13 @@ fn parse(text: &Located<String>, section: &Section<'_>) -> Option<EventTag> {
         }
         if name == "tenant" {
             let hint = "leave it out: a tag is the tenant's own, unless it begins with global:";
-            section.refuse(KEY, text.line, "has {tenant} in a tag", hint);
+            section.refuse(key, text.line, "has {tenant} in a tag", hint);
             return None;
         }
         if !is_path(name) {
             let what = format!("has `{{{name}}}` in a tag, which names no field");
             let hint = "name a field of the event's data, such as {id} or {order.id}";
-            section.refuse(KEY, text.line, &what, hint);
+            section.refuse(key, text.line, &what, hint);
             return None;
         }
         let unit = UNITS.iter().find(|(known, _)| *known == name);
@@ -153,7 +152,7 @@ fn is_path(text: &str) -> bool {
 }
 
 /// It is there where a date needs it, and nowhere else.
-fn check_at(
+pub(super) fn check_at(
     at: Option<&Located<String>>,
     tags: &[EventTag],
     all_are_read: bool,

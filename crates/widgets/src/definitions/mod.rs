@@ -1,7 +1,8 @@
-//! What a team declares: tenants, sources, freshness classes, rollups, widgets, boards and events, as
-//! checked as they can be without a database.
+//! What a team declares: tenants, sources, freshness classes, rollups, widgets, boards, events and
+//! captures, as checked as they can be without a database.
 
 mod boards;
+mod captures;
 mod events;
 mod freshness;
 mod includes;
@@ -14,13 +15,14 @@ mod warming;
 mod widgets;
 
 pub use boards::BoardDefinition;
+pub use captures::CaptureDefinition;
 pub use events::{EventDefinition, EventTag, TagPart, WARMED};
 pub use freshness::{FreshnessDefinition, RefreshAheadDefinition};
 pub use includes::IncludeDefinition;
 pub use params::{ParamDefinition, ParamType, Values};
 pub use rollup_widgets::{ALL, RollupWidgetDefinition, SeriesBy, Show, Shown};
 pub use rollups::RollupDefinition;
-pub use sources::{SourceDefinition, TimeForm};
+pub use sources::{CaptureSettings, SourceDefinition, TimeForm};
 pub use tenants::{TenantDefinition, TenantsDefinition};
 pub use warming::{CatchUpDefinition, ScheduleDefinition, WarmDefinition, WarmingDefinition};
 pub use widgets::{BucketDefinition, Mode, ModeDefinition, WidgetDefinition};
@@ -28,7 +30,7 @@ pub use widgets::{BucketDefinition, Mode, ModeDefinition, WidgetDefinition};
 use crate::{Located, Problem, Section, limits};
 
 /// The sections `[tenants]`, `[source.*]`, `[freshness.*]`, `[rollup.*]`, `[widget.*]`, `[board.*]`,
-/// `[warm]`, `[schedule.*]` and `[event.*]` of a file.
+/// `[warm]`, `[schedule.*]`, `[event.*]` and `[capture.*]` of a file.
 ///
 /// A widget in whose section something is wrong is left out, so that what follows from the mistake
 /// is not told as another one.
@@ -46,6 +48,7 @@ pub struct Definitions {
     pub warming: WarmingDefinition,
     pub schedules: Vec<ScheduleDefinition>,
     pub events: Vec<EventDefinition>,
+    pub captures: Vec<CaptureDefinition>,
     /// Of widgets that name none. It stands in `[cache]`, whose reader sets it.
     pub default_freshness: Option<Located<String>>,
 }
@@ -92,6 +95,8 @@ impl Definitions {
         check_count(root, &schedule_sections, limits::SCHEDULES, "schedules");
         let event_sections = root.sections("event");
         check_count(root, &event_sections, limits::EVENTS, "events");
+        let capture_sections = root.sections("capture");
+        check_count(root, &capture_sections, limits::CAPTURES, "captures");
         let known = warming::Known { widgets: &widget_names, declared, no_tenants: None };
         let warming = warming::read(root, known);
 
@@ -123,6 +128,8 @@ impl Definitions {
         let schedules = schedule_sections.into_iter().filter_map(schedule).collect();
         let event = |(name, section)| events::read(name, section, known);
         let events = event_sections.into_iter().filter_map(event).collect();
+        let capture = |(name, section)| captures::read(name, section, &source_names);
+        let captures = capture_sections.into_iter().filter_map(capture).collect();
         let default_freshness = None;
         Self {
             tenants,
@@ -135,6 +142,7 @@ impl Definitions {
             warming,
             schedules,
             events,
+            captures,
             default_freshness,
         }
     }

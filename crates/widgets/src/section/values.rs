@@ -53,7 +53,18 @@ impl<'a> Section<'a> {
         example: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<Located<T>> {
-        let Located { value, line } = self.required_text(key, example)?;
+        self.require(key, example);
+        self.url(key, example, parse)
+    }
+
+    /// The same, where it may be left out.
+    pub fn url<T, E: fmt::Display>(
+        &mut self,
+        key: &'static str,
+        example: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Located<T>> {
+        let Located { value, line } = self.filled_text(key, &format!("write it like {example}"))?;
         let title = &self.title;
         let filled = self.document.environment().fill(&value).map_err(|unfilled| {
             let reason = format!("`{key}` in {title}: {unfilled}");

@@ -1,10 +1,10 @@
 //! The databases that widgets read from: read only, bounded in time, rows and bytes, whatever the
 //! kind.
 
-mod mysql;
+pub(crate) mod mysql;
 mod pool;
-mod postgres;
-mod sqlite;
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
 
 use std::{
     fmt,

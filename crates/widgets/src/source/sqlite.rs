@@ -59,9 +59,17 @@ struct Opened {
 
 /// As long as the file is open nobody else is called so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileId {
+pub(crate) struct FileId {
     device: u64,
     inode: u64,
+}
+
+impl FileId {
+    /// The file that the path leads to now.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let told = fs::metadata(path)?;
+        Ok(Self { device: told.dev(), inode: told.ino() })
+    }
 }
 
 impl Sqlite {
@@ -201,18 +209,12 @@ impl Inner {
         let inner = self.clone();
         let lend = move || {
             // Whoever renames a new file over the old one means the new one to be read.
-            let file = inner.file().ok();
+            let file = FileId::of(&inner.path).ok();
             let idle = place.idle_if(|opened| Some(opened.file) == file);
             let opened = idle.map_or_else(|| inner.connect(), Ok)?;
             Ok(Lent { opened: Some(opened), place })
         };
         spawn_blocking(lend).await.unwrap_or(Err(SourceError::Panicked))
-    }
-
-    /// The file that the path leads to now.
-    fn file(&self) -> io::Result<FileId> {
-        let told = fs::metadata(&self.path)?;
-        Ok(FileId { device: told.dev(), inode: told.ino() })
     }
 
     fn connect(&self) -> Result<Opened, SourceError> {
@@ -221,9 +223,9 @@ impl Inner {
             reason,
         };
         for _ in 0..OPENINGS {
-            let before = self.file().ok();
+            let before = FileId::of(&self.path).ok();
             let connection = self.open_file().map_err(|error| unreachable(reason(&error)))?;
-            if let (Some(file), after) = (before, self.file().ok())
+            if let (Some(file), after) = (before, FileId::of(&self.path).ok())
                 && after == before
             {
                 return Ok(Opened { connection, file });
@@ -383,7 +385,7 @@ fn only_reads(context: AuthContext<'_>) -> Authorization {
 }
 
 /// SQLite's own words, without the query they were about.
-fn reason(error: &rusqlite::Error) -> String {
+pub(crate) fn reason(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),

@@ -1,5 +1,6 @@
 //! Definitions with every kind of mistake, and queries against real databases.
 
+mod capture;
 mod definitions;
 mod memory;
 mod mysql;

@@ -7,7 +7,7 @@ use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, prelude:
 use samovar_clock::Clock;
 
 use super::{super::SourceError, options::options};
-use crate::SourceDefinition;
+use crate::{SourceDefinition, SourceUrl};
 
 /// A server that takes longer to let somebody in is as good as down.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -15,12 +15,12 @@ const CONNECT: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
 
 /// Where sessions are opened.
-pub(super) struct Server {
+pub(crate) struct Server {
     /// Its url without secrets.
     place: String,
-    pub(super) clock: Clock,
+    pub(crate) clock: Clock,
     /// Of one query.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
     session: Opts,
     /// Without the settings of a session.
     bare: Opts,
@@ -35,17 +35,43 @@ impl fmt::Debug for Server {
 
 impl Server {
     pub(super) fn new(definition: &SourceDefinition, clock: Clock) -> Result<Self, SourceError> {
-        let (url, timeout) = (&definition.url.value, definition.timeout);
+        Self::reading(&definition.url.value, definition.timeout, clock)
+    }
+
+    pub(crate) fn reading(
+        url: &SourceUrl,
+        timeout: Duration,
+        clock: Clock,
+    ) -> Result<Self, SourceError> {
+        Self::at(url, timeout, READS, clock)
+    }
+
+    /// For more than reading.
+    pub(crate) fn writing(
+        url: &SourceUrl,
+        timeout: Duration,
+        clock: Clock,
+    ) -> Result<Self, SourceError> {
+        Self::at(url, timeout, WRITES, clock)
+    }
+
+    fn at(
+        url: &SourceUrl,
+        timeout: Duration,
+        transactions: &str,
+        clock: Clock,
+    ) -> Result<Self, SourceError> {
         let place = url.to_string();
         let bare = options(url.exposed())
             .map_err(|reason| SourceError::Unreachable { place: place.clone(), reason })?;
         // The driver sends them again whenever a session is reset.
-        let session = OptsBuilder::from_opts(bare.clone()).setup(vec![settings(timeout)]);
+        let setup = vec![settings(timeout, transactions)];
+        let session = OptsBuilder::from_opts(bare.clone()).setup(setup);
         Ok(Self { place, clock, timeout, session: session.into(), bare })
     }
 
     /// Opens a session.
-    pub(super) async fn connect(&self, limit: Duration) -> Result<Conn, SourceError> {
+    pub(crate) async fn connect(&self, limit: Duration) -> Result<Conn, SourceError> {
         let limit = limit.min(CONNECT);
         match self.clock.timeout(limit, Conn::new(self.session.clone())).await {
             Ok(Ok(conn)) => Ok(conn),
@@ -74,12 +100,12 @@ impl Server {
         }
     }
 
-    pub(super) fn timed_out(&self) -> SourceError {
+    pub(crate) fn timed_out(&self) -> SourceError {
         SourceError::Timeout { seconds: self.timeout.as_secs_f64() }
     }
 
     /// Why a query failed on a connection that was there.
-    pub(super) fn failure(&self, error: &Error) -> SourceError {
+    pub(crate) fn failure(&self, error: &Error) -> SourceError {
         match error {
             Error::Server(said) if code::TIMED_OUT.contains(&said.code) => self.timed_out(),
             Error::Server(said) if code::LOST.contains(&said.code) => {
@@ -111,8 +137,13 @@ mod code {
     pub(super) const LOST: [u16; 8] = [1053, 1152, 1158, 1159, 1160, 1161, 1927, 4031];
 }
 
+/// Transactions of a session, by default.
+const READS: &str = "isolation level repeatable read, read only";
+/// Nothing but the rows that are named is locked.
+const WRITES: &str = "isolation level read committed, read write";
+
 /// One round trip. Each server takes what the other has under another name for a comment.
-fn settings(timeout: Duration) -> String {
+fn settings(timeout: Duration, transactions: &str) -> String {
     let timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
     let (seconds, millis) = (timeout.as_secs_f64(), timeout.as_millis());
     let whole = seconds.ceil();
@@ -122,7 +153,7 @@ fn settings(timeout: Duration) -> String {
          lock_wait_timeout = {whole}, innodb_lock_wait_timeout = {whole} \
          /*M!100101 , max_statement_time = {seconds:.3} */ \
          /*!50708 , max_execution_time = {millis} */; \
-         set session transaction isolation level repeatable read, read only"
+         set session transaction {transactions}"
     )
 }
 
@@ -149,7 +180,7 @@ mod tests {
             (Duration::from_millis(2500), "lock_wait_timeout = 3, innodb_lock_wait_timeout = 3 "),
             (Duration::MAX, "max_execution_time = 4294967295 */"),
         ] {
-            let settings = settings(timeout);
+            let settings = settings(timeout, READS);
             assert!(settings.contains(expected), "{settings}");
         }
     }

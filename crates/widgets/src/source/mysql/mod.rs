@@ -11,10 +11,8 @@ use std::sync::Arc;
 
 use samovar_clock::{Clock, Spawner};
 
-use self::{
-    connect::Server,
-    session::{Connection, Session},
-};
+pub(crate) use self::connect::Server;
+use self::session::{Connection, Session};
 use super::{Column, Prepared, SourceError, pool::Pool};
 use crate::{Bound, Query, Rows, SourceDefinition, TimeForm, query::Places};
 

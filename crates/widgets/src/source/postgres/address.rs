@@ -12,8 +12,8 @@ use crate::{SourceUrl, nearest};
 
 /// Where to connect, and as whom.
 #[derive(Debug)]
-pub(super) struct Address {
-    pub(super) config: Config,
+pub(crate) struct Address {
+    pub(crate) config: Config,
     pub(super) trust: Trust,
 }
 
@@ -82,7 +82,7 @@ impl Address {
     /// # Errors
     /// A reason that repeats nothing of the url: with a quote forgotten, any part of it may be the
     /// password.
-    pub(super) fn parse(url: &SourceUrl, folder: &Path, timeout: Duration) -> Result<Self, String> {
+    pub(crate) fn parse(url: &SourceUrl, folder: &Path, timeout: Duration) -> Result<Self, String> {
         let url = url.exposed();
         // The driver looks for the end of the password first, too.
         let credentials = url.find('@').unwrap_or(0);
@@ -114,6 +114,14 @@ impl Address {
         };
         begin_sessions(&mut config, timeout);
         Ok(Self { config, trust })
+    }
+
+    /// Its sessions are for more than reading.
+    pub(crate) fn writing(mut self) -> Self {
+        let options = self.config.get_options().unwrap_or_default();
+        let options = format!("{options} -c default_transaction_read_only=off");
+        self.config.options(options);
+        self
     }
 }
 

@@ -1,26 +1,28 @@
 //! Connections: how they begin, and how they end without leaving a statement behind.
 
-use std::{fmt, time::Duration};
+use std::{fmt, future::poll_fn, sync::Arc, time::Duration};
 
 use samovar_clock::Clock;
 use tokio::{
-    sync::OnceCell,
+    sync::{Notify, OnceCell},
     task::{JoinHandle, spawn_blocking},
 };
-use tokio_postgres::{Client, config::SslMode};
+use tokio_postgres::{AsyncMessage, Client, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{SourceError, address::Address, failure, tls};
 
 /// A session, and the task that reads and writes its socket.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) client: Client,
+pub(crate) struct Connection {
+    pub(crate) client: Client,
     driver: JoinHandle<()>,
+    /// Told of each notification that comes, and of the end.
+    pub(crate) woken: Arc<Notify>,
 }
 
 /// Makes connections.
-pub(super) struct Connector {
+pub(crate) struct Connector {
     address: Address,
     /// The url without its secrets.
     place: String,
@@ -35,18 +37,18 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 const CANCEL_PAUSE: Duration = Duration::from_millis(250);
 
 impl Connection {
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
     /// Closes the socket at once. Only for a connection on which nothing runs.
-    pub(super) fn cut(self) {
+    pub(crate) fn cut(&self) {
         self.driver.abort();
     }
 }
 
 impl Connector {
-    pub(super) fn new(address: Address, place: String, limit: Duration, clock: Clock) -> Self {
+    pub(crate) fn new(address: Address, place: String, limit: Duration, clock: Clock) -> Self {
         Self { address, place, limit, clock, tls: OnceCell::new() }
     }
 
@@ -63,27 +65,38 @@ impl Connector {
         self.unreachable(format!("no answer within {} s", self.limit.as_secs_f64()))
     }
 
-    pub(super) async fn connect(&self) -> Result<Connection, SourceError> {
+    pub(crate) async fn connect(&self) -> Result<Connection, SourceError> {
         let connected = self.clock.timeout(self.limit, async {
             let tls = self.tls().await?.clone();
             // The driver's future is large.
             let connected = Box::pin(self.address.config.connect(tls)).await;
-            let (client, driver) =
+            let (client, mut driver) =
                 connected.map_err(|error| self.unreachable(failure::reason(&error)))?;
+            let woken: Arc<Notify> = Arc::default();
+            let wakes = woken.clone();
             let driver = tokio::spawn(async move {
-                // Who uses the client is told as well.
-                if let Err(error) = driver.await {
-                    tracing::debug!(reason = failure::reason(&error), "a connection ended");
+                while let Some(message) = poll_fn(|cx| driver.poll_message(cx)).await {
+                    match message {
+                        Ok(AsyncMessage::Notification(_)) => wakes.notify_one(),
+                        Ok(_) => {}
+                        // With the driver goes what was asked: who uses the client is told as well.
+                        Err(error) => {
+                            tracing::debug!(reason = failure::reason(&error), "a connection ended");
+                            break;
+                        }
+                    }
                 }
+                drop(driver);
+                wakes.notify_one();
             });
-            Ok(Connection { client, driver })
+            Ok(Connection { client, driver, woken })
         });
         connected.await.unwrap_or_else(|_| Err(self.no_answer()))
     }
 
     /// Cancels what runs and ends the session. Returns when the socket is closed.
     pub(super) async fn close(&self, connection: Connection) {
-        let Connection { client, mut driver } = connection;
+        let Connection { client, mut driver, .. } = connection;
         let token = client.cancel_token();
         // From now on the driver throws away what still comes, and then says goodbye.
         drop(client);

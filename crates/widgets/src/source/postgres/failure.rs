@@ -11,7 +11,7 @@ use super::{SourceError, address::LOCK_LIMIT};
 
 /// Why a query did not end well.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Told by the driver: by the server, or about the connection.
     Driver(Error),
     Source(SourceError),
@@ -38,7 +38,7 @@ impl Failure {
         }
     }
 
-    pub(super) fn told(self, timeout: Duration, is_closed: bool, query: &str) -> SourceError {
+    pub(crate) fn told(self, timeout: Duration, is_closed: bool, query: &str) -> SourceError {
         let error = match self {
             Failure::Source(error) => return error,
             Failure::Driver(error) => error,

@@ -42,7 +42,7 @@ impl Inner {
                     return Ok(());
                 }
                 // The server went away meanwhile, and may be back.
-                lent.connection.take().into_iter().for_each(Connection::cut);
+                lent.connection.take().iter().for_each(Connection::cut);
             }
             lent.begin(self.connector.connect().await?).await
         });

@@ -18,10 +18,12 @@ use samovar_clock::Clock;
 use tokio::task::yield_now;
 use tokio_postgres::{Client, Column as TypedColumn};
 
-use self::{
+pub(crate) use self::{
     address::Address,
     connection::{Connection, Connector},
     failure::Failure,
+};
+use self::{
     form::{Form, TypedRow},
     lent::Lent,
     parameter::Parameter,
@@ -33,7 +35,7 @@ use crate::{
 };
 
 /// Connecting takes no longer, however long queries may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Between so many rows others get their turn, and the clock is looked at.
 const ROWS_IN_A_ROW: usize = 256;
 
