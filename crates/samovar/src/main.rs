@@ -30,6 +30,12 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: Metered = Metered::new();
 
+/// As many arenas as processors, and not four times as many: each keeps free pages of its own, and the
+/// budget counts what is resident.
+#[expect(unsafe_code, reason = "jemalloc reads this name before the program begins")]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static ARENAS: &[u8; 16] = b"narenas_ratio:1\0";
+
 /// Threads that are still in a query when everything else has ended are left behind.
 const THREADS_LEAVE_WITHIN: Duration = Duration::from_secs(1);
 

@@ -32,6 +32,11 @@ use samovar_widgets::{Definitions, Document};
 #[global_allocator]
 static ALLOCATOR: Metered = Metered::new();
 
+/// As the program has it.
+#[expect(unsafe_code, reason = "jemalloc reads this name before the program begins")]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static ARENAS: &[u8; 16] = b"narenas_ratio:1\0";
+
 const BUDGET: u64 = 256 * MB;
 
 /// Everything that a process has.
