@@ -245,7 +245,7 @@ impl<'s> Applying<'s> {
             for change in touched.changes(self.inner, self.source) {
                 let unique = Some(self.key_of(&change, *after));
                 let settle = Settle { unique, ..change };
-                jobs.push(self.inner.settling(&settle, *after + GATHER)?);
+                jobs.push(self.inner.settling(&settle, *after + GATHER));
             }
         }
         if !jobs.is_empty() {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 use samovar_cache::{ChangeError, How, Subject, Tag, TagError, Tenant, TenantError};
 use samovar_jobs::{
     NewJob, Policy, Pushed, QueueName,
-    run::{Context, Job, Stop},
+    run::{Context, Job, Stop, new_job},
 };
 use samovar_memory::Class;
 use serde::{Deserialize, Serialize};
@@ -116,8 +116,8 @@ impl Inner {
             };
             let warm_up = WarmUp { tenants, ..warm };
             // On the queue of its jobs: while they are held up, so is the next one.
-            let mut job = self.new_job(&Dispatch { warm_up, unique: Some(unique) }, &queue)?;
-            give_to(&mut job, tenant);
+            let mut job = self.new_job(&Dispatch { warm_up, unique: Some(unique) }, &queue);
+            job.tenant = request::owner(tenant);
             let begun = WarmingBegun {
                 event: event.to_owned(),
                 tenant: tenant.map(str::to_owned),
@@ -138,17 +138,10 @@ impl Inner {
     }
 
     /// A delayed one.
-    pub(crate) fn settling(&self, settle: &Settle, after: Duration) -> Result<NewJob, WarmFailure> {
-        let mut job = self.new_job(settle, &QueueName::new(Settle::QUEUE)?)?;
+    pub(crate) fn settling(&self, settle: &Settle, after: Duration) -> NewJob {
+        let mut job = new_job(settle, &self.random).expect("plain data");
         job.delay = after;
-        give_to(&mut job, settle.tenant.as_deref());
-        Ok(job)
-    }
-}
-
-/// A job of a tenant whose name is none that jobs can have is of the system.
-fn give_to(job: &mut NewJob, tenant: Option<&str>) {
-    if let Some(Ok(tenant)) = tenant.map(samovar_jobs::Tenant::new) {
-        job.tenant = tenant;
+        job.tenant = request::owner(settle.tenant.as_deref());
+        job
     }
 }

@@ -217,7 +217,7 @@ impl Inner {
                     warm: if index == last { warm.clone() } else { Vec::new() },
                     ..Settle::default()
                 };
-                let job = self.settling(&settle, *after)?;
+                let job = self.settling(&settle, *after);
                 settling.push(Settling {
                     tenant: settle.tenant,
                     after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),

@@ -3,8 +3,10 @@
 use std::{cmp::Reverse, collections::BTreeSet, sync::Arc, time::Duration};
 
 use samovar_jobs::{
-    BatchId, BatchName, BatchView, Callbacks, InvalidName, JobId, JobView, Kind, NewBatch, NewJob,
-    QueueName, Store, StoreError, Tenant, limits, run::Job, store::Filter,
+    BatchId, BatchName, BatchView, Callbacks, InvalidName, JobView, NewBatch, NewJob, QueueName,
+    Store, StoreError, Tenant, limits,
+    run::{Job, new_job},
+    store::Filter,
 };
 use samovar_widgets::{InvalidRange, Range};
 use serde::{Deserialize, Serialize};
@@ -204,16 +206,16 @@ impl Inner {
         let name = BatchName::new(warm_up.name.as_deref().unwrap_or("warm"))?;
         let (count, tenant) = (jobs.len(), only_tenant(&jobs));
         let jobs = jobs.iter().map(|job| {
-            let mut new = self.new_job(job, &queue)?;
+            let mut new = self.new_job(job, &queue);
             let most = u32::try_from(job.tenants.len()).unwrap_or(u32::MAX);
             new.policy.timeout = (TIMEOUT * most.max(1)).min(limits::LONGEST_TIMEOUT);
             new.batch = Some(id);
             new.tenant = only_tenant(std::slice::from_ref(job));
-            Ok::<_, WarmFailure>(new)
+            new
         });
-        let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+        let jobs = jobs.collect();
         let warmed = Warmed { batch: id.to_string(), periods: self.periods(warm_up) };
-        let finally = Some(self.new_job(&warmed, &queue)?);
+        let finally = Some(self.new_job(&warmed, &queue));
         let batch = NewBatch {
             id,
             name: name.clone(),
@@ -242,17 +244,9 @@ impl Inner {
         ranges.map(ToString::to_string).collect::<BTreeSet<_>>().len()
     }
 
-    pub(crate) fn new_job<J: Job>(
-        &self,
-        job: &J,
-        queue: &QueueName,
-    ) -> Result<NewJob, WarmFailure> {
-        let payload = serde_json::to_vec(job).expect("plain data always becomes JSON");
-        let id = JobId::draw(&self.random);
-        let mut new = NewJob::new(id, queue.clone(), Kind::new(J::KIND)?, payload);
-        new.policy = J::POLICY;
-        new.unique_key = job.unique_key();
-        Ok(new)
+    pub(crate) fn new_job<J: Job>(&self, job: &J, queue: &QueueName) -> NewJob {
+        let new = new_job(job, &self.random).expect("plain data");
+        NewJob { queue: queue.clone(), ..new }
     }
 }
 
@@ -261,7 +255,12 @@ fn only_tenant(jobs: &[Warm]) -> Tenant {
     let mut tenants = jobs.iter().flat_map(|job| &job.tenants);
     let first = tenants.next();
     let only = first.filter(|first| tenants.all(|it| it == *first));
-    only.and_then(|id| Tenant::new(id).ok()).unwrap_or_else(Tenant::system)
+    owner(only.map(String::as_str))
+}
+
+/// Of a tenant whose name is none that jobs can have, a job is of the system.
+pub(crate) fn owner(tenant: Option<&str>) -> Tenant {
+    tenant.and_then(|id| Tenant::new(id).ok()).unwrap_or_else(Tenant::system)
 }
 
 /// Whose readings each job makes. A turn for each job, so that all of them begin with what is read

@@ -5,6 +5,7 @@ mod asking;
 mod audit;
 mod commands;
 mod documented;
+mod held;
 mod matrix;
 mod open;
 mod redacted;

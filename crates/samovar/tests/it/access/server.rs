@@ -1,6 +1,6 @@
 //! A server over a small shop of two tenants, and what is needed to ask it as anybody.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use samovar_access::{
     Access, EmbeddedStore, Label, NewToken, NewUser, Password, Role, Scope, Settings, Store,
@@ -43,6 +43,8 @@ pub(crate) struct Shop {
     pub(crate) address: SocketAddr,
     pub(crate) access: Access,
     pub(crate) engine: Engine,
+    /// Where its owner may ask without saying who he is.
+    pub(crate) socket: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     _folder: TempDir,
 }
@@ -76,11 +78,13 @@ impl Shop {
         let engine = Engine::start(cache, &cached, catalogue, observe, Some(jobs));
         let engine = engine.expect("it starts");
         let here = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::bind(here, engine.clone(), access.clone()).await.expect("listens");
+        let server = Server::bind(here, engine.clone(), access.clone()).await;
+        let (mut server, socket) = (server.expect("listens"), folder.path().join("socket"));
+        server.also_at(&socket).expect("listens there as well");
         let address = server.address().expect("an address");
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(server.run(async { drop(stopped.await) }));
-        Self { address, access, engine, stop: Some(stop), _folder: folder }
+        Self { address, access, engine, socket, stop: Some(stop), _folder: folder }
     }
 
     pub(crate) async fn asking(&self) -> Asking {
