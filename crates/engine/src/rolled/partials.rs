@@ -15,9 +15,8 @@ use crate::{Member, catalogue::Rolled, engine::Inner};
 const AT_ONCE: usize = 128;
 /// Partials that are begun at the same time: the store does them in one go.
 const TOGETHER: usize = 256;
-/// Partials that are committed at the same time. So many are held decoded, which takes several times their
-/// bytes.
-const DECODED: usize = 8;
+/// Partials that are committed at the same time: until then a store holds each of them more than once.
+const COMMITTED: usize = 16;
 /// How often partials that somebody else is making are waited for.
 const ROUNDS: usize = 8;
 
@@ -294,8 +293,14 @@ impl<'g> Gathering<'g> {
             let mut folded = stretch.into_iter().zip(folded).peekable();
             while folded.peek().is_some() {
                 let mut commits = Vec::new();
-                for (missing, Folded { bytes, .. }) in folded.by_ref().take(DECODED) {
-                    let partial = decode(self.rolled, &bytes)?;
+                for (missing, Folded { bytes, .. }) in folded.by_ref().take(COMMITTED) {
+                    let mut partial = Some(decode(self.rolled, &bytes)?);
+                    // Decoded it takes several times its bytes. What is over waits for nothing.
+                    if missing.slot.to() <= self.now
+                        && let Some(partial) = partial.take()
+                    {
+                        self.give(missing.index, &partial, None, take);
+                    }
                     commits.push(async move {
                         let kept = match missing.ticket {
                             Some(ticket) => Some(ticket.commit(bytes).await?),
@@ -306,7 +311,9 @@ impl<'g> Gathering<'g> {
                 }
                 for committed in join_all(commits).await {
                     let (index, partial, kept) = committed.map_err(|error| error.to_string())?;
-                    self.give(index, &partial, kept.as_ref(), take);
+                    if let Some(partial) = partial {
+                        self.give(index, &partial, kept.as_ref(), take);
+                    }
                 }
             }
         }

@@ -58,7 +58,7 @@ struct Scratch {
 }
 
 /// Rows that come in the order of time need one; there are more when they turn out not to.
-const LEAST_OPEN: usize = 4;
+const LEAST_OPEN: usize = 2;
 /// Keys that nothing refers to any more are let go when there are so many in all.
 const MANY_KEYS: usize = 1 << 16;
 

@@ -51,7 +51,11 @@ async fn a_stream_ends_when_what_opened_it_is_revoked() {
         let uri = format!("/v1/stream?reading=total%3Ftenant%3D{reading}");
         get(stream, &uri, Some(&token)).await
     };
-    assert_eq!(open("north&reading=total%3Ftenant%3Dsouth").await.status(), 403, "each is looked at");
+    assert_eq!(
+        open("north&reading=total%3Ftenant%3Dsouth").await.status(),
+        403,
+        "each is looked at"
+    );
     let mut stream = open("north").await;
     assert_eq!(stream.status(), 200);
     let first = stream.body_mut().frame().await.expect("open").expect("whole");
