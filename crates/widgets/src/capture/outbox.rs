@@ -62,6 +62,9 @@ impl Outbox {
         dialect: Dialect,
         poll: Duration,
     ) -> Result<Self, SourceError> {
+        // Before it is opened: whatever takes its place from now on is noticed.
+        let file = (dialect.kind == SourceKind::Sqlite).then(|| sqlite::FileId::of(&place.file()));
+        let seen = file.and_then(Result::ok).map(|file| Seen { version: i64::MIN, file });
         let mut reader = place.connect().await?;
         let mut rings = false;
         if dialect.kind == SourceKind::Postgres {
@@ -83,7 +86,7 @@ impl Outbox {
             None => None,
         };
         let (applied, place) = (HashSet::new(), place.clone());
-        Ok(Self { reader, remover, dialect, applied, rings, poll, seen: None, place })
+        Ok(Self { reader, remover, dialect, applied, rings, poll, seen, place })
     }
 
     /// Whether it is this session that applies what comes. Others only watch: they take what lies there
