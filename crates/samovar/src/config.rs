@@ -5,7 +5,9 @@ mod sections;
 mod workers;
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -13,7 +15,7 @@ use std::{
 use samovar_cache::Settings;
 use samovar_clock::Clock;
 use samovar_engine::{Ask, Catalogue, Observe};
-use samovar_widgets::{Definitions, Document, Problem};
+use samovar_widgets::{Definitions, Document, Overrides, Problem};
 
 use crate::failure::Failure;
 use sections::CacheRead;
@@ -35,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) observe: Observe,
     pub(crate) workers: Workers,
     pub(crate) definitions: Definitions,
+    /// By the environment.
+    overrides: Overrides,
 }
 
 impl Config {
@@ -71,6 +75,13 @@ impl Config {
         self.check(ask).await.map_err(|problems| Failure::problems(&self.file, problems))
     }
 
+    /// What is probably wrong with it.
+    pub(crate) fn warnings(&self, catalogue: &Catalogue) -> Vec<Problem> {
+        let mut warnings = catalogue.warnings().to_vec();
+        self.overrides.blame(&mut warnings);
+        warnings
+    }
+
     /// Where relative paths begin.
     pub(crate) fn folder(&self) -> &Path {
         folder_of(&self.file)
@@ -80,7 +91,10 @@ impl Config {
         let text = fs::read_to_string(file).map_err(|error| {
             Failure::failed(format!("reading the configuration {}", file.display()), error)
         })?;
-        Ok(Self::parse(file, &text, |name| env::var(name).ok()))
+        let plain = |text: OsString| text.to_string_lossy().into_owned();
+        let variables = env::vars_os().map(|(name, value)| (plain(name), plain(value)));
+        let overrides = Overrides::of(variables, &text);
+        Ok(Self::parse(file, &text, |name| env::var(name).ok(), overrides))
     }
 
     /// What could be read, nothing where the file is no TOML, and what is wrong with it.
@@ -88,10 +102,15 @@ impl Config {
         file: &Path,
         text: &str,
         environment: impl Fn(&str) -> Option<String>,
+        overrides: Overrides,
     ) -> (Option<Self>, Vec<Problem>) {
-        let document = match Document::parse_in(environment, text) {
+        let document = Document::parse_in(environment, text);
+        let document = match document.and_then(|document| document.overridden(&overrides)) {
             Ok(document) => document,
-            Err(problems) => return (None, problems),
+            Err(mut problems) => {
+                overrides.blame(&mut problems);
+                return (None, problems);
+            }
         };
         let mut root = document.root();
         let access = access::read_access(&mut root);
@@ -103,6 +122,8 @@ impl Config {
         let workers = workers::read_workers(&mut root);
         let definitions = Definitions { default_freshness, ..Definitions::read(&mut root) };
         root.finish();
+        let mut problems = document.problems();
+        overrides.blame(&mut problems);
         let config = Self {
             file: file.to_owned(),
             listen,
@@ -114,12 +135,17 @@ impl Config {
             observe,
             workers,
             definitions,
+            overrides,
         };
-        (Some(config), document.problems())
+        (Some(config), problems)
     }
 
     async fn check(&self, ask: Ask) -> Result<Catalogue, Vec<Problem>> {
-        Catalogue::check(&self.definitions, self.folder(), &Clock::System, ask).await
+        let checked = Catalogue::check(&self.definitions, self.folder(), &Clock::System, ask).await;
+        checked.map_err(|mut problems| {
+            self.overrides.blame(&mut problems);
+            problems
+        })
     }
 }
 

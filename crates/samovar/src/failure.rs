@@ -65,9 +65,12 @@ impl fmt::Display for Failure {
 
 /// One problem as it is printed: where, what, and what to do.
 pub(crate) fn tell(out: &mut impl fmt::Write, file: &str, problem: &Problem) -> fmt::Result {
-    let Problem { line, reason, hint, .. } = problem;
+    let Problem { line, variable, reason, hint, .. } = problem;
     let warning = if problem.is_error() { "" } else { "warning: " };
-    writeln!(out, "{file}:{line}: {warning}{reason}")?;
+    match variable {
+        Some(variable) => writeln!(out, "{variable}: {warning}{reason}")?,
+        None => writeln!(out, "{file}:{line}: {warning}{reason}")?,
+    }
     hint.iter().try_for_each(|hint| writeln!(out, "    {hint}"))
 }
 

@@ -28,9 +28,9 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 
 pub(crate) async fn serve(global: &Global, arguments: ServeArguments) -> Result<(), Failure> {
     let (config, catalogue) = Config::load_with_catalogue(&global.config, Ask::Reachable).await?;
-    for warning in catalogue.warnings() {
-        let hint = warning.hint.as_deref().unwrap_or_default();
-        tracing::warn!(line = warning.line, hint, "{}", warning.reason);
+    for warning in config.warnings(&catalogue) {
+        let (hint, variable) = (warning.hint.unwrap_or_default(), warning.variable);
+        tracing::warn!(line = warning.line, variable, hint, "{}", warning.reason);
     }
     let listen = arguments.listen.unwrap_or(config.listen);
     may_listen(listen, &config)?;
@@ -54,7 +54,7 @@ pub(crate) async fn check(global: &Global) -> Result<(), Failure> {
         checked => checked?,
     };
     let (file, count) = (config.file.display().to_string(), config.definitions.count());
-    let warnings = catalogue.warnings();
+    let warnings = &config.warnings(&catalogue)[..];
     if global.json {
         return print(&format!("{:#}", as_json(&file, Some(count), warnings)));
     }
@@ -72,8 +72,15 @@ pub(crate) async fn check(global: &Global) -> Result<(), Failure> {
 fn as_json(file: &str, widgets: Option<usize>, problems: &[Problem]) -> serde_json::Value {
     let problem = |it: &Problem| {
         let severity = if it.is_error() { "error" } else { "warning" };
-        let (line, reason, hint) = (it.line, &it.reason, &it.hint);
-        json!({ "line": line, "severity": severity, "reason": reason, "hint": hint })
+        let (reason, hint) = (&it.reason, &it.hint);
+        match &it.variable {
+            Some(it) => {
+                json!({ "variable": it, "severity": severity, "reason": reason, "hint": hint })
+            }
+            None => {
+                json!({ "line": it.line, "severity": severity, "reason": reason, "hint": hint })
+            }
+        }
     };
     let problems: Vec<_> = problems.iter().map(problem).collect();
     json!({ "file": file, "widgets": widgets, "problems": problems })

@@ -7,7 +7,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::{Problem, Section, environment::Environment};
+use crate::{Overrides, Problem, Section, environment::Environment};
 
 /// A file that is being read.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub struct Document<'t> {
     root: DeTable<'t>,
     environment: Environment<'t>,
     problems: RefCell<Vec<Problem>>,
+    overrides: Option<&'t Overrides>,
 }
 
 impl<'t> Document<'t> {
@@ -38,7 +39,8 @@ impl<'t> Document<'t> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let environment = Environment::new(environment);
         let problems = RefCell::default();
-        let document = Self { text, root: root.into_inner(), environment, problems };
+        let root = root.into_inner();
+        let document = Self { text, root, environment, problems, overrides: None };
         for error in errors {
             let line = document.error_line(error.message(), error.span());
             let (reason, hint) = document.explain(error.message(), error.span());
@@ -49,6 +51,16 @@ impl<'t> Document<'t> {
             }
         }
         if document.problems.borrow().is_empty() { Ok(document) } else { Err(document.problems()) }
+    }
+
+    /// With keys that are set elsewhere, whatever the file says.
+    ///
+    /// # Errors
+    /// What cannot be put into a file.
+    pub fn overridden(mut self, overrides: &'t Overrides) -> Result<Self, Vec<Problem>> {
+        overrides.put_into(&mut self.root, self.text.len())?;
+        self.overrides = Some(overrides);
+        Ok(self)
     }
 
     /// What stands outside of any section, and the way to the sections.
@@ -78,6 +90,11 @@ impl<'t> Document<'t> {
     }
 
     pub(crate) fn line(&self, span: &Range<usize>) -> usize {
+        if let Some(behind) = span.start.checked_sub(self.text.len() + 1)
+            && let Some(overrides) = self.overrides
+        {
+            return overrides.line(behind);
+        }
         let before = self.text.as_bytes().iter().take(span.start);
         1 + before.filter(|byte| **byte == b'\n').count()
     }

@@ -9,6 +9,7 @@ mod definitions;
 mod document;
 mod environment;
 pub mod limits;
+mod overrides;
 mod problem;
 mod query;
 mod range;
@@ -35,6 +36,7 @@ pub use definitions::{
     WarmingDefinition, WidgetDefinition,
 };
 pub use document::Document;
+pub use overrides::Overrides;
 pub use problem::{Located, Problem, Severity, nearest};
 pub use query::{Mistake, Query};
 pub use range::{Dates, InvalidRange, Range};

@@ -7,6 +7,8 @@ use std::fmt;
 pub struct Problem {
     /// Counted from 1.
     pub line: usize,
+    /// That sets the key, where it does not stand in the file.
+    pub variable: Option<String>,
     pub reason: String,
     /// What to do about it. Everything that a check tells has one.
     pub hint: Option<String>,
@@ -22,7 +24,8 @@ pub enum Severity {
 
 impl Problem {
     pub fn new(line: usize, reason: impl fmt::Display) -> Self {
-        Self { line, reason: reason.to_string(), hint: None, severity: Severity::Error }
+        let (variable, hint) = (None, None);
+        Self { line, variable, reason: reason.to_string(), hint, severity: Severity::Error }
     }
 
     pub fn warning(line: usize, reason: impl fmt::Display) -> Self {

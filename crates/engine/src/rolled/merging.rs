@@ -9,8 +9,8 @@ use crate::reading::BoundReading;
 /// The answers of readings of one rollup and one tenant in the making.
 pub(super) struct Merging<'r> {
     rollup: &'r Rollup,
+    stretches: Vec<Stretch>,
     readings: Vec<One<'r>>,
-    wholes: Vec<Whole>,
 }
 
 struct One<'r> {
@@ -23,16 +23,22 @@ struct One<'r> {
 
 /// What a reading shows of one stretch of time.
 struct Period<'r> {
-    slots: Vec<Slot>,
+    /// Its place among all of them.
+    stretch: usize,
     answer: RollupAnswer<'r>,
     /// All of it is shown as one, so that what was merged for others will do.
     is_whole: bool,
 }
 
-/// The partials of some slots, merged once for all readings that show them as one.
-struct Whole {
+/// Some dates that are shown, by however many readings.
+struct Stretch {
+    dates: Dates,
+    /// In order.
     slots: Vec<Slot>,
-    merged: Partial,
+    /// Merged once for all readings that show them as one.
+    whole: Option<Partial>,
+    /// The slot that is being added is one of them.
+    is_touched: bool,
 }
 
 /// For fewer readings it costs less to take from each partial only what they show.
@@ -43,19 +49,33 @@ impl<'r> Merging<'r> {
         rollup: &'r Rollup,
         readings: &[(&'r BoundReading, Option<&'r Parts>)],
     ) -> Result<Self, String> {
-        let readings = readings.iter().map(|(reading, parts)| One::new(reading, *parts));
-        let mut readings: Vec<One<'r>> = readings.collect::<Result<_, _>>()?;
-        let wholes = wholes(rollup, &mut readings);
-        Ok(Self { rollup, readings, wholes })
+        let mut stretches = Vec::new();
+        let readings = readings.iter().map(|(it, parts)| One::new(it, *parts, &mut stretches));
+        let readings: Vec<One<'r>> = readings.collect::<Result<_, _>>()?;
+        let mut merging = Self { rollup, stretches, readings };
+        merging.share_wholes();
+        Ok(merging)
+    }
+
+    /// What many show as one is merged once.
+    fn share_wholes(&mut self) {
+        let mut counted = vec![0; self.stretches.len()];
+        for period in self.readings.iter_mut().flat_map(One::periods).filter(|it| it.is_whole) {
+            counted[period.stretch] += 1;
+        }
+        for (stretch, count) in self.stretches.iter_mut().zip(counted) {
+            let is_worth = count >= WORTH_A_WHOLE && !stretch.slots.is_empty();
+            stretch.whole = is_worth.then(|| Partial::empty(self.rollup));
+        }
+        for period in self.readings.iter_mut().flat_map(One::periods) {
+            period.is_whole &= self.stretches[period.stretch].whole.is_some();
+        }
     }
 
     /// All that are needed, in the order of time, and of two that begin together the shorter one first.
     pub(super) fn slots(&self) -> Vec<Slot> {
-        let of = |one: &One<'_>| -> Vec<Slot> {
-            let periods = one.before.iter().chain([&one.now]);
-            periods.flat_map(|period| period.slots.iter().copied()).collect()
-        };
-        let mut slots: Vec<Slot> = self.readings.iter().flat_map(of).collect();
+        let slots = self.stretches.iter().flat_map(|stretch| &stretch.slots);
+        let mut slots: Vec<Slot> = slots.copied().collect();
         slots.sort_unstable_by_key(order);
         slots.dedup();
         slots
@@ -63,17 +83,23 @@ impl<'r> Merging<'r> {
 
     /// Each slot once. What shows it becomes as old as `aging`.
     pub(super) fn add(&mut self, slot: &Slot, partial: &Partial, aging: Option<&Cached>) {
-        for whole in self.wholes.iter_mut().filter(|it| holds(&it.slots, slot)) {
-            whole.merged.merge(self.rollup, partial);
+        for stretch in &mut self.stretches {
+            stretch.is_touched = stretch.slots.binary_search_by_key(&order(slot), order).is_ok();
+            if let (true, Some(whole)) = (stretch.is_touched, &mut stretch.whole) {
+                whole.merge(self.rollup, partial);
+            }
         }
-        self.readings.iter_mut().for_each(|one| one.add(slot, partial, aging));
+        for one in &mut self.readings {
+            one.add(&self.stretches, slot, partial, aging);
+        }
     }
 
     /// In the order of the readings.
     pub(super) fn finish(mut self, queries: u32) -> Vec<Value> {
         for period in self.readings.iter_mut().flat_map(One::periods).filter(|it| it.is_whole) {
-            if let Some(whole) = self.wholes.iter().find(|it| it.slots == period.slots) {
-                period.answer.add(&whole.slots[0], &whole.merged);
+            let stretch = &self.stretches[period.stretch];
+            if let Some(whole) = &stretch.whole {
+                period.answer.add(&stretch.slots[0], whole);
             }
         }
         self.readings.into_iter().map(|one| one.finish(queries)).collect()
@@ -81,19 +107,29 @@ impl<'r> Merging<'r> {
 }
 
 impl<'r> One<'r> {
-    fn new(reading: &'r BoundReading, parts: Option<&'r Parts>) -> Result<Self, String> {
+    fn new(
+        reading: &'r BoundReading,
+        parts: Option<&'r Parts>,
+        stretches: &mut Vec<Stretch>,
+    ) -> Result<Self, String> {
         let (rolled, widget) = reading.rolled().ok_or("the widget shows no rollup")?;
         let dates = reading.dates().ok_or("the widget has no range")?;
         let given = reading.params().iter();
         let given: Vec<_> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
         let filters = widget.filters(&given);
-        let of = |dates: Dates| {
-            let slots = plan(dates, rolled.rollup.unit(), &reading.member.zone);
-            let answer = RollupAnswer::new(&rolled.rollup, &widget.shown, &filters, &slots);
+        let mut of = |dates: Dates| {
+            let known = stretches.iter().position(|stretch| stretch.dates == dates);
+            let stretch = known.unwrap_or_else(|| {
+                let slots = plan(dates, rolled.rollup.unit(), &reading.member.zone);
+                stretches.push(Stretch { dates, slots, whole: None, is_touched: false });
+                stretches.len() - 1
+            });
+            let slots = &stretches[stretch].slots;
+            let answer = RollupAnswer::new(&rolled.rollup, &widget.shown, &filters, slots);
             let is_cut = matches!(widget.shown.show, Show::Series(_) | Show::HeatMap);
-            Period { slots, answer, is_whole: !is_cut }
+            Period { stretch, answer, is_whole: !is_cut }
         };
-        let before = previous(dates).filter(|_| widget.shown.compare).map(of);
+        let before = previous(dates).filter(|_| widget.shown.compare).map(&mut of);
         Ok(Self { reading, parts, now: of(dates), before })
     }
 
@@ -101,9 +137,15 @@ impl<'r> One<'r> {
         self.before.iter_mut().chain([&mut self.now])
     }
 
-    fn add(&mut self, slot: &Slot, partial: &Partial, aging: Option<&Cached>) {
+    fn add(
+        &mut self,
+        stretches: &[Stretch],
+        slot: &Slot,
+        partial: &Partial,
+        aging: Option<&Cached>,
+    ) {
         let mut is_used = false;
-        for period in self.periods().filter(|it| holds(&it.slots, slot)) {
+        for period in self.periods().filter(|it| stretches[it.stretch].is_touched) {
             if !period.is_whole {
                 period.answer.add(slot, partial);
             }
@@ -124,27 +166,6 @@ impl<'r> One<'r> {
 
 fn order(slot: &Slot) -> (Timestamp, Timestamp) {
     (slot.from(), slot.to())
-}
-
-/// `slots` are in order.
-fn holds(slots: &[Slot], slot: &Slot) -> bool {
-    slots.binary_search_by_key(&order(slot), order).is_ok()
-}
-
-/// What many show as one is merged once.
-fn wholes(rollup: &Rollup, readings: &mut [One<'_>]) -> Vec<Whole> {
-    let mut counted: Vec<(Vec<Slot>, usize)> = Vec::new();
-    for period in readings.iter_mut().flat_map(One::periods).filter(|it| it.is_whole) {
-        match counted.iter_mut().find(|(slots, _)| *slots == period.slots) {
-            Some((_, count)) => *count += 1,
-            None => counted.push((period.slots.clone(), 1)),
-        }
-    }
-    counted.retain(|(slots, count)| *count >= WORTH_A_WHOLE && !slots.is_empty());
-    for period in readings.iter_mut().flat_map(One::periods) {
-        period.is_whole &= counted.iter().any(|(slots, _)| *slots == period.slots);
-    }
-    counted.into_iter().map(|(slots, _)| Whole { slots, merged: Partial::empty(rollup) }).collect()
 }
 
 /// The same number of days before.

@@ -1,6 +1,6 @@
 //! Sections are read as written, and secrets stay secret.
 
-use samovar_jobs::store::Durability;
+use samovar_jobs::{WorkerName, store::Durability};
 
 use super::*;
 
@@ -8,10 +8,18 @@ const WIDGETS: &str = "[tenants]\nlist = [{ id = \"a\" }]\n[source.s]\nurl = \"s
                        [widget.w]\nsource = \"s\"\nquery = \"select 1\"\n";
 
 fn parse(text: &str) -> Result<Config, Vec<String>> {
+    parse_with(&[], text)
+}
+
+fn parse_with(variables: &[(&str, &str)], text: &str) -> Result<Config, Vec<String>> {
     let environment = |name: &str| (name == "PASSWORD").then(|| "s3cr3t".to_owned());
     let text = format!("{text}{WIDGETS}");
-    let (config, problems) = Config::parse(Path::new("etc/samovar.toml"), &text, environment);
-    let shown = problems.into_iter().map(|it| format!("{}: {}", it.line, it.reason));
+    let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    let overrides = Overrides::of(variables, &text);
+    let file = Path::new("etc/samovar.toml");
+    let (config, problems) = Config::parse(file, &text, environment, overrides);
+    let place = |it: &Problem| it.variable.clone().unwrap_or_else(|| it.line.to_string());
+    let shown = problems.into_iter().map(|it| format!("{}: {}", place(&it), it.reason));
     let shown: Vec<_> = shown.collect();
     config.filter(|_| shown.is_empty()).ok_or(shown)
 }
@@ -113,7 +121,8 @@ const RIGHT: &str = include_str!("../../tests/right.toml");
 /// way out. A line further, an empty text begins.
 fn survives(text: &str) -> bool {
     let environment = |_: &str| Some("s3cr3t".to_owned());
-    let (config, problems) = Config::parse(Path::new("samovar.toml"), text, environment);
+    let none = Overrides::default();
+    let (config, problems) = Config::parse(Path::new("samovar.toml"), text, environment, none);
     let lines = 1..=text.lines().count().max(1) + 1;
     for problem in &problems {
         assert!(lines.contains(&problem.line), "{problem:?} in\n{text}");
@@ -182,4 +191,57 @@ fn a_value_of_any_other_kind_is_read_or_told_to_be_wrong() {
         }
     }
     assert!(wrong > 500, "{wrong}");
+}
+
+#[test]
+fn variables_set_keys_whatever_the_file_says() {
+    let variables = [
+        ("SAMOVAR_CACHE__MEMORY", "512MB"),
+        ("SAMOVAR_CACHE__LEASE__TIMEOUT", "45s"),
+        ("SAMOVAR_SERVER__MAX_CONNECTIONS", "7"),
+        ("SAMOVAR_WORKERS__SLOTS", "{ min = 2, max = 3 }"),
+        ("SAMOVAR_WIDGET__W__QUERY", "select 2"),
+        ("SAMOVAR_STORE__PATH", "/var/${PASSWORD}"),
+        // Not of this kind.
+        ("SAMOVAR_PORT", "tcp://10.0.0.1:7070"),
+        ("SAMOVAR__", "x"),
+        ("OTHER_CACHE__MEMORY", "x"),
+    ];
+    let config = parse_with(&variables, "[cache]\nmemory = \"64MB\"\ndisk = \"1GB\"\n");
+    let config = config.expect("nothing is wrong");
+    assert_eq!((config.cache.memory, config.cache.disk), (512 << 20, 1 << 30));
+    assert_eq!(config.cache.lease.as_secs(), 45);
+    assert_eq!(config.connections, 7);
+    assert_eq!(config.workers.settings(WorkerName::new("w").expect("a name")).slots.max, 3);
+    assert_eq!(config.definitions.widgets[0].query.value, "select 2");
+    assert_eq!(config.store, Store::Embedded { folder: "/var/s3cr3t".into() });
+}
+
+#[test]
+fn what_is_wrong_with_a_variable_is_told_by_its_name() {
+    let told = |name: &str, value: &str| {
+        let problems = parse_with(&[(name, value)], "[cache]\nmemory = \"64MB\"\n");
+        problems.expect_err("a problem").join("\n")
+    };
+    for (name, value, reason) in [
+        ("SAMOVAR_CACHE__MEMORY", "much", "`much`"),
+        ("SAMOVAR_CACHE__MEMRY", "1MB", "`memry`"),
+        ("SAMOVAR_CHACHE__MEMORY", "1MB", "`chache`"),
+        ("SAMOVAR_CACHE__MEMORY__MORE", "1", "`memory` is a key, and nothing lies below it"),
+        ("SAMOVAR_CACHE____MEMORY", "1MB", "its name is no path to a key"),
+        ("SAMOVAR_WIDGET__W__TAGS", "[\"a\"", "its value is not written as in the file"),
+        ("SAMOVAR_WIDGET__W__TAGS", "[1]", "tags"),
+        ("SAMOVAR_STORE__URL", "redis://:hidden@x:y", "`url` in [store] is for kind"),
+    ] {
+        let told = told(name, value);
+        assert!(told.starts_with(&format!("{name}: ")) && told.contains(reason), "{told}");
+        assert!(!told.contains("hidden"), "{told}");
+    }
+    // What the file has wrong keeps its line.
+    let both = parse_with(&[("SAMOVAR_CACHE__MEMORY", "1KB")], "[cache]\ndisk = \"x\"\n");
+    let both = both.expect_err("problems");
+    assert!(
+        both[0].starts_with("2: ") && both[1].starts_with("SAMOVAR_CACHE__MEMORY: "),
+        "{both:?}"
+    );
 }

@@ -22,7 +22,7 @@ pub struct Answer<'r> {
     /// gathered, and its place in that.
     measures: Vec<Place>,
     views: Vec<View>,
-    filters: Vec<(String, String)>,
+    filters: Vec<Filter>,
     /// Each slot has a bucket of its own.
     is_cut_by_slot: bool,
     buckets: BTreeMap<Bucket, Held>,
@@ -34,6 +34,16 @@ enum Held {
     Merged(Partial),
     /// Nothing is merged with it any more: its measures as they are written, which takes far less.
     Written(Vec<u8>),
+}
+
+/// A dimension must have the value.
+#[derive(Debug)]
+struct Filter {
+    value: String,
+    /// Where the dimension is in the table of each view that has it.
+    places: Vec<Option<usize>>,
+    /// What the value is called in the partial that is added.
+    keys: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,15 +84,19 @@ impl<'r> Answer<'r> {
                     Show::Breakdown { by, .. } => rollup.dimension(at.0, by),
                     _ => None,
                 };
-                let (dimensions, filters) = (by.into_iter().collect(), Vec::new());
-                views.push(View { table: at.0, dimensions, measures: Vec::new(), filters });
+                let dimensions = by.into_iter().collect();
+                views.push(View { table: at.0, dimensions, measures: Vec::new() });
                 views.len() - 1
             });
             let state = views[table].measures.len();
             views[table].measures.push((at.1, kind));
             measures.push(Place { at, table, state, kind });
         }
-        let filters = filters.to_vec();
+        let filter = |(name, value): &(String, String)| {
+            let places = views.iter().map(|view| rollup.filtered(view.table, name));
+            Filter { value: value.clone(), places: places.collect(), keys: Vec::new() }
+        };
+        let filters = filters.iter().map(filter).collect();
         let buckets = BTreeMap::new();
         let is_cut_by_slot = matches!(
             (&shown.show, rollup.unit()),
@@ -133,26 +147,43 @@ impl<'r> Answer<'r> {
 
     /// The partial of one of the slots, each once.
     pub fn add(&mut self, slot: &Slot, partial: &Partial) {
-        let mut views = self.views.clone();
-        for view in &mut views {
-            for (name, value) in &self.filters {
-                if let Some(place) = self.rollup.filtered(view.table, name) {
-                    view.filters.push((place, partial.keys.called(value)));
-                }
-            }
+        for Filter { value, keys, .. } in &mut self.filters {
+            partial.keys.called(value, keys);
         }
         let bucket = self.bucket(slot);
         if self.is_cut_by_slot {
-            let (mut alone, mut json) = (self.nothing(), Vec::new());
-            alone.gather(partial, views);
-            self.write_measures(&alone, None, &mut json);
+            let mut json = Vec::new();
+            self.write_alone(partial, &mut json);
             json.shrink_to_fit();
             self.buckets.insert(bucket, Held::Written(json));
             return;
         }
         let empty = Held::Merged(self.nothing());
         if let Held::Merged(merged) = self.buckets.entry(bucket).or_insert(empty) {
-            merged.gather(partial, views);
+            merged.gather(partial, &self.views, |view, group| passes(&self.filters, view, group));
+        }
+    }
+
+    /// What is shown of one partial, whose measures are written as they are where only one group of
+    /// each table is shown.
+    fn write_alone(&self, partial: &Partial, json: &mut Vec<u8>) {
+        let only = |(index, view): (usize, &View)| {
+            let groups = partial.tables[view.table].groups.iter();
+            let mut passing = groups.filter(|group| passes(&self.filters, index, group));
+            let first = passing.next();
+            passing.next().is_none().then_some(first)
+        };
+        let only: Option<Vec<Option<&Group>>> = self.views.iter().enumerate().map(only).collect();
+        match only {
+            Some(groups) => self.write_states(json, |place| {
+                groups[place.table].map(|group| &group.states[place.at.1])
+            }),
+            None => {
+                let mut alone = self.nothing();
+                let passes = |view, group: &Group| passes(&self.filters, view, group);
+                alone.gather(partial, &self.views, passes);
+                self.write_measures(&alone, None, json);
+            }
         }
     }
 
@@ -236,6 +267,10 @@ impl<'r> Answer<'r> {
 
     /// Of the group with these keys in each table, or of all where there are no dimensions.
     fn write_measures(&self, of: &Partial, key: Option<KeyRef<'_>>, json: &mut Vec<u8>) {
+        self.write_states(json, |place| self.state(of, place, key));
+    }
+
+    fn write_states<'p>(&self, json: &mut Vec<u8>, of: impl Fn(&Place) -> Option<&'p State>) {
         for (index, (name, place)) in self.shown.measures.iter().zip(&self.measures).enumerate() {
             if index > 0 {
                 json.push(b',');
@@ -243,7 +278,7 @@ impl<'r> Answer<'r> {
             write_text(name, json);
             json.push(b':');
             let empty = State::new(place.kind);
-            let state = self.state(of, place, key).unwrap_or(&empty);
+            let state = of(place).unwrap_or(&empty);
             state.write_json(place.kind, &self.shown.quantiles, json);
         }
     }
@@ -312,16 +347,13 @@ impl<'r> Answer<'r> {
     /// All groups but these as one.
     fn others(&self, of: &Partial, is_shown: impl Fn(KeyRef<'_>) -> bool) -> Partial {
         let mut others = Partial::with_tables(self.views.len());
-        let is_other = |it: &&Group| !is_shown(of.keys.get(it.dimensions[0]));
         let view = |(index, view): (usize, &View)| {
-            let other = of.tables.get(index).into_iter().flat_map(|it| &it.groups);
-            let keys = other.filter(is_other).map(|it| it.dimensions[0]).collect();
             let measures = view.measures.iter().map(|(_, kind)| *kind).enumerate().collect();
-            View { table: index, dimensions: Vec::new(), measures, filters: vec![(0, keys)] }
+            View { table: index, dimensions: Vec::new(), measures }
         };
         let views: Vec<View> = self.views.iter().enumerate().map(view).collect();
         if !of.tables.is_empty() {
-            others.gather(of, views);
+            others.gather(of, &views, |_, it| !is_shown(of.keys.get(it.dimensions[0])));
         }
         others
     }
@@ -374,6 +406,13 @@ impl<'r> Answer<'r> {
         key.value().write_json(json);
         json.push(b',');
     }
+}
+
+/// Whether a group of the partial that is being added is shown by a view.
+fn passes(filters: &[Filter], view: usize, group: &Group) -> bool {
+    filters.iter().all(|Filter { places, keys, .. }| {
+        places[view].is_none_or(|at| keys.contains(&group.dimensions[at]))
+    })
 }
 
 /// Without the list it is a field of.

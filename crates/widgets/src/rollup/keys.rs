@@ -107,8 +107,8 @@ impl Keys {
         id
     }
 
-    /// Those whose text is the value of a parameter.
-    pub(crate) fn called(&self, text: &str) -> Vec<u32> {
+    /// Puts those into `ids` whose text is the value of a parameter.
+    pub(crate) fn called(&self, text: &str, ids: &mut Vec<u32>) {
         let integer = text.parse::<i64>().ok().filter(|it| it.to_string() == text);
         let integer = integer.map(KeyRef::integer);
         let flag = text.parse::<bool>().ok().map(|flag| [u8::from(flag)]);
@@ -118,7 +118,8 @@ impl Keys {
             integer.as_ref().map(|bytes| KeyRef { tag: Tag::Integer, bytes }),
             flag.as_ref().map(|bytes| KeyRef { tag: Tag::Boolean, bytes }),
         ];
-        candidates.into_iter().flatten().filter_map(|key| self.find(key)).collect()
+        ids.clear();
+        ids.extend(candidates.into_iter().flatten().filter_map(|key| self.find(key)));
     }
 
     /// Writes those that are used, in their order; gives the place of each among them.
@@ -173,15 +174,19 @@ impl std::fmt::Debug for Keys {
 #[derive(Debug)]
 pub(crate) struct Renumber<'k> {
     from: &'k Keys,
+    /// None before the first is asked for: most views show no keys.
     ids: Vec<u32>,
 }
 
 impl<'k> Renumber<'k> {
     pub(crate) fn new(from: &'k Keys) -> Self {
-        Self { from, ids: vec![u32::MAX; from.count()] }
+        Self { from, ids: Vec::new() }
     }
 
     pub(crate) fn id(&mut self, id: u32, to: &mut Keys) -> u32 {
+        if self.ids.is_empty() {
+            self.ids.resize(self.from.count(), u32::MAX);
+        }
         let known = &mut self.ids[id as usize];
         if *known == u32::MAX {
             *known = to.intern(self.from.get(id));

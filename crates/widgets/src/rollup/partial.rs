@@ -38,8 +38,6 @@ pub(super) struct View {
     pub(super) dimensions: Vec<usize>,
     /// Measures that are kept, by their places.
     pub(super) measures: Vec<(usize, Kind)>,
-    /// Dimensions that must have one of these keys.
-    pub(super) filters: Vec<(usize, Vec<u32>)>,
 }
 
 const FORMAT: u8 = 1;
@@ -89,21 +87,21 @@ impl Partial {
             table: index,
             dimensions: (0..table.dimensions.len()).collect(),
             measures: table.measures.iter().map(|it| it.kind).enumerate().collect(),
-            filters: Vec::new(),
         });
-        self.gather(other, views);
+        self.gather(other, &views.collect::<Vec<_>>(), |_, _| true);
     }
 
-    /// Adds to each table what its view lets through.
-    pub(super) fn gather(&mut self, other: &Self, views: impl IntoIterator<Item = View>) {
+    /// Adds to each table what its view shows of the groups that pass, told by the place of the view.
+    pub(super) fn gather(
+        &mut self,
+        other: &Self,
+        views: &[View],
+        passes: impl Fn(usize, &Group) -> bool,
+    ) {
         let mut renumber = Renumber::new(&other.keys);
         let mut dimensions = Vec::new();
-        for (view, table) in views.into_iter().zip(&mut self.tables) {
-            for group in &other.tables[view.table].groups {
-                let passes = |(at, keys): &(usize, Vec<u32>)| keys.contains(&group.dimensions[*at]);
-                if !view.filters.iter().all(passes) {
-                    continue;
-                }
+        for ((index, view), table) in views.iter().enumerate().zip(&mut self.tables) {
+            for group in other.tables[view.table].groups.iter().filter(|it| passes(index, it)) {
                 dimensions.clear();
                 let kept = view.dimensions.iter().map(|at| group.dimensions[*at]);
                 dimensions.extend(kept.map(|key| renumber.id(key, &mut self.keys)));
