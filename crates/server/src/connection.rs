@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use hyper::{
     rt::{Read, ReadBufCursor, Write},
@@ -46,7 +47,7 @@ pub(crate) enum Stream {
 pub(crate) async fn converse(
     mut stream: Stream,
     peer: Peer,
-    front: Arc<Front>,
+    front: Arc<ArcSwap<Front>>,
     clock: Clock,
     stop: watch::Receiver<bool>,
 ) {

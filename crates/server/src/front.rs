@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use arc_swap::{ArcSwap, Guard};
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
@@ -40,13 +41,22 @@ pub(crate) struct Front {
     engine: Engine,
     access: Access,
     repeats: Repeats,
+    /// Another one has taken its place.
+    replaced: watch::Sender<bool>,
 }
 
 impl Front {
-    pub(crate) fn new(engine: Engine, access: Access, seed: u64) -> Self {
+    pub(crate) fn new(engine: Engine, access: Access) -> Self {
         let router = routes::router(engine.clone(), access.clone());
-        let repeats = Repeats::new(engine.clock(), seed);
-        Self { router, engine, access, repeats }
+        let repeats = Repeats::new(engine.clock(), engine.random_seed());
+        Self { router, engine, access, repeats, replaced: watch::channel(false).0 }
+    }
+
+    /// Serves another engine from the next request on. Streams end: whoever listened asks again.
+    pub(crate) fn replace(place: &ArcSwap<Self>, engine: Engine) {
+        let access = place.load().access.clone();
+        let before = place.swap(Arc::new(Self::new(engine, access)));
+        before.replaced.send_replace(true);
     }
 
     /// The answer to a question that was asked before, if it is still at hand.
@@ -64,7 +74,7 @@ impl Front {
 /// The requests of one connection.
 #[derive(Debug)]
 pub(crate) struct Requests {
-    pub(crate) front: Arc<Front>,
+    pub(crate) front: Arc<ArcSwap<Front>>,
     pub(crate) peer: Peer,
     pub(crate) pulse: Arc<Pulse>,
     /// The server is to stop.
@@ -77,21 +87,22 @@ impl HyperService<Request<Incoming>> for Requests {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        let underway = Some(self.pulse.begin());
+        let (underway, front) = (Some(self.pulse.begin()), self.front.load());
         // The owner needs no credentials: what he was answered says nothing about who else may ask.
         let is_repeated = self.peer != Peer::Owner;
-        if is_repeated && let Some(again) = self.front.answer_again(&request) {
+        if is_repeated && let Some(again) = front.answer_again(&request) {
             let content = |bytes| Answered { content: Content::Ready { bytes }, underway };
             return Answering::Ready { response: Some(again.map(content)) };
         }
         // Before anybody is asked who he is.
-        let revocations = self.front.access.revocations();
-        let words = self.front.repeats.words(&request, revocations).filter(|_| is_repeated);
+        let front = Guard::into_inner(front);
+        let revocations = front.access.revocations();
+        let words = front.repeats.words(&request, revocations).filter(|_| is_repeated);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
-        request.extensions_mut().insert(Until(self.stop.clone()));
-        let future = self.front.router.clone().call(request);
-        let front = self.front.clone();
+        let (stop, replaced) = (self.stop.clone(), front.replaced.subscribe());
+        request.extensions_mut().insert(Until { stop, replaced });
+        let future = front.router.clone().call(request);
         Answering::Routed { future, words, front, underway }
     }
 }

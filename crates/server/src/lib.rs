@@ -22,4 +22,4 @@ mod until;
 mod widget_answer;
 
 pub use routes::{Least, RouteShown, TenantIn};
-pub use server::{BindError, Server};
+pub use server::{BindError, Live, Server};

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
 use axum::{Extension, Router};
 use samovar_access::{Access, Settings};
 use samovar_engine::{Clock, Engine};
@@ -34,10 +35,22 @@ pub struct Server {
     /// For the commands of this machine's user.
     socket: Option<Socket>,
     clock: Clock,
-    front: Arc<Front>,
+    front: Arc<ArcSwap<Front>>,
     connections: usize,
     /// A connection has ended.
     ended: Arc<Notify>,
+}
+
+/// What a running server serves.
+#[derive(Clone, Debug)]
+pub struct Live(Arc<ArcSwap<Front>>);
+
+impl Live {
+    /// From the next request on. Requests that were begun are answered by the engine before, streams
+    /// end, so that whoever listens asks for what there is now.
+    pub fn serve(&self, engine: Engine) {
+        Front::replace(&self.0, engine);
+    }
 }
 
 /// A socket in the file system, which goes when this does.
@@ -84,12 +97,12 @@ impl Server {
     ) -> Result<Self, BindError> {
         Self::may_listen(address, access.settings())?;
         let listener = listen(address).map_err(|source| BindError::Listen { address, source })?;
-        let (clock, seed) = (engine.clock(), engine.random_seed());
+        let clock = engine.clock();
         Ok(Self {
             listener,
             socket: None,
             clock,
-            front: Arc::new(Front::new(engine, access, seed)),
+            front: Arc::new(ArcSwap::from_pointee(Front::new(engine, access))),
             connections: limits::CONNECTIONS,
             ended: Arc::new(Notify::new()),
         })
@@ -121,6 +134,11 @@ impl Server {
         let listener = bind().map_err(|source| BindError::Socket { path: path.clone(), source })?;
         self.socket = Some(Socket { listener, path });
         Ok(())
+    }
+
+    /// By which other definitions are served while it runs.
+    pub fn live(&self) -> Live {
+        Live(self.front.clone())
     }
 
     /// What it answers to the owner of the store, who asks without a connection.

@@ -9,15 +9,23 @@ use axum::body::{Bytes, HttpBody};
 use hyper::body::Frame;
 use tokio::sync::{mpsc, watch};
 
-/// An extension of each request that comes over a connection: the server goes on until this is true,
-/// or dropped.
+/// An extension of each request that comes over a connection: what answers it goes on until one of
+/// these is true, or dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct Until(pub(crate) watch::Receiver<bool>);
+pub(crate) struct Until {
+    /// The server is to stop.
+    pub(crate) stop: watch::Receiver<bool>,
+    /// Other definitions are served.
+    pub(crate) replaced: watch::Receiver<bool>,
+}
 
 impl Until {
     pub(crate) async fn ended(mut self) {
         // An error says that it was dropped.
-        let _ = self.0.wait_for(|over| *over).await;
+        tokio::select! {
+            _ = self.stop.wait_for(|over| *over) => {}
+            _ = self.replaced.wait_for(|over| *over) => {}
+        }
     }
 }
 
