@@ -214,6 +214,27 @@ impl Dialect {
 }
 
 impl Table {
+    /// A row for each column: its schema and its name in front, what it is, and the column.
+    fn of_rows(first: &[Option<String>], rows: &Rows) -> Self {
+        let column = |row: &Vec<_>| Column {
+            name: cell(row, 3).to_owned(),
+            of_type: cell(row, 4).to_owned(),
+        };
+        let (schema, name) = (cell(first, 0).to_owned(), cell(first, 1).to_owned());
+        Self { schema, name, columns: rows.iter().map(column).collect(), unique: Vec::new() }
+    }
+
+    /// What is recorded of a row, as JSON.
+    fn object(
+        &self,
+        row: &str,
+        capture: &CaptureDefinition,
+        recorded: impl Fn(&str, &Column) -> String,
+    ) -> String {
+        let columns = self.recorded(capture).map(|column| recorded(row, column));
+        format!("json_object({})", columns.collect::<Vec<_>>().join(", "))
+    }
+
     /// As people write it.
     pub(super) fn shown(&self) -> String {
         match self.schema.as_str() {

@@ -40,14 +40,7 @@ pub(super) fn read_table(rows: &Rows) -> Result<Option<Table>, String> {
     if cell(first, 2) == "VIEW" {
         return Err("a view: capture the tables it reads".to_owned());
     }
-    let column =
-        |row: &Vec<_>| Column { name: cell(row, 3).to_owned(), of_type: cell(row, 4).to_owned() };
-    Ok(Some(Table {
-        schema: cell(first, 0).to_owned(),
-        name: cell(first, 1).to_owned(),
-        columns: rows.iter().map(column).collect(),
-        unique: Vec::new(),
-    }))
+    Ok(Some(Table::of_rows(first, rows)))
 }
 
 /// Those of another outbox of the same name, in another database, are not ours.
@@ -97,7 +90,8 @@ pub(super) fn wanted(
     let of_capture = literal(KIND, &capture.name.value);
     let wanted = HAPPENED.iter().map(|(happened, rows)| {
         let name = dialect.name(capture, happened);
-        let rows: Vec<String> = rows.iter().map(|row| object(row, capture, table)).collect();
+        let rows: Vec<String> =
+            rows.iter().map(|row| table.object(row, capture, recorded)).collect();
         // One row, whatever moved: rows that are counted beforehand hold no lock on the numbers.
         let text = format!(
             "insert into {outbox} (capture, data) values ({of_capture}, json_array({}))",
@@ -119,12 +113,6 @@ pub(super) fn wanted(
         }
     });
     wanted.collect()
-}
-
-fn object(row: &str, capture: &CaptureDefinition, table: &Table) -> String {
-    let columns: Vec<String> =
-        table.recorded(capture).map(|column| recorded(row, column)).collect();
-    format!("json_object({})", columns.join(", "))
 }
 
 /// A name and a value that is the same whatever a session is set to, and of which JSON can be made.

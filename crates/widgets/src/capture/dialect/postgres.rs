@@ -66,14 +66,7 @@ pub(super) fn read_table(rows: &Rows) -> Result<Option<Table>, String> {
         "m" => return Err("a materialized view: capture the tables it reads".to_owned()),
         _ => return Err("no table of this database".to_owned()),
     }
-    let column =
-        |row: &Vec<_>| Column { name: cell(row, 3).to_owned(), of_type: cell(row, 4).to_owned() };
-    Ok(Some(Table {
-        schema: cell(first, 0).to_owned(),
-        name: cell(first, 1).to_owned(),
-        columns: rows.iter().map(column).collect(),
-        unique: Vec::new(),
-    }))
+    Ok(Some(Table::of_rows(first, rows)))
 }
 
 pub(super) fn find(dialect: &Dialect, schema: &str) -> String {

@@ -123,13 +123,14 @@ pub(super) fn wanted(
         }
     };
     let happened = HAPPENED.iter().map(|(happened, rows)| {
-        let rows: Vec<String> = rows.iter().map(|row| object(row, capture, table)).collect();
+        let rows: Vec<String> =
+            rows.iter().map(|row| table.object(row, capture, recorded)).collect();
         let data = format!("json_array({})", rows.join(", "));
         make(happened, &format!("after {happened}"), record(dialect, capture, &data, ""))
     });
     // INSERT OR REPLACE removes rows of the same key, and fires no trigger for them.
     let replaced = table.unique.iter().map(|key| {
-        let data = format!("json_array({})", object("was", capture, table));
+        let data = format!("json_array({})", table.object("was", capture, recorded));
         let same = |column: &String| {
             let column = quoted(KIND, column);
             format!("was.{column} = NEW.{column}")
@@ -151,12 +152,6 @@ fn record(dialect: &Dialect, capture: &CaptureDefinition, data: &str, from: &str
         "  delete from {outbox} where capture = {capture} and data = (select {data}{from});\n  \
          insert into {outbox} (capture, data) select {capture}, {data}{from};\n"
     )
-}
-
-fn object(row: &str, capture: &CaptureDefinition, table: &Table) -> String {
-    let columns: Vec<String> =
-        table.recorded(capture).map(|column| recorded(row, column)).collect();
-    format!("json_object({})", columns.join(", "))
 }
 
 /// A name and a value of which JSON can be made.
