@@ -129,6 +129,14 @@ impl Process {
         self.signal(Signal::TERM)
     }
 
+    /// SIGHUP: what it is made of may have changed.
+    ///
+    /// # Errors
+    /// When it is no longer running.
+    pub fn reload(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// SIGSTOP: returns when the process stands still.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod jobs;
 mod metrics;
 mod readings;
 mod readme;
+mod reload;
 mod shop;
 mod stores;
 mod streams;

@@ -99,6 +99,14 @@ impl Shop {
         self.write_config(&changed);
     }
 
+    /// Upon what it was changed to before.
+    pub(crate) fn change_again(&self, written: &str, instead: &str) {
+        let before = fs::read_to_string(self.path("samovar.toml")).expect("it is there");
+        let changed = before.replacen(written, instead, 1);
+        assert_ne!(changed, before, "{written}");
+        self.write_config(&changed);
+    }
+
     /// The command in this folder, from where it finds its configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         command_in(self.folder.path(), arguments)

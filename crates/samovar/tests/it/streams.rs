@@ -16,16 +16,16 @@ const SALES: &str = "sales?tenant=north";
 const LOG: &str = "log?tenant=south";
 
 /// An open stream. HTTP/1.0, so that its body comes as it is.
-struct Stream(BufReader<TcpStream>);
+pub(crate) struct Stream(BufReader<TcpStream>);
 
 #[derive(Debug, PartialEq)]
-struct Event {
+pub(crate) struct Event {
     id: String,
     data: Value,
 }
 
 impl Stream {
-    fn open(address: &str, last: &str) -> Self {
+    pub(crate) fn open(address: &str, last: &str) -> Self {
         let escape = |reading: &str| reading.replace('?', "%3F").replace('=', "%3D");
         let path = format!("/v1/stream?reading={}&reading={}", escape(SALES), escape(LOG));
         let mut stream = TcpStream::connect(address).expect("it listens");
@@ -45,7 +45,7 @@ impl Stream {
         (read > 0).then(|| line.trim_end().to_owned())
     }
 
-    fn next(&mut self) -> Option<Event> {
+    pub(crate) fn next(&mut self) -> Option<Event> {
         let mut id = String::new();
         loop {
             let line = self.line()?;
@@ -58,7 +58,7 @@ impl Stream {
     }
 
     /// The first of each reading, in any order: what they are, and the last id.
-    fn both(&mut self) -> (Vec<Value>, String) {
+    pub(crate) fn both(&mut self) -> (Vec<Value>, String) {
         let [first, second] = [(); 2].map(|()| self.next().expect("an event"));
         let mut data = vec![first.data, second.data];
         data.sort_by_key(|it| it["reading"] != json!(SALES));
