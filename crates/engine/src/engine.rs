@@ -9,7 +9,7 @@ use samovar_widgets::{ScheduleDefinition, Values, WarmingDefinition};
 use serde::Serialize;
 
 use crate::{
-    Catalogue,
+    Catalogue, alerts,
     board::{Board, Turns},
     capture::CapturedSource,
     catalogue::Entry,
@@ -51,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) schedules: Vec<ScheduleDefinition>,
     pub(crate) events: BTreeMap<String, EventRule>,
     pub(crate) captures: Vec<Arc<CapturedSource>>,
+    pub(crate) alerts: alerts::Board,
     /// Where warm-ups are pushed.
     pub(crate) jobs: Option<Arc<Store>>,
     /// Bytes of one value, so that a compute ends before it has made more.
@@ -152,6 +153,7 @@ impl Engine {
             schedules,
             events,
             captures,
+            alerts: alerts::Board::default(),
             jobs,
             value_limit: settings.value_limit,
             clock,

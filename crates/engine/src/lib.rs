@@ -3,6 +3,7 @@
 //! Definitions become a [`Catalogue`], where everything that can be wrong with them has been
 //! found. An [`Engine`] serves a catalogue out of a cache.
 
+mod alerts;
 mod asked;
 mod board;
 mod capture;
@@ -20,6 +21,7 @@ mod read;
 mod reading;
 mod rolled;
 mod shadow;
+mod signature;
 mod slow;
 mod statistics;
 mod tags;
@@ -29,6 +31,10 @@ mod verify;
 mod warm;
 mod watch;
 
+pub use alerts::{
+    AlertKind, AlertRule, AlertSettings, AlertShown, Alerting, AlertsShown, SIGNATURE, SIGNED_AT, Side,
+    Unit, Webhook, WebhookShown,
+};
 pub use asked::Asked;
 pub use board::{BoardAnswer, BoardShown, Tile};
 pub use capture::{CaptureRuleShown, CaptureShown, Capturing};

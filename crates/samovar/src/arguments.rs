@@ -129,6 +129,9 @@ pub(crate) struct StatusArguments {
     /// With latencies, leases, slow computes and advice
     #[arg(long)]
     pub(crate) detailed: bool,
+    /// Only the alerts, and what became of what was told
+    #[arg(long, conflicts_with_all = ["detailed", "widget"])]
+    pub(crate) alerts: bool,
     /// Only these widgets, each by tenant
     #[arg(long, value_name = "NAME")]
     pub(crate) widget: Vec<String>,

@@ -14,6 +14,7 @@ mod query;
 mod range;
 mod rollup;
 mod rows;
+mod secret;
 mod section;
 mod selection;
 mod source;
@@ -42,6 +43,7 @@ pub use rollup::{
     Answer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup, Slot, instant, plan,
 };
 pub use rows::{Row, Rows};
+pub use secret::{InvalidSecret, SigningSecret};
 pub use section::Section;
 pub use selection::{Limits, MOST_KEYS, Related, Selection};
 pub use source::{Column, Prepared, Scan, Snapshot, Source, SourceError, SourceFigures};

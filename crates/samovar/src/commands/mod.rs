@@ -1,6 +1,7 @@
 //! The commands that look at the cache or change it, one file each: a request, and its answer in a
 //! form for people.
 
+mod alerts;
 mod audit;
 mod capture;
 mod cleanup;

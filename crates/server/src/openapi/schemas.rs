@@ -55,6 +55,30 @@ pub(super) fn all() -> Value {
                 "widgets": { "type": "array", "items": tile },
             },
         },
+        "Alerts": {
+            "type": "object",
+            "required": ["watching", "instance", "alerts", "webhooks"],
+            "properties": {
+                "watching": flag, "instance": maybe,
+                "alerts": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["name", "says", "state", "value", "detail", "side", "threshold", "unit",
+                                 "for_ms", "since_ms", "shared", "notify"],
+                    "properties": {
+                        "name": text, "says": text, "detail": maybe, "unit": text, "shared": flag,
+                        "state": { "type": "string", "enum": ["fine", "pending", "firing", "off"] },
+                        "side": { "type": "string", "enum": ["above", "below"] },
+                        "value": { "type": ["number", "null"] }, "threshold": { "type": "number" },
+                        "for_ms": { "type": "integer" }, "since_ms": { "type": "integer" },
+                        "notify": { "type": ["array", "null"], "items": text },
+                    },
+                } },
+                "webhooks": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["name", "to", "sent", "failed", "waiting", "last_error"],
+                } },
+            },
+        },
         "Widgets": listed("widgets", &["name", "title", "freshness", "params", "values", "ranges"]),
         "Boards": listed("boards", &["name", "title", "widgets"]),
         "Values": {

@@ -170,6 +170,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         &[(200, Json("Object")), (404, ERROR), (503, ERROR)]),
     get("/v1/capture", "capture", "What is captured, and how far it is applied.", &[],
         &[(200, Json("Object"))]),
+    get("/v1/alerts", "alerts", "How each alert stands, and what became of what was told.", &[],
+        &[(200, Json("Alerts"))]),
     post("/v1/sessions", "sign_in", "Signs in: the answer sets a cookie.", "SignIn",
         &[(201, Json("Object")), (400, ERROR), (401, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
           (429, ERROR), (503, ERROR)]),

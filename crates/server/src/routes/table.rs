@@ -7,7 +7,7 @@ use axum::{
 use samovar_access::Role;
 
 use super::{
-    App, audit_log, batch, batch_cancel, board, boards, capture, cleanup, clear, events, health,
+    App, alerts, audit_log, batch, batch_cancel, board, boards, capture, cleanup, clear, events, health,
     healthz, invalidate, metrics, openapi, own_password, page, queues, reading, readyz, session,
     sessions, statistics, stream, token, tokens, user, user_password, users, usual, values, verify,
     warm, why, widget_statistics, widgets, workers,
@@ -97,6 +97,7 @@ pub(super) fn routes() -> Vec<Row> {
         get("/v1/queues", MANAGER, Nobodys, queues::get),
         get("/v1/workers", MANAGER, Nobodys, workers::get),
         get("/v1/capture", MANAGER, Nobodys, capture::get),
+        get("/v1/alerts", MANAGER, Nobodys, alerts::get),
         get("/v1/batches/{id}", MANAGER, Found, batch::get),
         post("/v1/batches/{id}/cancel", OWNER, Found, batch_cancel::post),
         get("/v1/events", MANAGER, Nobodys, events::get),
