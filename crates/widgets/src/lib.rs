@@ -29,11 +29,11 @@ pub use capture::{
 pub use check::{CUTS, Names, Whose, check_prepared, check_text, is_cut};
 pub use definitions::{
     ALL, BoardDefinition, BucketDefinition, CaptureDefinition, CaptureSettings, CatchUpDefinition,
-    Definitions, EventDefinition, EventTag, FreshnessDefinition, IncludeDefinition, Mode,
-    ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition, RollupDefinition,
-    RollupWidgetDefinition, ScheduleDefinition, SeriesBy, Show, Shown, SourceDefinition, TagPart,
-    TenantDefinition, TenantsDefinition, TimeForm, Values, WARMED, WarmDefinition,
-    WarmingDefinition, WidgetDefinition,
+    Definitions, EventDefinition, EventTag, FreshnessDefinition, HookDefinition, HookTenant,
+    IncludeDefinition, Mode, ModeDefinition, ParamDefinition, ParamType, Pointer,
+    RefreshAheadDefinition, RollupDefinition, RollupWidgetDefinition, ScheduleDefinition, SeriesBy,
+    Show, Shown, SignedPart, SourceDefinition, TagPart, TenantDefinition, TenantsDefinition,
+    TimeForm, Values, WARMED, WarmDefinition, WarmingDefinition, WidgetDefinition,
 };
 pub use document::Document;
 pub use problem::{Located, Problem, Severity, nearest};
