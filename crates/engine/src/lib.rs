@@ -14,9 +14,11 @@ mod compute;
 mod engine;
 mod events;
 mod explain;
+mod hooks;
 mod hot;
 mod keys;
 mod make;
+mod memory;
 mod read;
 mod reading;
 mod rolled;
@@ -32,8 +34,8 @@ mod warm;
 mod watch;
 
 pub use alerts::{
-    AlertKind, AlertRule, AlertSettings, AlertShown, Alerting, AlertsShown, SIGNATURE, SIGNED_AT, Side,
-    Unit, Webhook, WebhookShown,
+    AlertKind, AlertRule, AlertSettings, AlertShown, Alerting, AlertsShown, SIGNATURE, SIGNED_AT,
+    Side, Unit, Webhook, WebhookShown,
 };
 pub use asked::Asked;
 pub use board::{BoardAnswer, BoardShown, Tile};
@@ -45,6 +47,8 @@ pub use events::{
     Event, EventFailure, EventFault, EventShown, Invalidated, Raised, Settling, WarmingBegun,
 };
 pub use explain::{BackOffShown, ChangeShown, LeaseShown, StampShown, Stored, Why};
+pub use hooks::{HookFailure, Signed};
+pub use memory::{MemoryPoint, MemoryShown, QueueShown};
 pub use read::ReadFailure;
 pub use reading::InvalidReading;
 pub use samovar_cache::{

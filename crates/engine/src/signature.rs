@@ -61,9 +61,12 @@ mod tests {
         let signed = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
         assert_eq!(sign(&github, &[b"Hello, World!"]), signed);
         assert_eq!(sign(&github, &[b"Hello, ", b"World!"]), signed);
-        for given in
-            [signed, &signed.to_uppercase(), "dXEH6g6yUJ/CESIczphLijdXC211hsIsRvQ3nIsEPhc=", "dXEH6g6yUJ/CESIczphLijdXC211hsIsRvQ3nIsEPhc"]
-        {
+        for given in [
+            signed,
+            &signed.to_uppercase(),
+            "dXEH6g6yUJ/CESIczphLijdXC211hsIsRvQ3nIsEPhc=",
+            "dXEH6g6yUJ/CESIczphLijdXC211hsIsRvQ3nIsEPhc",
+        ] {
             assert!(is_signed(&github, &[b"Hello, World!"], given), "{given}");
         }
     }

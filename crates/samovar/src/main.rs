@@ -92,6 +92,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::User(command) => commands::user(global, &command).await,
             Command::Audit(arguments) => commands::audit(global, &arguments).await,
             Command::Capture(command) => commands::capture(global, &command).await,
+            Command::Memory(command) => commands::memory(global, &command).await,
         }
     });
     runtime.shutdown_timeout(THREADS_LEAVE_WITHIN);

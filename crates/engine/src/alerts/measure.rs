@@ -148,10 +148,7 @@ fn queue_wait(queues: &Queues) -> Measured {
 
 fn most(named: impl Iterator<Item = (f64, String)>) -> Measured {
     let most = named.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    most.map_or(Measured::plain(0.0), |(value, name)| Measured::Value {
-        value,
-        detail: Some(name),
-    })
+    most.map_or(Measured::plain(0.0), |(value, name)| Measured::Value { value, detail: Some(name) })
 }
 
 /// Each name once.
@@ -257,7 +254,8 @@ mod tests {
 
     #[test]
     fn the_queue_that_waits_longest_counts_and_one_that_is_paused_does_not() {
-        let queues = vec![queue("high", 2, false), queue("low", 7, false), queue("cache", 99, true)];
+        let queues =
+            vec![queue("high", 2, false), queue("low", 7, false), queue("cache", 99, true)];
         let seen = Seen { queues: Queues::Known(queues), ..Seen::default() };
         assert_eq!(measure(AlertKind::QueueWait, &seen), value(7000.0, "low"));
         let seen = Seen { queues: Queues::Known(Vec::new()), ..Seen::default() };
@@ -273,10 +271,8 @@ mod tests {
             usage: Some(usage(bytes)),
             child_bytes: 0,
         };
-        let exceeded = |job: &str| MemoryAlert::LimitExceeded {
-            job: job.to_owned(),
-            reason: String::new(),
-        };
+        let exceeded =
+            |job: &str| MemoryAlert::LimitExceeded { job: job.to_owned(), reason: String::new() };
         let growth = MemoryAlert::Growth { job: "a".to_owned(), mb_per_minute: 61.5 };
         let seen = Seen {
             jobs: vec![job("a", 40), job("b", 85)],

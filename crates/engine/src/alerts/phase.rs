@@ -62,10 +62,6 @@ impl Phase {
         }
     }
 
-    pub(crate) fn fires(self) -> bool {
-        matches!(self, Phase::Firing { .. })
-    }
-
     fn wrong_since(since: Instant, now: Instant, lasts: Duration) -> (Self, Option<Turn>) {
         match now.since(since) >= lasts {
             true => (Phase::Firing { fine: None }, Some(Turn::Fires)),

@@ -55,6 +55,7 @@ impl Engine {
             .map(|it| Sender::start(it, poster.clone(), inner.clock.clone(), inner.random.clone()))
             .collect();
         let senders = Arc::new(senders);
+        budget.iter().for_each(|budget| inner.memory.of(budget));
         let memory = budget.map(|budget| Memory::new(budget, &settings.rules));
         let desk = Desk {
             window: Window::default(),
@@ -134,7 +135,8 @@ impl Desk {
             ..Seen::default()
         };
         if let Some(memory) = &mut self.memory {
-            let sample = Sample::take(&inner.clock, &memory.budget);
+            let sample = Sample::take(&inner.clock, Some(&memory.budget));
+            inner.memory.remember(now, &sample);
             let mut news = memory.detector.observe(now, &sample);
             news.extend(memory.budget.alerts_since(&mut memory.mark));
             self.lately.extend(news.into_iter().map(|it| (now, it)));

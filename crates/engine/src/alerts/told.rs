@@ -38,8 +38,7 @@ pub(super) async fn is_mine(
     if fires == (turn == Turn::Fires) {
         return Ok(false);
     }
-    let fire =
-        Fire { queue, schedule, expected_ms: mark, mark_ms: turns + 1, jobs: Vec::new() };
+    let fire = Fire { queue, schedule, expected_ms: mark, mark_ms: turns + 1, jobs: Vec::new() };
     Ok(matches!(store.fire(fire).await?, Fired::Now(_)))
 }
 
@@ -49,4 +48,33 @@ fn queue() -> QueueName {
 
 fn name(kind: AlertKind) -> ScheduleName {
     ScheduleName::new(format!("samovar.alert/{}", kind.name())).expect("short and plain")
+}
+
+#[cfg(test)]
+mod tests {
+    use samovar_cache::Folder;
+    use samovar_clock::{Clock, Random};
+    use samovar_jobs::store::EmbeddedStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_several_who_see_the_same_one_tells() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let owned = Folder::own(folder.path()).expect("owned");
+        let store = EmbeddedStore::open(owned, Clock::System, Random::System).await;
+        let store = Store::Embedded(store.expect("opens"));
+        let kind = AlertKind::QueueWait;
+        let mine = async |turn| is_mine(&store, kind, turn).await.expect("answers");
+        assert!(!mine(Turn::Over).await, "it was never told that it fires");
+        for _ in 0..2 {
+            assert_eq!(firing(&store).await.expect("answers"), []);
+            assert_eq!([mine(Turn::Fires).await, mine(Turn::Fires).await], [true, false]);
+            assert_eq!(firing(&store).await.expect("answers"), [kind]);
+            assert_eq!([mine(Turn::Over).await, mine(Turn::Over).await], [true, false]);
+        }
+        let other = is_mine(&store, AlertKind::StoreMemory, Turn::Fires).await;
+        assert!(other.expect("answers"), "each alert has a mark of its own");
+        store.close().await;
+    }
 }

@@ -7,6 +7,7 @@ mod capture;
 mod cleanup;
 mod clear;
 mod invalidate;
+mod memory;
 mod status;
 mod token;
 mod user;
@@ -21,7 +22,7 @@ use serde_json::Value;
 
 pub(crate) use self::{
     audit::audit, capture::capture, cleanup::cleanup, clear::clear, invalidate::invalidate,
-    status::status, token::token, user::user, verify::verify, warm::warm, why::why,
+    memory::memory, status::status, token::token, user::user, verify::verify, warm::warm, why::why,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
 

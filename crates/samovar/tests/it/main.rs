@@ -1,6 +1,7 @@
 //! The binary as people run it: started over a generated table, asked over HTTP, stopped by signals.
 
 mod access;
+mod alerts;
 mod capture;
 mod checks;
 mod commands;
@@ -11,6 +12,7 @@ mod events;
 mod hostile;
 mod http;
 mod jobs;
+mod memory;
 mod metrics;
 mod readings;
 mod readme;

@@ -29,6 +29,8 @@ pub(super) fn all() -> Value {
     let tile = json!({ "type": "object", "required": ["widget"] });
     json!({
         "Object": { "type": "object" },
+        // Whatever the other system sends.
+        "Any": {},
         "Error": {
             "type": "object",
             "required": ["error"],
@@ -76,6 +78,26 @@ pub(super) fn all() -> Value {
                 "webhooks": { "type": "array", "items": {
                     "type": "object",
                     "required": ["name", "to", "sent", "failed", "waiting", "last_error"],
+                } },
+            },
+        },
+        "Memory": {
+            "type": "object",
+            "required": ["at_ms", "system", "process", "allocator", "unattributed", "budget", "jobs",
+                         "purges", "queues", "firing"],
+            "properties": {
+                "at_ms": { "type": "integer" }, "purges": { "type": "integer" }, "firing": texts,
+                "jobs": { "type": "array", "items": {
+                    "type": "object", "required": ["job", "need_bytes", "usage", "child_bytes"],
+                } },
+                "queues": { "type": ["array", "null"], "items": {
+                    "type": "object",
+                    "required": ["name", "waiting", "scheduled", "running", "failed", "oldest_waiting_ms"],
+                } },
+                "history": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["at_ms", "rss_bytes", "available_bytes", "promised_bytes", "held_bytes",
+                                 "running"],
                 } },
             },
         },
