@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use samovar_clock::WallTime;
-use samovar_widgets::{HookDefinition, HookTenant, Pointer, SignedPart, instant};
+use samovar_widgets::{HookDefinition, HookTenant, Pointer, SignedPart, instant, nearest};
 use serde_json::{Map, Value};
 
 use crate::{Event, EventFailure, Raised, engine::Engine, signature};
@@ -22,6 +22,9 @@ pub enum HookFailure {
     /// Or there is no such hook: nobody is told which.
     #[error("it is not signed as it has to be")]
     Unsigned,
+    /// For who need not sign.
+    #[error("there is no hook `{name}`")]
+    Unknown { name: String, nearest: Option<String> },
     #[error("the body is not JSON: {0}")]
     NotJson(String),
     #[error("the body has nothing at `{pointer}`")]
@@ -51,10 +54,14 @@ impl Engine {
     /// The events that the body of a hook means.
     ///
     /// # Errors
-    /// What the body lacks.
+    /// When there is no such hook, and what the body lacks.
     pub fn events_of(&self, hook: &str, body: &[u8]) -> Result<Vec<Event>, HookFailure> {
-        let hook = self.0.hooks.get(hook).ok_or(HookFailure::Unsigned)?;
-        events(hook, body)
+        let hooks = &self.0.hooks;
+        let unknown = || {
+            let nearest = nearest(hook, hooks.keys().map(String::as_str)).map(str::to_owned);
+            HookFailure::Unknown { name: hook.to_owned(), nearest }
+        };
+        events(hooks.get(hook).ok_or_else(unknown)?, body)
     }
 
     /// Raises what a hook means. A body that means nothing here is taken all the same: its sender
@@ -171,7 +178,10 @@ impl HookFailure {
             HookFailure::Missing { pointer }
             | HookFailure::NoList { pointer }
             | HookFailure::NoTenant { pointer } => Some(pointer),
-            HookFailure::Unsigned | HookFailure::NotJson(_) | HookFailure::Event(_) => None,
+            HookFailure::Unsigned
+            | HookFailure::Unknown { .. }
+            | HookFailure::NotJson(_)
+            | HookFailure::Event(_) => None,
         }
     }
 }

@@ -288,6 +288,9 @@ impl From<HookFailure> for ApiError {
         let (message, pointer) = (failure.to_string(), failure.pointer().map(str::to_owned));
         let error = match failure {
             HookFailure::Unsigned => Self::new(StatusCode::UNAUTHORIZED, "unsigned", message),
+            HookFailure::Unknown { nearest, .. } => {
+                Self::new(StatusCode::NOT_FOUND, "unknown_hook", message).meant(nearest)
+            }
             HookFailure::NotJson(_) => Self::new(StatusCode::BAD_REQUEST, "not_json", message),
             HookFailure::Missing { .. }
             | HookFailure::NoList { .. }

@@ -23,7 +23,7 @@ list = [{ id = "north" }]
 url = "sqlite://shop.db"
 [widget.total]
 source = "shop"
-query = "select sum(total) as total from orders where :tenant <> ''"
+query = "select sum(total) as total from orders where :tenant <> '' and :least <> ''"
 params.least = { default = "0" }
 [event.told]
 invalidates = ["global:alerts"]

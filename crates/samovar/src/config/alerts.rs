@@ -30,7 +30,7 @@ pub(super) fn read_alerts(root: &mut Section<'_>) -> AlertSettings {
     for (name, section) in sections {
         settings.webhooks.extend(read_webhook(&name, section));
     }
-    for (name, section) in root.sections("alert") {
+    for (name, mut section) in root.sections("alert") {
         let kind = AlertKind::ALL.into_iter().find(|kind| kind.name() == name.value);
         let Some(kind) = kind else {
             let known = || AlertKind::ALL.into_iter().map(AlertKind::name);
@@ -40,7 +40,6 @@ pub(super) fn read_alerts(root: &mut Section<'_>) -> AlertSettings {
             continue;
         };
         let rules = settings.rules.iter_mut().filter(|it| it.kind == kind);
-        let mut section = section;
         rules.for_each(|rule| read_rule(&mut section, rule, &names));
         section.finish();
     }

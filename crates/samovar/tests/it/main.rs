@@ -9,6 +9,7 @@ mod demo;
 mod draining;
 mod endings;
 mod events;
+mod hooks;
 mod hostile;
 mod http;
 mod jobs;

@@ -108,6 +108,18 @@ fn a_threshold_that_is_crossed_ends_with_3_and_jobs_that_fail_end_nothing() {
     interrupt(&watch);
     let status = watch.wait(LIMIT).expect("it ends");
     assert_eq!(status.code(), Some(3), "{}", watch.stderr());
+    let line = served.process.stderr();
+    let line = line.lines().find_map(|line| line.split_once("samovar::memory: ")).expect("a line").1;
+    let fields = line.split(' ').filter_map(|field| field.split_once('=')).map(|(name, _)| name);
+    let names = [
+        "job",
+        "operation",
+        "current_memory_mb",
+        "peak_memory_mb",
+        "memory_limit_mb",
+        "usage_percentage",
+    ];
+    assert_eq!(fields.collect::<Vec<_>>(), names, "these and no others: {line}");
     let text = fs::read_to_string(&file).expect("a file");
     assert!(text.ends_with('\n') && lines(&file).len() == text.lines().count());
 }

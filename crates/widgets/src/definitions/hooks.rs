@@ -109,6 +109,8 @@ pub(super) fn read(
     let definition = event.as_ref().and_then(|event| {
         known.events.iter().find(|it| it.name.value == event.value).map(|it| (event, it))
     });
+    // What is wrong already would be told as missing.
+    let definition = definition.filter(|_| section.error_count() == before);
     if let Some((event, definition)) = definition {
         check_needs(event, definition, tenant.is_some(), data.as_deref(), &section);
     }
