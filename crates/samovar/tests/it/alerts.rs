@@ -55,7 +55,8 @@ fn of_two_servers_that_see_the_same_one_tells() {
     let shop = shop(&redis, &receiver, "[alert.queue_wait]\nabove = \"1ms\"\nfor = \"0s\"");
     let (one, other) = (shop.serve(), shop.serve());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let jobs = RedisStore::connect(&redis.url(), Durability::Local, Clock::System, Random::System);
+    let url = redis.url();
+    let jobs = RedisStore::connect(&url, Durability::Local, Clock::System, Random::System);
     let jobs = Store::Redis(runtime.block_on(jobs).expect("it answers"));
     // Nobody serves this queue.
     let (queue, kind) = (QueueName::new("nobodys"), Kind::new("waits"));

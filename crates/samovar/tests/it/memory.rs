@@ -79,7 +79,7 @@ fn samples_are_lines_with_system_process_jobs_and_queues() {
 fn a_threshold_that_is_crossed_ends_with_3_and_jobs_that_fail_end_nothing() {
     let shop = Shop::new();
     let slow = "query = \"with recursive n(i) as (select 1 union all select i + 1 from n where i < \
-                3000000) select json_extract(note, '$.x') as x, (select max(i) from n) as n from \
+                3000000) select (select max(i) from n) as n, json_extract(note, '$.x') as x from \
                 orders where :tenant <> ''\"";
     let broken =
         "query = \"select json_extract(note, '$.x') as x from orders where :tenant <> ''\"";
