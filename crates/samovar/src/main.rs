@@ -62,9 +62,8 @@ fn main() -> ExitCode {
 fn log_to_stderr(command: &Command) {
     // Who waits for a warm-up on a terminal is shown its progress, and not each of its jobs.
     let of_jobs = if matches!(command, Command::Warm(_)) { "warn" } else { "info" };
-    let quiet = || {
-        EnvFilter::new(format!("info,rusqlite_migration=warn,samovar::memory={of_jobs}"))
-    };
+    let quiet =
+        || EnvFilter::new(format!("info,rusqlite_migration=warn,samovar::memory={of_jobs}"));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| quiet());
     let colours = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);

@@ -76,7 +76,10 @@ fn what_is_signed_invalidates_and_stands_in_the_audit_log() {
     let audit = shop.json(&["audit"]);
     let entry = audit["entries"].as_array().into_iter().flatten();
     let entry = entry.into_iter().find(|it| it["who"] == "hook shop").expect("an entry");
-    assert_eq!((&entry["what"], &entry["tenants"]), (&json!("POST /v1/hooks/shop"), &json!(["north"])));
+    assert_eq!(
+        (&entry["what"], &entry["tenants"]),
+        (&json!("POST /v1/hooks/shop"), &json!(["north"]))
+    );
 
     let mut other = created();
     other["type"] = json!("deleted");
@@ -124,7 +127,10 @@ fn what_a_signed_body_lacks_is_told_by_its_place() {
         signed(address, &body).error(422)
     };
     let (order, tenant) = (without("order"), without("shop_id"));
-    assert_eq!((&order["code"], &order["field"]), (&json!("invalid_hook"), &json!("/order/created_at")));
+    assert_eq!(
+        (&order["code"], &order["field"]),
+        (&json!("invalid_hook"), &json!("/order/created_at"))
+    );
     assert_eq!((&tenant["code"], &tenant["field"]), (&json!("invalid_hook"), &json!("/shop_id")));
     assert!(order["hint"].is_string());
     let mut soon = created();

@@ -109,7 +109,8 @@ fn a_threshold_that_is_crossed_ends_with_3_and_jobs_that_fail_end_nothing() {
     let status = watch.wait(LIMIT).expect("it ends");
     assert_eq!(status.code(), Some(3), "{}", watch.stderr());
     let line = served.process.stderr();
-    let line = line.lines().find_map(|line| line.split_once("samovar::memory: ")).expect("a line").1;
+    let line =
+        line.lines().find_map(|line| line.split_once("samovar::memory: ")).expect("a line").1;
     let fields = line.split(' ').filter_map(|field| field.split_once('=')).map(|(name, _)| name);
     let names = [
         "job",
