@@ -10,11 +10,13 @@
 //! - [`redis`]: `redis-server` alone, behind Sentinel, and as a Cluster
 //! - [`sql`]: PostgreSQL and MariaDB
 //! - [`wrong_clock`]: a clock for one process that jumps
+//! - [`receiver`]: a server that keeps what is posted to it
 //! - [`proxy`]: delays, cuts, black holes, and the counting of round trips
 
 pub mod port;
 pub mod process;
 pub mod proxy;
+pub mod receiver;
 pub mod redis;
 mod spawner;
 pub mod sql;
@@ -23,5 +25,6 @@ pub mod wrong_clock;
 
 pub use process::Process;
 pub use proxy::{Direction, Proxy};
+pub use receiver::Receiver;
 pub use redis::{RedisCluster, RedisSentinel, RedisServer};
 pub use sql::{MariaDbServer, PostgresServer};

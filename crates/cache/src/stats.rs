@@ -221,6 +221,17 @@ impl Counters {
     }
 
     pub fn add(&mut self, other: &Counters) {
+        self.combine(other, |mine, theirs| mine + theirs);
+    }
+
+    /// What was counted behind `earlier`.
+    pub fn since(&self, earlier: &Counters) -> Counters {
+        let mut counted = self.clone();
+        counted.combine(earlier, u64::saturating_sub);
+        counted
+    }
+
+    fn combine(&mut self, other: &Counters, combined: impl Fn(u64, u64) -> u64) {
         let pairs = [
             (&mut self.local_hits, other.local_hits),
             (&mut self.shared_hits, other.shared_hits),
@@ -239,14 +250,10 @@ impl Counters {
             (&mut self.read_time_us, other.read_time_us),
             (&mut self.compute_time_us, other.compute_time_us),
         ];
-        for (mine, theirs) in pairs {
-            *mine += theirs;
-        }
-        for (mine, theirs) in self.read_latency.iter_mut().zip(other.read_latency) {
-            *mine += theirs;
-        }
-        for (mine, theirs) in self.compute_latency.iter_mut().zip(other.compute_latency) {
-            *mine += theirs;
+        let reads = self.read_latency.iter_mut().zip(other.read_latency);
+        let computes = self.compute_latency.iter_mut().zip(other.compute_latency);
+        for (mine, theirs) in pairs.into_iter().chain(reads).chain(computes) {
+            *mine = combined(*mine, theirs);
         }
     }
 }
@@ -374,6 +381,17 @@ mod tests {
         counters.read_latency[11] = 100; // all in the bucket up to 500 ms
         assert_eq!(score(&counters), Some(70.0));
         assert_eq!(Health::of(&Counters::default(), targets), None);
+    }
+
+    #[test]
+    fn what_was_counted_in_between_is_the_difference() {
+        let earlier = Counters { local_hits: 3, read_latency: [1; 15], ..Counters::default() };
+        let mut later = earlier.clone();
+        let between =
+            Counters { local_hits: 2, errors: 4, compute_latency: [5; 15], ..Counters::default() };
+        later.add(&between);
+        assert_eq!(later.since(&earlier), between);
+        assert_eq!(earlier.since(&later), Counters::default(), "it began anew");
     }
 
     #[test]

@@ -9,13 +9,15 @@ use samovar_widgets::{ScheduleDefinition, Values, WarmingDefinition};
 use serde::Serialize;
 
 use crate::{
-    Catalogue,
+    Catalogue, alerts,
     board::{Board, Turns},
     capture::CapturedSource,
     catalogue::Entry,
     classes::Classes,
     events::EventRule,
+    hooks::Hooks,
     hot::{self, Hot},
+    memory::Memory,
     rolled::Partials,
     shadow::Shadow,
     slow::Slow,
@@ -50,7 +52,10 @@ pub(crate) struct Inner {
     pub(crate) warming: WarmingDefinition,
     pub(crate) schedules: Vec<ScheduleDefinition>,
     pub(crate) events: BTreeMap<String, EventRule>,
+    pub(crate) hooks: Hooks,
     pub(crate) captures: Vec<Arc<CapturedSource>>,
+    pub(crate) alerts: alerts::Board,
+    pub(crate) memory: Memory,
     /// Where warm-ups are pushed.
     pub(crate) jobs: Option<Arc<Store>>,
     /// Bytes of one value, so that a compute ends before it has made more.
@@ -112,6 +117,7 @@ impl Engine {
         let Catalogue { tenants, widgets, rollups, boards, classes, clock, .. } = catalogue;
         let (warming, schedules, events) =
             (catalogue.warming, catalogue.schedules, catalogue.events);
+        let hooks = catalogue.hooks;
         let captures = catalogue.captures.into_iter().map(Arc::new).collect();
         let declare = |definition| cache.declare(definition).map_err(|error| StartError { error });
         let mut served = BTreeMap::new();
@@ -151,7 +157,10 @@ impl Engine {
             warming,
             schedules,
             events,
+            hooks,
             captures,
+            alerts: alerts::Board::default(),
+            memory: Memory::default(),
             jobs,
             value_limit: settings.value_limit,
             clock,

@@ -3,6 +3,7 @@
 //! Definitions become a [`Catalogue`], where everything that can be wrong with them has been
 //! found. An [`Engine`] serves a catalogue out of a cache.
 
+mod alerts;
 mod asked;
 mod board;
 mod capture;
@@ -13,13 +14,16 @@ mod compute;
 mod engine;
 mod events;
 mod explain;
+mod hooks;
 mod hot;
 mod keys;
 mod make;
+mod memory;
 mod read;
 mod reading;
 mod rolled;
 mod shadow;
+mod signature;
 mod slow;
 mod statistics;
 mod tags;
@@ -29,6 +33,10 @@ mod verify;
 mod warm;
 mod watch;
 
+pub use alerts::{
+    AlertKind, AlertRule, AlertSettings, AlertShown, Alerting, AlertsShown, SIGNATURE, SIGNED_AT,
+    Side, Unit, Webhook, WebhookShown,
+};
 pub use asked::Asked;
 pub use board::{BoardAnswer, BoardShown, Tile};
 pub use capture::{CaptureRuleShown, CaptureShown, Capturing};
@@ -39,6 +47,8 @@ pub use events::{
     Event, EventFailure, EventFault, EventShown, Invalidated, Raised, Settling, WarmingBegun,
 };
 pub use explain::{BackOffShown, ChangeShown, LeaseShown, StampShown, Stored, Why};
+pub use hooks::{HookFailure, Signed};
+pub use memory::{MemoryPoint, MemoryShown, QueueShown};
 pub use read::ReadFailure;
 pub use reading::InvalidReading;
 pub use samovar_cache::{

@@ -188,21 +188,25 @@ impl Targets {
         if allowed.len() > limits::HTTP_TARGETS {
             return Err(InvalidHttp::Targets { found: allowed.len() });
         }
-        // Somebody may have chosen another one before: that is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .user_agent(concat!("samovar/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let client = client.map_err(|error| InvalidHttp::Client(error.to_string()))?;
-        Ok(Self { allowed, client })
+        Ok(Self { allowed, client: client()? })
     }
 
     fn find(&self, url: &Url) -> Option<&Target> {
         let matching = self.allowed.iter().filter(|target| target.allows(url));
         matching.max_by_key(|target| target.url.path().len())
     }
+}
+
+/// It follows no redirects: whoever answers does not choose where a secret goes next.
+pub(crate) fn client() -> Result<Client, InvalidHttp> {
+    // Somebody may have chosen another one before: that is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(limits::HTTP_CONNECT)
+        .user_agent(concat!("samovar/", env!("CARGO_PKG_VERSION")))
+        .build();
+    client.map_err(|error| InvalidHttp::Client(error.to_string()))
 }
 
 /// URLs that may be posted to: of this origin, and below this path.
@@ -240,7 +244,7 @@ impl fmt::Debug for Target {
     }
 }
 
-fn parse(text: &str) -> Result<Url, InvalidHttp> {
+pub(crate) fn parse(text: &str) -> Result<Url, InvalidHttp> {
     let invalid = |why: &str| InvalidHttp::Url { url: text.to_owned(), why: why.to_owned() };
     let url = Url::parse(text).map_err(|error| invalid(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {

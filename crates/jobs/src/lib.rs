@@ -10,6 +10,7 @@ mod job;
 pub mod limits;
 mod name;
 mod policy;
+pub mod post;
 mod rule;
 pub mod run;
 pub mod schedule;

@@ -87,6 +87,8 @@ pub const LAPSES: u32 = 16;
 pub const HTTP_TARGETS: usize = 1000;
 /// Headers of a job of kind `http`. More: refused.
 pub const HTTP_HEADERS: usize = 32;
+/// How long it may take to reach whatever is posted to.
+pub const HTTP_CONNECT: Duration = Duration::from_secs(10);
 /// Tries a policy may ask for.
 pub const TRIES: u16 = 1000;
 /// Length of a list of delays.

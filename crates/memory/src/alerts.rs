@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -34,6 +34,11 @@ pub enum Alert {
     ManyPurges {
         purges_per_minute: u64,
     },
+    /// A job was too big for its limit, and became several.
+    Split {
+        job: String,
+        parts: usize,
+    },
 }
 
 impl Alert {
@@ -49,27 +54,53 @@ impl Alert {
             Alert::Growth { job, .. } => (2, job),
             Alert::Leak(leak) => (3, &leak.kind),
             Alert::ManyPurges { .. } => (4, ""),
+            Alert::Split { job, .. } => (5, job),
         }
     }
 }
 
 const ALERTS_KEPT: usize = 256;
 
-/// Alerts not taken yet; the oldest give way.
+/// The last alerts, for whoever asks what came since he asked before; the oldest give way.
 #[derive(Debug, Default)]
-pub(crate) struct Alerts(Mutex<VecDeque<Alert>>);
+pub(crate) struct Alerts(Mutex<Raised>);
+
+#[derive(Debug, Default)]
+struct Raised {
+    last: VecDeque<Alert>,
+    /// All there ever were.
+    count: u64,
+}
+
+/// How far somebody has read the alerts of a budget. At first: not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AlertMark(u64);
 
 impl Alerts {
     pub(crate) fn raise(&self, alert: Alert) {
-        let mut alerts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if alerts.len() == ALERTS_KEPT {
-            alerts.pop_front();
+        let mut raised = self.raised();
+        if raised.last.len() == ALERTS_KEPT {
+            raised.last.pop_front();
         }
-        alerts.push_back(alert);
+        raised.last.push_back(alert);
+        raised.count += 1;
     }
 
-    pub(crate) fn take(&self) -> Vec<Alert> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    pub(crate) fn mark(&self) -> AlertMark {
+        AlertMark(self.raised().count)
+    }
+
+    /// What came behind the mark, as far as it is kept. The mark moves behind the last one.
+    pub(crate) fn since(&self, mark: &mut AlertMark) -> Vec<Alert> {
+        let raised = self.raised();
+        let missed = raised.count.saturating_sub(mark.0);
+        let missed = usize::try_from(missed).unwrap_or(usize::MAX).min(raised.last.len());
+        *mark = AlertMark(raised.count);
+        raised.last.iter().skip(raised.last.len() - missed).cloned().collect()
+    }
+
+    fn raised(&self) -> MutexGuard<'_, Raised> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,6 +136,11 @@ pub struct Detector {
 impl Detector {
     pub fn new(thresholds: Thresholds) -> Self {
         Self { thresholds, ..Self::default() }
+    }
+
+    /// What was found at the last look, news or not.
+    pub fn standing(&self) -> &[Alert] {
+        &self.told
     }
 
     pub fn observe(&mut self, now: Instant, sample: &Sample) -> Vec<Alert> {
@@ -204,6 +240,22 @@ mod tests {
         let [Alert::Growth { mb_per_minute, .. }] = &found[..] else { panic!("{found:?}") };
         assert!((mb_per_minute - 60.0).abs() < 0.01);
         assert!(detector.observe(at(120), &sample(41, 0)).is_empty());
+    }
+
+    #[test]
+    fn each_reader_hears_of_an_alert_once_and_of_as_many_as_are_kept() {
+        let (alerts, mut one, mut other) = (Alerts::default(), AlertMark(0), AlertMark(0));
+        let split = |parts| Alert::Split { job: "warm".to_owned(), parts };
+        alerts.raise(split(1));
+        let mut late = alerts.mark();
+        assert_eq!(alerts.since(&mut one), [split(1)]);
+        assert_eq!(alerts.since(&mut one), []);
+        alerts.raise(split(2));
+        assert_eq!(alerts.since(&mut one), [split(2)]);
+        assert_eq!(alerts.since(&mut other), [split(1), split(2)]);
+        (0..ALERTS_KEPT).for_each(|parts| alerts.raise(split(parts)));
+        let kept = alerts.since(&mut late);
+        assert_eq!((kept.len(), &kept[0]), (ALERTS_KEPT, &split(0)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use account::{
     Account, Adopt, InAccount, Inherited, Unattributed, Usage, inherit, inherit_future,
     process_scope, spawn, spawn_blocking, spawn_thread, step, unattributed,
 };
-pub use alerts::{Alert, Detector, Thresholds};
+pub use alerts::{Alert, AlertMark, Detector, Thresholds};
 pub use alloc::{AllocatorFigures, Metered, Metering, local::BATCH_BYTES, metering, purge};
 pub use budget::{
     Admitted, Budget, BudgetUsage, ChildGauge, InvalidShare, Pressure, Refused, Rss, RunningJob,

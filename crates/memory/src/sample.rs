@@ -10,7 +10,7 @@ use std::{
 use samovar_clock::Clock;
 
 use crate::{
-    Account, AllocatorFigures, Budget, BudgetUsage, RunningJob, Unattributed,
+    Account, AllocatorFigures, Budget, BudgetUsage, RunningJob, Unattributed, Usage,
     alerts::{Alert, Detector, Thresholds},
     limit::megabytes,
     process_scope,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What is held at one moment. What is not known is left out, never 0.
-#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Sample {
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
@@ -34,7 +34,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    pub fn take(clock: &Clock, budget: &Budget) -> Self {
+    /// Of this process, with the jobs of a budget where it has one.
+    pub fn take(clock: &Clock, budget: Option<&Budget>) -> Self {
         let unattributed = unattributed();
         Self {
             at_ms: clock.wall().as_millis(),
@@ -42,8 +43,8 @@ impl Sample {
             process: ProcessMemory::own(),
             allocator: unattributed.map(|_| AllocatorFigures::read()),
             unattributed,
-            budget: Some(budget.usage()),
-            jobs: budget.running(),
+            budget: budget.map(Budget::usage),
+            jobs: budget.map(Budget::running).unwrap_or_default(),
             purges: crate::alloc::jemalloc::purges(),
         }
     }
@@ -103,13 +104,13 @@ pub async fn watch<F: Future<Output = bool>>(
     mut each: impl FnMut(Sample, Vec<Alert>) -> F,
 ) {
     let start = clock.now();
-    let mut detector = Detector::new(watch.thresholds);
+    let (mut detector, mut mark) = (Detector::new(watch.thresholds), budget.alert_mark());
     loop {
         let (sample, alerts) = process_scope(|| {
-            let sample = Sample::take(clock, budget);
+            let sample = Sample::take(clock, Some(budget));
             recorder.record(&sample);
             let mut alerts = detector.observe(clock.now(), &sample);
-            alerts.extend(budget.take_alerts());
+            alerts.extend(budget.alerts_since(&mut mark));
             (sample, alerts)
         });
         let goes_on = each(sample, alerts).await;
@@ -137,15 +138,19 @@ pub struct OperationLine<'a> {
 impl<'a> OperationLine<'a> {
     /// Nothing where metering is off.
     pub fn of(account: &'a Account, operation: &'a str) -> Option<Self> {
-        let usage = account.usage()?;
-        Some(Self {
-            job: account.job(),
+        account.usage().map(|usage| Self::with(account.job(), operation, usage))
+    }
+
+    /// Of what is held in more than one process.
+    pub fn with(job: &'a str, operation: &'a str, usage: Usage) -> Self {
+        Self {
+            job,
             operation,
             current_memory_mb: two_digits(megabytes(usage.current_bytes)),
             peak_memory_mb: two_digits(megabytes(usage.peak_bytes)),
             memory_limit_mb: two_digits(megabytes(usage.limit_bytes.unwrap_or_default())),
             usage_percentage: two_digits(usage.percentage().unwrap_or_default()),
-        })
+        }
     }
 }
 

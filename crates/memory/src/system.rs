@@ -6,7 +6,7 @@ use std::{
 };
 
 /// The memory of one process, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct ProcessMemory {
     pub rss_bytes: u64,
     /// Private writable memory that is mapped, touched or not: what `RLIMIT_DATA` counts.
@@ -33,7 +33,7 @@ impl ProcessMemory {
 }
 
 /// The machine's memory, or that of the cgroup where it is less.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SystemMemory {
     pub total_bytes: u64,
     pub available_bytes: u64,

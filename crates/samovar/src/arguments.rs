@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use serde_json::Value;
@@ -61,6 +61,31 @@ pub(crate) enum Command {
     /// Triggers in a source that record its changes
     #[command(subcommand)]
     Capture(CaptureCommand),
+    /// What the server and its jobs hold
+    #[command(subcommand)]
+    Memory(MemoryCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MemoryCommand {
+    /// Sample it as lines of JSON; ends with 3 when a threshold was crossed
+    Watch(MemoryWatchArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemoryWatchArguments {
+    /// Between two samples, like 500ms or 5s; a number alone is in seconds
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_seconds)]
+    pub(crate) interval: Duration,
+    /// How long; until it is interrupted where it is left out
+    #[arg(long, value_name = "DURATION", value_parser = parse_seconds)]
+    pub(crate) duration: Option<Duration>,
+    /// What a job may hold of its limit before that is told, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 80.0, value_parser = parse_percent)]
+    pub(crate) threshold: f64,
+    /// Where the lines are added to; standard output where it is left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,6 +154,9 @@ pub(crate) struct StatusArguments {
     /// With latencies, leases, slow computes and advice
     #[arg(long)]
     pub(crate) detailed: bool,
+    /// Only the alerts, and what became of what was told
+    #[arg(long, conflicts_with_all = ["detailed", "widget"])]
+    pub(crate) alerts: bool,
     /// Only these widgets, each by tenant
     #[arg(long, value_name = "NAME")]
     pub(crate) widget: Vec<String>,
@@ -186,7 +214,7 @@ pub(crate) struct ClearArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["tags", "class", "widget", "event"])))]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["tags", "class", "widget", "event", "hook"])))]
 pub(crate) struct InvalidateArguments {
     /// Data that changed, like orders/2026/11/21
     #[arg(long = "tag", value_name = "TAG")]
@@ -200,6 +228,9 @@ pub(crate) struct InvalidateArguments {
     /// Something that happened: what its rule in the configuration names
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tags", "class", "widget", "over"])]
     pub(crate) event: Option<String>,
+    /// What another system would send, unsigned: its body is --data
+    #[arg(long, value_name = "NAME", requires = "data", conflicts_with_all = ["tags", "class", "widget", "event", "tenant", "over"])]
+    pub(crate) hook: Option<String>,
     /// What the event is about, like '{"received_at": "2026-11-21T09:30:00Z"}'
     #[arg(long, value_name = "JSON", conflicts_with_all = ["tags", "class", "widget"], value_parser = parse_json)]
     pub(crate) data: Option<Value>,
@@ -336,6 +367,22 @@ pub(crate) struct AuditArguments {
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write it like 127.0.0.1:7070".to_owned())
+}
+
+/// Of at least a hundredth of a second, and a year at most.
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    const BOUNDS: RangeInclusive<Duration> =
+        Duration::from_millis(10)..=Duration::from_secs(366 * 24 * 3600);
+    let seconds = text.parse().map(Duration::from_secs);
+    let duration = seconds.or_else(|_| samovar_widgets::parse_duration(text))?;
+    let fits = BOUNDS.contains(&duration);
+    fits.then_some(duration).ok_or_else(|| "choose something between 10ms and 366d".to_owned())
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let percent = text.trim_end_matches('%').parse().ok();
+    let percent = percent.filter(|percent| *percent > 0.0 && *percent <= 100.0);
+    percent.ok_or_else(|| "write a number above 0, at most 100".to_owned())
 }
 
 fn parse_json(text: &str) -> Result<Value, String> {

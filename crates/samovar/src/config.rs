@@ -1,6 +1,7 @@
 //! `samovar.toml`: the sections of the process are read here, those of the widgets by their crate.
 
 mod access;
+mod alerts;
 mod sections;
 mod workers;
 
@@ -14,7 +15,7 @@ use std::{
 
 use samovar_cache::Settings;
 use samovar_clock::Clock;
-use samovar_engine::{Ask, Catalogue, Observe};
+use samovar_engine::{AlertSettings, Ask, Catalogue, Observe};
 use samovar_widgets::{Definitions, Document, Overrides, Problem};
 
 use crate::failure::Failure;
@@ -36,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) cache_url: Option<RedisUrl>,
     pub(crate) observe: Observe,
     pub(crate) workers: Workers,
+    pub(crate) alerts: AlertSettings,
     pub(crate) definitions: Definitions,
     /// By the environment.
     overrides: Overrides,
@@ -120,6 +122,7 @@ impl Config {
             sections::read_cache(&mut root, store.as_ref());
         let observe = sections::read_health(&mut root);
         let workers = workers::read_workers(&mut root);
+        let alerts = alerts::read_alerts(&mut root);
         let definitions = Definitions { default_freshness, ..Definitions::read(&mut root) };
         root.finish();
         let mut problems = document.problems();
@@ -134,6 +137,7 @@ impl Config {
             cache_url: url,
             observe,
             workers,
+            alerts,
             definitions,
             overrides,
         };

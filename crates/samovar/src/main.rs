@@ -41,7 +41,7 @@ const THREADS_LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log_to_stderr();
+    log_to_stderr(&arguments.command);
     if let Err(error) = accounts::route_sqlite() {
         tracing::warn!(%error, "what SQLite holds is not counted");
     }
@@ -59,8 +59,11 @@ fn main() -> ExitCode {
 }
 
 /// `RUST_LOG` says what; standard output belongs to what the commands answer.
-fn log_to_stderr() {
-    let quiet = || EnvFilter::new("info,rusqlite_migration=warn");
+fn log_to_stderr(command: &Command) {
+    // Who waits for a warm-up on a terminal is shown its progress, and not each of its jobs.
+    let of_jobs = if matches!(command, Command::Warm(_)) { "warn" } else { "info" };
+    let quiet =
+        || EnvFilter::new(format!("info,rusqlite_migration=warn,samovar::memory={of_jobs}"));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| quiet());
     let colours = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
@@ -92,6 +95,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::User(command) => commands::user(global, &command).await,
             Command::Audit(arguments) => commands::audit(global, &arguments).await,
             Command::Capture(command) => commands::capture(global, &command).await,
+            Command::Memory(command) => commands::memory(global, &command).await,
         }
     });
     runtime.shutdown_timeout(THREADS_LEAVE_WITHIN);

@@ -56,15 +56,20 @@ impl Reach {
         Self::open_as(config, true).await
     }
 
+    /// The server of the folder. `None` where there is none, or the store is no folder.
+    pub(crate) async fn server(config: &Config) -> Result<Option<Self>, Failure> {
+        let Store::Embedded { folder } = &config.store else { return Ok(None) };
+        let Some(stream) = connect(&folder.join(SOCKET)).await? else { return Ok(None) };
+        let failed = |error| Failure::failed("speaking with the server", error);
+        let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = shaken.map_err(failed)?;
+        tokio::spawn(connection);
+        Ok(Some(Reach::Owner(sender)))
+    }
+
     async fn open_as(config: &Config, working: bool) -> Result<Self, Failure> {
-        if let Store::Embedded { folder } = &config.store
-            && let Some(stream) = connect(&folder.join(SOCKET)).await?
-        {
-            let failed = |error| Failure::failed("speaking with the server", error);
-            let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-            let (sender, connection) = shaken.map_err(failed)?;
-            tokio::spawn(connection);
-            return Ok(Reach::Owner(sender));
+        if let Some(server) = Self::server(config).await? {
+            return Ok(server);
         }
         let catalogue = config.catalogue(Ask::Nobody).await?;
         let state = State::open(config).await?;

@@ -19,7 +19,7 @@ use crate::{
     failure::{Failure, counted, tell},
     reach::SOCKET,
     state::State,
-    working::Working,
+    working::{Working, instance},
 };
 
 /// Requests that are not answered this long after the signal are given up, and jobs that have not
@@ -114,6 +114,10 @@ pub(crate) async fn run(
         let address =
             server.address().map_err(|error| Failure::failed("asking for the address", error))?;
         let working = Working::start(&config.workers, &engine, &state, Some(schedules))?;
+        let (told, budget) = (config.alerts.clone(), Some(working.budget()));
+        let alerting = engine.start_alerting(told, instance(), budget);
+        let alerting =
+            alerting.map_err(|error| Failure::failed("starting to look for alerts", error))?;
         let capturing = engine.start_capturing();
         if let Err(error) = engine.warm_at_start().await {
             tracing::warn!(%error, "nothing is warmed at start");
@@ -124,6 +128,7 @@ pub(crate) async fn run(
             Err(_) => Clock::System.now(),
         };
         capturing.stop().await;
+        alerting.stop().await;
         working.stop(deadline).await;
         announced
     };
@@ -150,20 +155,20 @@ async fn serve_until(server: Server, mut stop: Stop) -> Instant {
 }
 
 /// SIGTERM or ctrl-c.
-struct Stop {
+pub(crate) struct Stop {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

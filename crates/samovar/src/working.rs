@@ -20,6 +20,7 @@ use crate::{accounts, config::Workers, failure::Failure, state::State};
 pub(crate) struct Working {
     scheduler: Option<Scheduler>,
     pruner: JoinHandle<()>,
+    budget: Budget,
     /// Until when jobs that run may go on.
     stop: watch::Sender<Option<Instant>>,
     keeper: JoinHandle<()>,
@@ -36,13 +37,19 @@ impl Working {
         let (engine, jobs) = (engine.clone(), state.jobs.clone());
         let budget = config.budget();
         accounts::exempt_from(&budget);
-        let office = Office { config: config.clone(), engine, jobs, budget };
+        let office = Office { config: config.clone(), engine, jobs, budget: budget.clone() };
         let first = office.worker()?;
         let fired = |it| Scheduler::start(it, state.jobs.clone(), Clock::System, Random::System);
         let scheduler = schedules.map(fired);
         let (stop, stopped) = watch::channel(None);
         let pruner = tokio::spawn(prune(state.jobs.clone()));
-        Ok(Self { scheduler, pruner, stop, keeper: tokio::spawn(office.keep(first, stopped)) })
+        let keeper = tokio::spawn(office.keep(first, stopped));
+        Ok(Self { scheduler, pruner, budget, stop, keeper })
+    }
+
+    /// Of all its jobs.
+    pub(crate) fn budget(&self) -> Budget {
+        self.budget.clone()
     }
 
     /// Fires nothing more, claims nothing more, and waits for what runs; what takes longer goes back
@@ -130,12 +137,17 @@ async fn told(mut stopped: watch::Receiver<Option<Instant>>) -> Instant {
 
 /// Another one for each worker, so that an order is for one of them.
 fn name(random: &Random) -> WorkerName {
+    let part = random.id() >> 32;
+    WorkerName::new(format!("{}-{part:08x}", instance())).expect("plain and short")
+}
+
+/// The machine and the process.
+pub(crate) fn instance() -> String {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
     let host: String = host.chars().filter(plain).take(30).collect();
-    let (pid, part) = (std::process::id(), random.id() >> 32);
-    WorkerName::new(format!("{host}-{pid}-{part:08x}")).expect("plain and short")
+    format!("{host}-{}", std::process::id())
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use axum::{
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Json, Response},
 };
 use samovar_engine::{
-    ChangeError, ChangeFailure, EventFailure, EventFault, InvalidReading, NoTenant, ReadError,
-    ReadFailure, StoreError, WarmFailure,
+    ChangeError, ChangeFailure, EventFailure, EventFault, HookFailure, InvalidReading, NoTenant,
+    ReadError, ReadFailure, StoreError, WarmFailure,
 };
 use serde::Serialize;
 
@@ -282,6 +282,29 @@ impl From<EventFailure> for ApiError {
     }
 }
 
+impl From<HookFailure> for ApiError {
+    fn from(failure: HookFailure) -> Self {
+        const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+        let (message, pointer) = (failure.to_string(), failure.pointer().map(str::to_owned));
+        let error = match failure {
+            HookFailure::Unsigned => Self::new(StatusCode::UNAUTHORIZED, "unsigned", message),
+            HookFailure::Unknown { nearest, .. } => {
+                Self::new(StatusCode::NOT_FOUND, "unknown_hook", message).meant(nearest)
+            }
+            HookFailure::NotJson(_) => Self::new(StatusCode::BAD_REQUEST, "not_json", message),
+            HookFailure::Missing { .. }
+            | HookFailure::NoList { .. }
+            | HookFailure::NoTenant { .. } => Self::new(INVALID, "invalid_hook", message)
+                .hint("see the rule of this hook: [hook.NAME] says what stands where"),
+            HookFailure::Event(failure) => failure.into(),
+        };
+        match pointer {
+            Some(pointer) => error.field(&pointer),
+            None => error,
+        }
+    }
+}
+
 impl From<WarmFailure> for ApiError {
     fn from(failure: WarmFailure) -> Self {
         const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
@@ -305,6 +328,16 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self::new(status, "store_unavailable", error.to_string()).again_after(None)
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        let code = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+            _ => "unreadable_body",
+        };
+        Self::new(rejection.status(), code, rejection.body_text())
     }
 }
 

@@ -144,7 +144,8 @@ impl Gate {
             method,
             path: self.path.to_owned(),
             trail: Trail::default(),
-            repeats: self.audited == Audited::Often,
+            repeats: self.audited != Audited::Each,
+            is_signed: self.audited == Audited::Signed,
         };
         let admitted = match identity {
             None => Ok(()),

@@ -15,6 +15,8 @@ pub(crate) struct Trail(Arc<Mutex<Noted>>);
 struct Noted {
     tenants: Vec<String>,
     detail: Option<String>,
+    /// Who has signed it.
+    signer: Option<String>,
 }
 
 /// The code of an error, beside its response.
@@ -31,11 +33,19 @@ pub(crate) struct Request {
     pub(crate) trail: Trail,
     /// Many of these are as good as one.
     pub(crate) repeats: bool,
+    /// Nobody is asked who he is: who has signed it is written down, and nothing of who has not.
+    pub(crate) is_signed: bool,
 }
 
 impl Trail {
     pub(crate) fn note(&self, tenants: Vec<String>, detail: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Noted { tenants, detail };
+        let signer = None;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Noted { tenants, detail, signer };
+    }
+
+    pub(crate) fn signed_by(&self, signer: String, tenants: Vec<String>) {
+        let (signer, detail) = (Some(signer), None);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Noted { tenants, detail, signer };
     }
 }
 
@@ -45,13 +55,17 @@ pub(crate) async fn leave(
     request: Request,
     (status, code): (StatusCode, Option<Code>),
 ) {
-    let Request { identity, peer, method, path, trail, repeats } = request;
+    let Request { identity, peer, method, path, trail, repeats, is_signed } = request;
     let noted = std::mem::take(&mut *trail.0.lock().unwrap_or_else(PoisonError::into_inner));
+    if is_signed && noted.signer.is_none() {
+        return;
+    }
     let outcome = outcome(status);
     let code = code.map_or_else(|| status.as_str().to_owned(), |code| code.0.to_owned());
     let principal = identity.as_ref().map(|identity| &*identity.principal);
+    let nobody = "nobody".to_owned();
     let entry = NewEntry {
-        who: principal.map_or_else(|| "nobody".to_owned(), |it| it.who.to_string()),
+        who: principal.map(|it| it.who.to_string()).or(noted.signer).unwrap_or(nobody),
         role: principal.map(|it| it.role.to_string()),
         from: match peer {
             Some(Peer::Address(address)) => address.to_string(),

@@ -15,6 +15,7 @@ mod query;
 mod range;
 mod rollup;
 mod rows;
+mod secret;
 mod section;
 mod selection;
 mod source;
@@ -29,11 +30,11 @@ pub use capture::{
 pub use check::{CUTS, Names, Whose, check_prepared, check_text, is_cut};
 pub use definitions::{
     ALL, BoardDefinition, BucketDefinition, CaptureDefinition, CaptureSettings, CatchUpDefinition,
-    Definitions, EventDefinition, EventTag, FreshnessDefinition, IncludeDefinition, Mode,
-    ModeDefinition, ParamDefinition, ParamType, RefreshAheadDefinition, RollupDefinition,
-    RollupWidgetDefinition, ScheduleDefinition, SeriesBy, Show, Shown, SourceDefinition, TagPart,
-    TenantDefinition, TenantsDefinition, TimeForm, Values, WARMED, WarmDefinition,
-    WarmingDefinition, WidgetDefinition,
+    Definitions, EventDefinition, EventTag, FreshnessDefinition, HookDefinition, HookTenant,
+    IncludeDefinition, Mode, ModeDefinition, ParamDefinition, ParamType, Pointer,
+    RefreshAheadDefinition, RollupDefinition, RollupWidgetDefinition, ScheduleDefinition, SeriesBy,
+    Show, Shown, SignedPart, SourceDefinition, TagPart, TenantDefinition, TenantsDefinition,
+    TimeForm, Values, WARMED, WarmDefinition, WarmingDefinition, WidgetDefinition,
 };
 pub use document::Document;
 pub use overrides::Overrides;
@@ -44,6 +45,7 @@ pub use rollup::{
     Answer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup, Slot, instant, plan,
 };
 pub use rows::{Row, Rows};
+pub use secret::{InvalidSecret, SigningSecret};
 pub use section::Section;
 pub use selection::{Limits, MOST_KEYS, Related, Selection};
 pub use source::{Column, Prepared, Scan, Snapshot, Source, SourceError, SourceFigures};

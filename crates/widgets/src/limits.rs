@@ -49,6 +49,18 @@ pub const QUANTILE_POINTS: usize = 16;
 pub const WARMED: usize = 1000;
 pub const SCHEDULES: usize = 256;
 pub const EVENTS: usize = 256;
+pub const HOOKS: usize = 256;
+/// Bytes of what two systems sign with: fewer can be guessed.
+pub const SECRET_BYTES: RangeInclusive<usize> = 8..=512;
+/// Bytes of the name of a header.
+pub const HEADER_BYTES: usize = 64;
+/// Bytes of a JSON pointer, and of what is signed beside a body.
+pub const POINTER_BYTES: usize = 256;
+/// Fields that a hook takes out of a body.
+pub const FIELDS_PER_HOOK: usize = 32;
+/// How old a signed hook may be.
+pub const HOOK_TOLERANCE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 /// Tags that one event invalidates.
 pub const TAGS_PER_EVENT: usize = 16;
 pub const WIDGETS_PER_BOARD: usize = 64;

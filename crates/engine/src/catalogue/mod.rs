@@ -24,6 +24,7 @@ use crate::{
     capture::CapturedSource,
     classes::Classes,
     events::{self, EventRule},
+    hooks::{self, Hooks},
     tags::TagTemplate,
     tenants::{Member, Members, TenantsFrom},
     warm,
@@ -40,6 +41,7 @@ pub struct Catalogue {
     pub(crate) warming: WarmingDefinition,
     pub(crate) schedules: Vec<ScheduleDefinition>,
     pub(crate) events: BTreeMap<String, EventRule>,
+    pub(crate) hooks: Hooks,
     pub(crate) captures: Vec<CapturedSource>,
     pub(crate) clock: Clock,
     warnings: Vec<Problem>,
@@ -145,6 +147,7 @@ impl Catalogue {
         let (clock, warnings) = (clock.clone(), problems);
         let (warming, schedules) = (definitions.warming.clone(), definitions.schedules.clone());
         let events = rules;
+        let hooks = hooks::by_name(&definitions.hooks);
         Ok(Self {
             tenants,
             widgets,
@@ -154,6 +157,7 @@ impl Catalogue {
             warming,
             schedules,
             events,
+            hooks,
             captures,
             clock,
             warnings,

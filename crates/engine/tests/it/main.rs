@@ -1,5 +1,6 @@
 //! Readings over a real table and a real embedded store.
 
+mod alerts;
 mod boards;
 mod captures;
 mod desk;

@@ -3,7 +3,9 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use samovar_memory::{Admitted, Budget, FlightRecorder, RunningJob, Work, child::Pool};
+use samovar_memory::{
+    Admitted, Budget, FlightRecorder, OperationLine, RunningJob, Usage, Work, child::Pool,
+};
 use tokio::sync::{Notify, watch};
 
 use super::{
@@ -134,6 +136,7 @@ impl Host {
                 self.outcome(&climber, &admitted, end).await?
             }
         };
+        tell_memory(job.kind.as_str(), &admitted);
         let flight = self.flight(&outcome, &job, &admitted);
         let record = Record { flight, ..cx.take_record() };
         let run = Some(self.common.clock.now().since(since));
@@ -318,6 +321,27 @@ impl Host {
             }
         }
     }
+}
+
+/// One line for each operation, with these six names and no other.
+fn tell_memory(operation: &str, admitted: &Admitted) {
+    let (account, child) = (admitted.account(), admitted.child_gauge());
+    let Some(here) = account.usage() else { return };
+    let usage = Usage {
+        current_bytes: here.current_bytes + child.current_bytes(),
+        peak_bytes: here.peak_bytes.max(child.peak_bytes()),
+        ..here
+    };
+    let line = OperationLine::with(account.job(), operation, usage);
+    tracing::info!(
+        target: "samovar::memory",
+        job = line.job,
+        operation = line.operation,
+        current_memory_mb = line.current_memory_mb,
+        peak_memory_mb = line.peak_memory_mb,
+        memory_limit_mb = line.memory_limit_mb,
+        usage_percentage = line.usage_percentage,
+    );
 }
 
 fn of_told(told: Told) -> Option<Outcome> {

@@ -89,6 +89,7 @@ impl Climber<'_> {
                 let follow_ups: Vec<NewJob> =
                     payloads.into_iter().map(|it| self.part(it)).collect();
                 self.cx.note(format!("split into {} jobs {when}", follow_ups.len()));
+                self.host.budget.was_split(self.account.job(), follow_ups.len());
                 Some(Outcome::Done { result: None, follow_ups })
             }
             Err(why) => {

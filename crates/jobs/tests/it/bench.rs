@@ -1,6 +1,9 @@
 //! An embedded store in a folder of its own, and workers on it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use samovar_clock::{Clock, Random};
 use samovar_jobs::{
@@ -16,6 +19,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Bench {
     pub(crate) store: Arc<Store>,
+    /// Of the first worker.
+    pub(crate) budget: OnceLock<Budget>,
     _folder: tempfile::TempDir,
 }
 
@@ -24,7 +29,8 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a folder");
         let owned = Folder::own(folder.path()).expect("it is ours");
         let store = EmbeddedStore::open(owned, Clock::System, Random::System).await.expect("opens");
-        Self { store: Arc::new(Store::Embedded(store)), _folder: folder }
+        let store = Arc::new(Store::Embedded(store));
+        Self { store, budget: OnceLock::new(), _folder: folder }
     }
 
     /// Of the queue `default`, with short waits and 512 MB, unless `change` says otherwise.
@@ -37,6 +43,7 @@ impl Bench {
         change(&mut settings);
         // Tests beside this one fill the same process.
         let budget = Budget::with_rss(512 * MB, Clock::System, Rss::Told(Arc::default()));
+        let _ = self.budget.set(budget.clone());
         let (store, random) = (self.store.clone(), Random::System);
         Worker::start(settings, store, registry, budget, Clock::System, random).expect("starts")
     }

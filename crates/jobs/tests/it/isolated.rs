@@ -15,7 +15,7 @@ use samovar_jobs::{
     run::{Context, Job, Registry, Size, Stop, Worker, new_job, run_as_child},
 };
 use samovar_memory::{
-    Class, MB,
+    Alert, AlertMark, Class, MB,
     child::{self, ChildOptions, Pool, PoolSize},
 };
 use samovar_testkit::wait;
@@ -281,6 +281,9 @@ async fn what_says_that_it_is_too_big_is_split_before_it_starts() {
             "split into 4 jobs before it started"
         ]
     );
+    let budget = bench.budget.get().expect("of the worker");
+    let told = budget.alerts_since(&mut AlertMark::default());
+    assert!(matches!(&told[..], [Alert::Split { parts: 4, .. }]), "{told:?}");
     let all = || async {
         let figures = bench.store.figures().await.expect("readable");
         (figures[0].done == 5).then_some(())

@@ -43,7 +43,7 @@ impl Drop for Inner {
 /// What an account shows. Exact but for what running threads have not told yet: at most
 /// [`BATCH_BYTES`](crate::BATCH_BYTES) each; work that is not inside of the account tells nothing
 /// but what it frees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Usage {
     pub current_bytes: u64,
     pub peak_bytes: u64,
@@ -131,7 +131,7 @@ impl fmt::Debug for Account {
 }
 
 /// What is held by nobody's account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unattributed {
     /// Outside of every scope, or inside of [`process_scope`].
     pub process_bytes: u64,

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What the allocators of this process have out, as they see it themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AllocatorFigures {
     /// Handed out by jemalloc, size classes and headers included, thread caches excluded.
     pub allocated_bytes: u64,

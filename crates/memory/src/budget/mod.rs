@@ -21,7 +21,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     Account, Class, MB, Usage,
     account::process_scope,
-    alerts::{Alert, Alerts},
+    alerts::{Alert, AlertMark, Alerts},
     history::History,
     limit::megabytes,
 };
@@ -173,7 +173,7 @@ impl ChildGauge {
 }
 
 /// A job that was admitted, as others see it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RunningJob {
     pub job: String,
     pub need_bytes: u64,
@@ -385,9 +385,19 @@ impl Budget {
         self.0.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What ended jobs gave cause for since this was asked last: limits exceeded, leaks.
-    pub fn take_alerts(&self) -> Vec<Alert> {
-        self.0.alerts.take()
+    /// What jobs gave cause for behind the mark, which moves: limits exceeded, leaks, splits.
+    pub fn alerts_since(&self, mark: &mut AlertMark) -> Vec<Alert> {
+        process_scope(|| self.0.alerts.since(mark))
+    }
+
+    /// For who wants to hear of nothing that has been.
+    pub fn alert_mark(&self) -> AlertMark {
+        self.0.alerts.mark()
+    }
+
+    /// A job was too big, and became several.
+    pub fn was_split(&self, job: &str, parts: usize) {
+        process_scope(|| self.0.alerts.raise(Alert::Split { job: job.to_owned(), parts }));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,8 +1,8 @@
 //! Work of every kind of badness, and what its account showed against the truth.
 
 use samovar_memory::{
-    Account, BATCH_BYTES, Budget, Class, Limit, MB, Metering, OperationLine, Work, inherit,
-    metering, process_scope, spawn, spawn_blocking, spawn_thread, step, unattributed,
+    Account, AlertMark, BATCH_BYTES, Budget, Class, Limit, MB, Metering, OperationLine, Work,
+    inherit, metering, process_scope, spawn, spawn_blocking, spawn_thread, step, unattributed,
 };
 
 fn held(account: &Account) -> u64 {
@@ -152,7 +152,7 @@ async fn a_leak_is_told_after_a_few_runs_with_what_is_still_out_there() {
         let admitted = budget.admit(work).await.expect("it fits");
         admitted.account().scope(|| Box::leak(vec![0_u8; 1_000_000].into_boxed_slice()));
     }
-    let alerts = budget.take_alerts();
+    let alerts = budget.alerts_since(&mut AlertMark::default());
     let text = format!("{alerts:?}");
     assert!(text.contains("Leak") && text.contains("\"leaks\""), "{text}");
     assert_eq!(budget.history().retained_bytes("leaks"), 8 * MILLION_REALLY);

@@ -6,28 +6,34 @@ use super::{duration, list, reach, show, text};
 use crate::{
     arguments::{Global, InvalidateArguments},
     failure::Failure,
+    reach::escape,
 };
 
 pub(crate) async fn invalidate(
     global: &Global,
     arguments: &InvalidateArguments,
 ) -> Result<(), Failure> {
-    let InvalidateArguments { tags, class, widget, event, data, tenant, over } = arguments;
-    let (path, body) = match event {
-        Some(name) => ("/v1/events", json!({ "name": name, "tenant": tenant, "data": data })),
-        None => {
+    let InvalidateArguments { tags, class, widget, event, hook, data, tenant, over } = arguments;
+    let (path, body) = match (event, hook) {
+        (_, Some(name)) => (format!("/v1/hooks/{}", escape(name)), json!(data)),
+        (Some(name), None) => {
+            let body = json!({ "name": name, "tenant": tenant, "data": data });
+            ("/v1/events".to_owned(), body)
+        }
+        (None, None) => {
             let body = json!({
                 "tags": tags, "class": class, "widget": widget, "tenant": tenant, "over": over,
             });
-            ("/v1/invalidate", body)
+            ("/v1/invalidate".to_owned(), body)
         }
     };
     let mut reach = reach(global).await?;
-    let answer = reach.post(path, &body).await;
+    let answer = reach.post(&path, &body).await;
     reach.close().await;
-    show(global, &answer?, |answer| match event {
-        Some(_) => of_event(answer),
-        None => for_people(answer),
+    show(global, &answer?, |answer| match event.is_some() || hook.is_some() {
+        true if answer["events"] == 0 => "it means nothing here: no event follows".to_owned(),
+        true => of_event(answer),
+        false => for_people(answer),
     })
 }
 

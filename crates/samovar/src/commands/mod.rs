@@ -1,11 +1,13 @@
 //! The commands that look at the cache or change it, one file each: a request, and its answer in a
 //! form for people.
 
+mod alerts;
 mod audit;
 mod capture;
 mod cleanup;
 mod clear;
 mod invalidate;
+mod memory;
 mod status;
 mod token;
 mod user;
@@ -20,7 +22,7 @@ use serde_json::Value;
 
 pub(crate) use self::{
     audit::audit, capture::capture, cleanup::cleanup, clear::clear, invalidate::invalidate,
-    status::status, token::token, user::user, verify::verify, warm::warm, why::why,
+    memory::memory, status::status, token::token, user::user, verify::verify, warm::warm, why::why,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
 

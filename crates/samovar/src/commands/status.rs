@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{bytes, duration, list, number, reach, share, show, table, text};
+use super::{alerts, bytes, duration, list, number, reach, share, show, table, text};
 use crate::{
     arguments::{Global, StatusArguments},
     failure::Failure,
@@ -15,17 +15,22 @@ pub(crate) async fn status(global: &Global, arguments: &StatusArguments) -> Resu
     reach.close().await;
     let detailed = arguments.detailed;
     show(global, &answer?, |answer| match arguments.widget.is_empty() {
+        true if arguments.alerts => alerts::table(answer),
         true => overview(answer, detailed),
         false => widgets(answer),
     })
 }
 
 async fn ask(reach: &mut Reach, arguments: &StatusArguments) -> Result<Value, Failure> {
+    if arguments.alerts {
+        return reach.get("/v1/alerts", &[]).await;
+    }
     if arguments.widget.is_empty() {
         let mut answer = reach.get("/v1/cache/stats", &[]).await?;
         let (workers, queues) =
             (jobs(reach, "/v1/workers").await?, jobs(reach, "/v1/queues").await?);
         answer["captures"] = reach.get("/v1/capture", &[]).await?["sources"].clone();
+        answer["alerts"] = reach.get("/v1/alerts", &[]).await?;
         answer["jobs"] = queues.get("store").unwrap_or(&queues).clone();
         (answer["workers"], answer["queues"]) =
             (workers["workers"].clone(), queues["queues"].clone());
@@ -78,6 +83,7 @@ fn overview(status: &Value, detailed: bool) -> String {
         ),
     );
     fact("jobs", promise(&status["jobs"]));
+    fact("alerts", alerts::fact(&status["alerts"]));
     fact("watched", format!("{} readings and boards", status["watched"]));
     for source in list(&status["captures"]) {
         fact("captures", captures(source));

@@ -1,6 +1,7 @@
 //! The binary as people run it: started over a generated table, asked over HTTP, stopped by signals.
 
 mod access;
+mod alerts;
 mod capture;
 mod checks;
 mod commands;
@@ -8,9 +9,11 @@ mod demo;
 mod draining;
 mod endings;
 mod events;
+mod hooks;
 mod hostile;
 mod http;
 mod jobs;
+mod memory;
 mod metrics;
 mod readings;
 mod readme;

@@ -59,7 +59,7 @@ fn check_labels(series: &str) {
     let Some((_, labels)) = series.split_once('{') else { return };
     for label in labels.trim_end_matches('}').split(',') {
         let (name, value) = label.split_once('=').expect("a label");
-        let known = ["widget", "tier", "state", "source", "queue", "le"];
+        let known = ["widget", "tier", "state", "source", "queue", "alert", "le"];
         assert!(known.contains(&name), "{series}");
         assert!(value.len() > 2 && value.starts_with('"') && value.ends_with('"'), "{series}");
     }

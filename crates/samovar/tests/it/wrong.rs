@@ -134,7 +134,9 @@ fn what_is_declared_in_vain_is_a_warning_and_no_failure() {
 fn every_key_that_can_be_declared_is_documented() {
     const PAGE: &str = concat!(
         include_str!("../../../../docs/definitions.md"),
-        include_str!("../../../../docs/rollups.md")
+        include_str!("../../../../docs/rollups.md"),
+        include_str!("../../../../docs/alerts.md"),
+        include_str!("../../../../docs/hooks.md")
     );
     let right = fs::read_to_string(tests().join("right.toml")).expect("readable");
     let is_key = |key: &&str| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');

@@ -29,6 +29,8 @@ pub(super) fn all() -> Value {
     let tile = json!({ "type": "object", "required": ["widget"] });
     json!({
         "Object": { "type": "object" },
+        // Whatever the other system sends.
+        "Any": {},
         "Error": {
             "type": "object",
             "required": ["error"],
@@ -53,6 +55,50 @@ pub(super) fn all() -> Value {
             "properties": {
                 "board": text, "title": text, "tenant": text, "agree": flag,
                 "widgets": { "type": "array", "items": tile },
+            },
+        },
+        "Alerts": {
+            "type": "object",
+            "required": ["watching", "instance", "alerts", "webhooks"],
+            "properties": {
+                "watching": flag, "instance": maybe,
+                "alerts": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["name", "says", "state", "value", "detail", "side", "threshold", "unit",
+                                 "for_ms", "since_ms", "shared", "notify"],
+                    "properties": {
+                        "name": text, "says": text, "detail": maybe, "unit": text, "shared": flag,
+                        "state": { "type": "string", "enum": ["fine", "pending", "firing", "off"] },
+                        "side": { "type": "string", "enum": ["above", "below"] },
+                        "value": { "type": ["number", "null"] }, "threshold": { "type": "number" },
+                        "for_ms": { "type": "integer" }, "since_ms": { "type": "integer" },
+                        "notify": { "type": ["array", "null"], "items": text },
+                    },
+                } },
+                "webhooks": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["name", "to", "sent", "failed", "waiting", "last_error"],
+                } },
+            },
+        },
+        "Memory": {
+            "type": "object",
+            "required": ["at_ms", "system", "process", "allocator", "unattributed", "budget", "jobs",
+                         "purges", "queues", "firing"],
+            "properties": {
+                "at_ms": { "type": "integer" }, "purges": { "type": "integer" }, "firing": texts,
+                "jobs": { "type": "array", "items": {
+                    "type": "object", "required": ["job", "need_bytes", "usage", "child_bytes"],
+                } },
+                "queues": { "type": ["array", "null"], "items": {
+                    "type": "object",
+                    "required": ["name", "waiting", "scheduled", "running", "failed", "oldest_waiting_ms"],
+                } },
+                "history": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["at_ms", "rss_bytes", "available_bytes", "promised_bytes", "held_bytes",
+                                 "running"],
+                } },
             },
         },
         "Widgets": listed("widgets", &["name", "title", "freshness", "params", "values", "ranges"]),

@@ -26,6 +26,7 @@ pub(super) async fn get(State(engine): State<Engine>) -> ([(HeaderName, HeaderVa
     widgets(&mut out, &engine);
     tiers(&mut out, &engine.statistics().await);
     jobs(&mut out, &engine).await;
+    alerts(&mut out, &engine);
     http(&mut out, &engine);
     process(&mut out);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -184,6 +185,13 @@ async fn jobs(out: &mut Exposition, engine: &Engine) {
     ];
     for (name, help, value) in all {
         out.single(name, Gauge, help, value);
+    }
+}
+
+fn alerts(out: &mut Exposition, engine: &Engine) {
+    out.begin("samovar_alert_firing", Gauge, "1 while an alert fires.");
+    for alert in engine.alerts().alerts.iter().filter(|it| it.state != "off") {
+        out.sample(&[("alert", alert.name)], u8::from(alert.state == "firing"));
     }
 }
 

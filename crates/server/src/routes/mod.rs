@@ -1,6 +1,7 @@
 //! The routes, one file each: what comes in, what goes out, and the handler between them. `table` lists
 //! them, with what each asks of whoever asks.
 
+mod alerts;
 mod audit_log;
 mod batch;
 mod batch_cancel;
@@ -12,7 +13,9 @@ mod clear;
 mod events;
 mod health;
 mod healthz;
+mod hooks;
 mod invalidate;
+mod memory;
 mod metrics;
 mod openapi;
 mod own_password;

@@ -7,10 +7,10 @@ use axum::{
 use samovar_access::Role;
 
 use super::{
-    App, audit_log, batch, batch_cancel, board, boards, capture, cleanup, clear, events, health,
-    healthz, invalidate, metrics, openapi, own_password, page, queues, reading, readyz, session,
-    sessions, statistics, stream, token, tokens, user, user_password, users, usual, values, verify,
-    warm, why, widget_statistics, widgets, workers,
+    App, alerts, audit_log, batch, batch_cancel, board, boards, capture, cleanup, clear, events,
+    health, healthz, hooks, invalidate, memory, metrics, openapi, own_password, page, queues,
+    reading, readyz, session, sessions, statistics, stream, token, tokens, user, user_password,
+    users, usual, values, verify, warm, why, widget_statistics, widgets, workers,
 };
 use crate::limits;
 
@@ -45,6 +45,9 @@ pub(crate) enum Audited {
     Each,
     /// Those that are the same within a minute as one: applications send them.
     Often,
+    /// The same, of those that prove in their own way whose they are. Others leave nothing: they could
+    /// be anybody's, and fill the log.
+    Signed,
     /// They change nothing.
     Never,
 }
@@ -97,10 +100,13 @@ pub(super) fn routes() -> Vec<Row> {
         get("/v1/queues", MANAGER, Nobodys, queues::get),
         get("/v1/workers", MANAGER, Nobodys, workers::get),
         get("/v1/capture", MANAGER, Nobodys, capture::get),
+        get("/v1/alerts", MANAGER, Nobodys, alerts::get),
+        get("/v1/memory", MANAGER, Nobodys, memory::get),
         get("/v1/batches/{id}", MANAGER, Found, batch::get),
         post("/v1/batches/{id}/cancel", OWNER, Found, batch_cancel::post),
         get("/v1/events", MANAGER, Nobodys, events::get),
         post("/v1/events", OWNER, Body, events::post).often().up_to(limits::EVENTS_BYTES),
+        post("/v1/hooks/{name}", ANYONE, Body, hooks::post).signed(),
         post("/v1/invalidate", OWNER, Body, invalidate::post).often(),
         post("/v1/clear", OWNER, Body, clear::post),
         post("/v1/warm", OWNER, Body, warm::post),
@@ -157,6 +163,10 @@ fn row(
 impl Row {
     fn often(self) -> Self {
         Self { audited: Audited::Often, ..self }
+    }
+
+    fn signed(self) -> Self {
+        Self { audited: Audited::Signed, ..self }
     }
 
     fn up_to(self, most_bytes: usize) -> Self {

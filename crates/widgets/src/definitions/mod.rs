@@ -5,6 +5,7 @@ mod boards;
 mod captures;
 mod events;
 mod freshness;
+mod hooks;
 mod includes;
 mod params;
 mod rollup_widgets;
@@ -18,6 +19,7 @@ pub use boards::BoardDefinition;
 pub use captures::CaptureDefinition;
 pub use events::{EventDefinition, EventTag, TagPart, WARMED};
 pub use freshness::{FreshnessDefinition, RefreshAheadDefinition};
+pub use hooks::{HookDefinition, HookTenant, Pointer, SignedPart};
 pub use includes::IncludeDefinition;
 pub use params::{ParamDefinition, ParamType, Values};
 pub use rollup_widgets::{ALL, RollupWidgetDefinition, SeriesBy, Show, Shown};
@@ -30,7 +32,7 @@ pub use widgets::{BucketDefinition, Mode, ModeDefinition, WidgetDefinition};
 use crate::{Located, Problem, Section, limits};
 
 /// The sections `[tenants]`, `[source.*]`, `[freshness.*]`, `[rollup.*]`, `[widget.*]`, `[board.*]`,
-/// `[warm]`, `[schedule.*]`, `[event.*]` and `[capture.*]` of a file.
+/// `[warm]`, `[schedule.*]`, `[event.*]`, `[hook.*]` and `[capture.*]` of a file.
 ///
 /// A widget in whose section something is wrong is left out, so that what follows from the mistake
 /// is not told as another one.
@@ -48,6 +50,7 @@ pub struct Definitions {
     pub warming: WarmingDefinition,
     pub schedules: Vec<ScheduleDefinition>,
     pub events: Vec<EventDefinition>,
+    pub hooks: Vec<HookDefinition>,
     pub captures: Vec<CaptureDefinition>,
     /// Of widgets that name none. It stands in `[cache]`, whose reader sets it.
     pub default_freshness: Option<Located<String>>,
@@ -95,6 +98,9 @@ impl Definitions {
         check_count(root, &schedule_sections, limits::SCHEDULES, "schedules");
         let event_sections = root.sections("event");
         check_count(root, &event_sections, limits::EVENTS, "events");
+        let event_names = names(&event_sections);
+        let hook_sections = root.sections("hook");
+        check_count(root, &hook_sections, limits::HOOKS, "hooks");
         let capture_sections = root.sections("capture");
         check_count(root, &capture_sections, limits::CAPTURES, "captures");
         let known = warming::Known { widgets: &widget_names, declared, no_tenants: None };
@@ -127,7 +133,10 @@ impl Definitions {
         let schedule = |(name, section)| warming::read_schedule(name, section, known);
         let schedules = schedule_sections.into_iter().filter_map(schedule).collect();
         let event = |(name, section)| events::read(name, section, known);
-        let events = event_sections.into_iter().filter_map(event).collect();
+        let events: Vec<_> = event_sections.into_iter().filter_map(event).collect();
+        let of_hooks = hooks::Known { events: &events, event_names: &event_names, declared };
+        let hook = |(name, section)| hooks::read(name, section, of_hooks);
+        let hooks = hook_sections.into_iter().filter_map(hook).collect();
         let capture = |(name, section)| captures::read(name, section, &source_names);
         let captures = capture_sections.into_iter().filter_map(capture).collect();
         let default_freshness = None;
@@ -142,6 +151,7 @@ impl Definitions {
             warming,
             schedules,
             events,
+            hooks,
             captures,
             default_freshness,
         }

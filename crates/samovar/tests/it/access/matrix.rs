@@ -112,6 +112,7 @@ fn example(route: &RouteShown, about: About, batches: &Batches) -> (String, Opti
         ("POST", "/v1/events") => {
             (uri("/v1/events"), Some(json!({ "name": "order.created", "tenant": tenant })))
         }
+        ("POST", "/v1/hooks/{name}") => (uri("/v1/hooks/shop"), Some(json!({ "shop": tenant }))),
         ("POST", "/v1/invalidate") => {
             (uri("/v1/invalidate"), Some(json!({ "tenant": tenant, "widget": "total" })))
         }
@@ -269,6 +270,7 @@ fn no_route_is_open_by_accident() {
         ("GET", "/healthz"),
         ("GET", "/readyz"),
         ("GET", "/openapi.json"),
+        ("POST", "/v1/hooks/{name}"),
         ("POST", "/v1/sessions"),
     ];
     assert_eq!(open, known);

@@ -1,0 +1,222 @@
+//! The loop that looks: every few seconds, whatever else happens, and whatever does not answer.
+
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+
+use samovar_cache::Counters;
+use samovar_clock::Instant;
+use samovar_jobs::{Store, http::InvalidHttp, post::Poster};
+use samovar_memory::{Alert as MemoryAlert, AlertMark, Budget, Detector, Sample, Thresholds};
+use tokio::task::JoinHandle;
+
+use super::{
+    board::{AlertsShown, Notice},
+    kind::AlertKind,
+    measure::{Queues, Seen},
+    phase::Turn,
+    settings::{AlertRule, AlertSettings},
+    told,
+    webhook::Sender,
+    window::Window,
+};
+use crate::engine::{Engine, Inner};
+
+const EVERY: Duration = Duration::from_secs(2);
+/// A store that takes longer to say how it is does not answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// What happens in a moment, such as a job that goes over its limit, counts for so long.
+const LATELY: Duration = Duration::from_secs(300);
+/// Such moments that are remembered. More: the latest.
+const MOMENTS: usize = 256;
+
+/// Looks until it is stopped.
+#[derive(Debug)]
+pub struct Alerting {
+    engine: Engine,
+    task: JoinHandle<()>,
+}
+
+impl Engine {
+    /// For a process that stays. `instance` tells processes apart; memory is that of the jobs of
+    /// `budget`.
+    ///
+    /// # Errors
+    /// When there is no way to send anything.
+    pub fn start_alerting(
+        &self,
+        settings: AlertSettings,
+        instance: String,
+        budget: Option<Budget>,
+    ) -> Result<Alerting, InvalidHttp> {
+        let inner = &self.0;
+        let poster = Poster::new()?;
+        let senders: Vec<Sender> = settings
+            .webhooks
+            .into_iter()
+            .map(|it| Sender::start(it, poster.clone(), inner.clock.clone(), inner.random.clone()))
+            .collect();
+        let senders = Arc::new(senders);
+        budget.iter().for_each(|budget| inner.memory.of(budget));
+        let memory = budget.map(|budget| Memory::new(budget, &settings.rules));
+        let desk = Desk {
+            window: Window::default(),
+            memory,
+            lately: VecDeque::new(),
+            rules: settings.rules,
+            instance,
+            senders,
+        };
+        let task = tokio::spawn(keep_looking(inner.clone(), desk));
+        Ok(Alerting { engine: self.clone(), task })
+    }
+
+    /// How each alert stands.
+    pub fn alerts(&self) -> AlertsShown {
+        self.0.alerts.shown()
+    }
+}
+
+impl Alerting {
+    /// What waits to be sent is not sent any more.
+    pub async fn stop(self) {
+        self.task.abort();
+        // It was told to end.
+        let _ = self.task.await;
+        self.engine.0.alerts.end();
+    }
+}
+
+async fn keep_looking(inner: Arc<Inner>, mut desk: Desk) {
+    let told_before = desk.told_before(&inner).await;
+    let rules = std::mem::take(&mut desk.rules);
+    let at = inner.clock.wall();
+    let (instance, senders) = (&desk.instance, desk.senders.clone());
+    inner.alerts.begin(instance, rules, senders, |kind| told_before.contains(&kind), at);
+    match desk.look_for_ever(&inner).await {}
+}
+
+struct Desk {
+    window: Window,
+    memory: Option<Memory>,
+    lately: VecDeque<(Instant, MemoryAlert)>,
+    rules: Vec<AlertRule>,
+    instance: String,
+    senders: Arc<Vec<Sender>>,
+}
+
+/// What is seen of the memory of jobs.
+struct Memory {
+    budget: Budget,
+    detector: Detector,
+    mark: AlertMark,
+}
+
+impl Desk {
+    async fn look_for_ever(&mut self, inner: &Inner) -> Infallible {
+        loop {
+            let seen = self.see(inner).await;
+            let (now, at) = (inner.clock.now(), inner.clock.wall());
+            for (rule, notice) in inner.alerts.look(&seen, now, at) {
+                self.tell(inner, &rule, notice).await;
+            }
+            inner.clock.sleep(EVERY).await;
+        }
+    }
+
+    async fn see(&mut self, inner: &Inner) -> Seen {
+        let store = inner.clock.timeout(ANSWERS_WITHIN, inner.cache.store_state());
+        let (store, queues) = futures_util::join!(store, queues(inner));
+        let now = inner.clock.now();
+        self.window.push(now, inner.counted());
+        let mut seen = Seen {
+            reads: self.window.last(Counters::reads),
+            leases: self.window.last(|it| it.leases_won),
+            store: store.ok(),
+            queues,
+            ..Seen::default()
+        };
+        if let Some(memory) = &mut self.memory {
+            let sample = Sample::take(&inner.clock, Some(&memory.budget));
+            inner.memory.remember(now, &sample);
+            let mut news = memory.detector.observe(now, &sample);
+            news.extend(memory.budget.alerts_since(&mut memory.mark));
+            self.lately.extend(news.into_iter().map(|it| (now, it)));
+            seen.standing = memory.detector.standing().to_vec();
+            seen.jobs = sample.jobs;
+        }
+        let is_old = |(at, _): &(Instant, MemoryAlert)| now.since(*at) > LATELY;
+        while self.lately.len() > MOMENTS || self.lately.front().is_some_and(is_old) {
+            self.lately.pop_front();
+        }
+        seen.lately = self.lately.iter().map(|(_, alert)| alert.clone()).collect();
+        seen
+    }
+
+    async fn tell(&self, inner: &Inner, rule: &AlertRule, notice: Notice) {
+        let (alert, message) = (notice.alert, notice.message.as_str());
+        let turn = if notice.state == "firing" { Turn::Fires } else { Turn::Over };
+        match turn {
+            Turn::Fires => tracing::warn!(alert, message, "an alert fires"),
+            Turn::Over => tracing::info!(alert, message, "an alert is over"),
+        }
+        if notice.shared && !is_mine(inner, notice.kind, turn).await {
+            return;
+        }
+        let notice = Arc::new(notice);
+        for sender in self.senders.iter().filter(|it| rule.tells(&it.name)) {
+            sender.send(notice.clone());
+        }
+    }
+
+    /// By any process, of alerts that all of them see.
+    async fn told_before(&self, inner: &Inner) -> Vec<AlertKind> {
+        let Some(jobs) = &inner.jobs else { return Vec::new() };
+        match inner.clock.timeout(ANSWERS_WITHIN, told::firing(jobs)).await {
+            Ok(Ok(firing)) => firing,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    }
+}
+
+impl Memory {
+    fn new(budget: Budget, rules: &[AlertRule]) -> Self {
+        let threshold = |kind: AlertKind| {
+            let rule = rules.iter().find(|it| it.kind == kind);
+            rule.map_or(kind.threshold(), |it| it.threshold)
+        };
+        let thresholds = Thresholds {
+            usage_percentage: threshold(AlertKind::MemoryUsage),
+            growth_mb_per_minute: threshold(AlertKind::MemoryGrowth),
+            purges_per_minute: threshold(AlertKind::MemoryPurges) as u64,
+        };
+        let mark = budget.alert_mark();
+        Self { budget, detector: Detector::new(thresholds), mark }
+    }
+}
+
+/// Told twice is better than not at all.
+async fn is_mine(inner: &Inner, kind: AlertKind, turn: Turn) -> bool {
+    let Some(jobs) = &inner.jobs else { return true };
+    let asked = told::is_mine(jobs, kind, turn);
+    matches!(inner.clock.timeout(ANSWERS_WITHIN, asked).await, Ok(Ok(true)) | Ok(Err(_)) | Err(_))
+}
+
+async fn queues(inner: &Inner) -> Queues {
+    let Some(jobs) = &inner.jobs else { return Queues::None };
+    let figures = Store::figures(jobs);
+    match inner.clock.timeout(ANSWERS_WITHIN, figures).await {
+        Ok(Ok(figures)) => Queues::Known(figures),
+        Ok(Err(_)) | Err(_) => Queues::Away,
+    }
+}
+
+impl Inner {
+    /// Of all widgets that are declared.
+    fn counted(&self) -> Counters {
+        let mut all = Counters::default();
+        let declared = |widget: &str| self.widgets.contains_key(widget);
+        for (_, _, counters) in self.cache.counters().iter().filter(|it| declared(&it.0)) {
+            all.add(counters);
+        }
+        all
+    }
+}
