@@ -16,6 +16,7 @@ use crate::{
     classes::Classes,
     events::EventRule,
     hot::{self, Hot},
+    jobs::JobRules,
     rolled::Partials,
     shadow::Shadow,
     slow::Slow,
@@ -53,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) captures: Vec<Arc<CapturedSource>>,
     /// Where warm-ups are pushed.
     pub(crate) jobs: Option<Arc<Store>>,
+    /// What is said of kinds of jobs.
+    pub(crate) rules: JobRules,
     /// Bytes of one value, so that a compute ends before it has made more.
     pub(crate) value_limit: u64,
     pub(crate) clock: Clock,
@@ -153,6 +156,7 @@ impl Engine {
             events,
             captures,
             jobs,
+            rules: catalogue.jobs,
             value_limit: settings.value_limit,
             clock,
             random: Random::default(),

@@ -14,6 +14,7 @@ mod engine;
 mod events;
 mod explain;
 mod hot;
+mod jobs;
 mod keys;
 mod make;
 mod read;
@@ -39,6 +40,11 @@ pub use events::{
     Event, EventFailure, EventFault, EventShown, Invalidated, Raised, Settling, WarmingBegun,
 };
 pub use explain::{BackOffShown, ChangeShown, LeaseShown, StampShown, Stored, Why};
+pub use jobs::{
+    AttemptShown, BatchesWanted, Bulk, Flushed, JobFailure, JobFull, JobPushed, JobRule, JobRules,
+    JobShown, JobWanted, JobsWanted, KINDS as JOB_KINDS, ManyBatches, ManyJobs, Pruned,
+    QueueCleared, Retried, ScheduleShown, Told,
+};
 pub use read::ReadFailure;
 pub use reading::InvalidReading;
 pub use samovar_cache::{
@@ -46,7 +52,7 @@ pub use samovar_cache::{
     StaleBecause, State, StoreError, Tier,
 };
 pub use samovar_clock::{Clock, Instant};
-pub use samovar_jobs::store::Presence;
+pub use samovar_jobs::{Refusal as JobRefusal, StoreError as JobStoreError, store::Presence};
 pub use samovar_widgets::parse_duration;
 pub use shadow::{Comparisons, Difference};
 pub use slow::SlowCompute;

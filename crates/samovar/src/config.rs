@@ -1,6 +1,7 @@
 //! `samovar.toml`: the sections of the process are read here, those of the widgets by their crate.
 
 mod access;
+mod jobs;
 mod sections;
 mod workers;
 
@@ -18,6 +19,7 @@ use samovar_widgets::{Definitions, Document, Problem};
 use crate::failure::Failure;
 use sections::CacheRead;
 
+pub(crate) use jobs::Jobs;
 pub(crate) use sections::{RedisUrl, Store};
 pub(crate) use workers::Workers;
 
@@ -34,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) cache_url: Option<RedisUrl>,
     pub(crate) observe: Observe,
     pub(crate) workers: Workers,
+    pub(crate) jobs: Jobs,
     pub(crate) definitions: Definitions,
 }
 
@@ -100,7 +103,8 @@ impl Config {
         let CacheRead { settings, url, default_freshness } =
             sections::read_cache(&mut root, store.as_ref());
         let observe = sections::read_health(&mut root);
-        let workers = workers::read_workers(&mut root);
+        let workers = workers::read_workers(&mut root, store.as_ref());
+        let jobs = jobs::read_jobs(&mut root, &workers.queues());
         let definitions = Definitions { default_freshness, ..Definitions::read(&mut root) };
         root.finish();
         let config = Self {
@@ -113,6 +117,7 @@ impl Config {
             cache_url: url,
             observe,
             workers,
+            jobs,
             definitions,
         };
         (Some(config), document.problems())

@@ -106,7 +106,8 @@ pub(crate) async fn run(
         let stop = Stop::listen().map_err(|error| Failure::failed("waiting for signals", error))?;
         let address =
             server.address().map_err(|error| Failure::failed("asking for the address", error))?;
-        let working = Working::start(&config.workers, &engine, &state, Some(schedules))?;
+        let workers = config.workers.in_server.then_some(&config.workers);
+        let working = Working::start(workers, &engine, &state, Some(schedules))?;
         let capturing = engine.start_capturing();
         if let Err(error) = engine.warm_at_start().await {
             tracing::warn!(%error, "nothing is warmed at start");
@@ -143,20 +144,20 @@ async fn serve_until(server: Server, mut stop: Stop) -> Instant {
 }
 
 /// SIGTERM or ctrl-c.
-struct Stop {
+pub(crate) struct Stop {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -11,7 +11,10 @@ use samovar_jobs::{
     store::Order,
 };
 use samovar_memory::Budget;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle},
+};
 
 use crate::{accounts, config::Workers, failure::Failure, state::State};
 
@@ -22,27 +25,33 @@ pub(crate) struct Working {
     pruner: JoinHandle<()>,
     /// Until when jobs that run may go on.
     stop: watch::Sender<Option<Instant>>,
-    keeper: JoinHandle<()>,
+    /// Nothing where others work, or when it has ended.
+    keeper: Option<JoinHandle<()>>,
 }
 
 impl Working {
-    /// `schedules` are fired here as well.
+    /// Without `config` nobody works here. `schedules` are fired here as well.
     pub(crate) fn start(
-        config: &Workers,
+        config: Option<&Workers>,
         engine: &Engine,
         state: &State,
         schedules: Option<Schedules>,
     ) -> Result<Self, Failure> {
-        let (engine, jobs) = (engine.clone(), state.jobs.clone());
-        let budget = config.budget();
-        accounts::exempt_from(&budget);
-        let office = Office { config: config.clone(), engine, jobs, budget };
-        let first = office.worker()?;
+        let (stop, stopped) = watch::channel(None);
+        let keeper =
+            config.map(|config| Office::open(config, engine, state, stopped)).transpose()?;
         let fired = |it| Scheduler::start(it, state.jobs.clone(), Clock::System, Random::System);
         let scheduler = schedules.map(fired);
-        let (stop, stopped) = watch::channel(None);
         let pruner = tokio::spawn(prune(state.jobs.clone()));
-        Ok(Self { scheduler, pruner, stop, keeper: tokio::spawn(office.keep(first, stopped)) })
+        Ok(Self { scheduler, pruner, stop, keeper })
+    }
+
+    /// Until the worker was told to end, and has.
+    pub(crate) async fn ended(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            report(keeper.await);
+            self.keeper = None;
+        }
     }
 
     /// Fires nothing more, claims nothing more, and waits for what runs; what takes longer goes back
@@ -53,9 +62,15 @@ impl Working {
         }
         self.pruner.abort();
         self.stop.send_replace(Some(until));
-        if let Err(error) = self.keeper.await {
-            tracing::error!(%error, "the worker ended badly");
+        if let Some(keeper) = self.keeper {
+            report(keeper.await);
         }
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "the worker ended badly");
     }
 }
 
@@ -68,6 +83,19 @@ struct Office {
 }
 
 impl Office {
+    fn open(
+        config: &Workers,
+        engine: &Engine,
+        state: &State,
+        stopped: watch::Receiver<Option<Instant>>,
+    ) -> Result<JoinHandle<()>, Failure> {
+        let (engine, jobs, budget) = (engine.clone(), state.jobs.clone(), config.budget());
+        accounts::exempt_from(&budget);
+        let office = Self { config: config.clone(), engine, jobs, budget };
+        let first = office.worker()?;
+        Ok(tokio::spawn(office.keep(first, stopped)))
+    }
+
     fn worker(&self) -> Result<Worker, Failure> {
         let failed = |error| Failure::failed("starting the worker", error);
         let registry = self.engine.registry().map_err(|error| failed(error.into()))?;

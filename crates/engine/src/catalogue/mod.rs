@@ -24,6 +24,7 @@ use crate::{
     capture::CapturedSource,
     classes::Classes,
     events::{self, EventRule},
+    jobs::JobRules,
     tags::TagTemplate,
     tenants::{Member, Members, TenantsFrom},
     warm,
@@ -41,6 +42,7 @@ pub struct Catalogue {
     pub(crate) schedules: Vec<ScheduleDefinition>,
     pub(crate) events: BTreeMap<String, EventRule>,
     pub(crate) captures: Vec<CapturedSource>,
+    pub(crate) jobs: JobRules,
     pub(crate) clock: Clock,
     warnings: Vec<Problem>,
 }
@@ -155,9 +157,15 @@ impl Catalogue {
             schedules,
             events,
             captures,
+            jobs: JobRules::default(),
             clock,
             warnings,
         })
+    }
+
+    /// With what is said of kinds of jobs.
+    pub fn with_jobs(self, jobs: JobRules) -> Self {
+        Self { jobs, ..self }
     }
 
     /// What is probably not meant so, although it can be served.

@@ -1,6 +1,7 @@
 //! The binary as people run it: started over a generated table, asked over HTTP, stopped by signals.
 
 mod access;
+mod application;
 mod capture;
 mod checks;
 mod commands;
@@ -10,8 +11,10 @@ mod endings;
 mod events;
 mod hostile;
 mod http;
+mod job_commands;
 mod jobs;
 mod metrics;
+mod processes;
 mod readings;
 mod readme;
 mod shop;
