@@ -171,7 +171,10 @@ mod tests {
         assert_eq!((time(&json!(null)), tenants(&json!(null))), ("-".to_owned(), "all".to_owned()));
         assert_eq!(tenants(&json!(["north", "south"])), "north, south");
         assert_eq!(bytes(&json!(512)), "512 B");
-        assert_eq!((counted(&json!(1), "job"), counted(&json!(0), "job")), ("1 job".into(), "0 jobs".into()));
+        assert_eq!(
+            (counted(&json!(1), "job"), counted(&json!(0), "job")),
+            ("1 job".into(), "0 jobs".into())
+        );
         assert_eq!(bytes(&json!(3 << 20)), "3.0 MB");
     }
 }

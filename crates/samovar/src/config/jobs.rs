@@ -116,7 +116,8 @@ fn read_targets(section: &mut Section<'_>) -> Vec<Target> {
     const AUTHORIZATION: &str = "authorization = \"Bearer ${APP_TOKEN}\"";
     let tables = section.list("targets", 0..=limits::HTTP_TARGETS, EXAMPLE).unwrap_or_default();
     let read = |mut table: Section<'_>| {
-        let no_url = |_: InvalidHttp| "it is no URL of http or https without a name and a password";
+        let no_url =
+            |_: InvalidHttp| "it is no URL of http or https, or a name and a password are in it";
         let target = table.required_url("url", URL, |url| Target::new(url).map_err(no_url));
         let target = target.map(|it| it.value);
         let secret = table.url("authorization", AUTHORIZATION, |secret| {

@@ -49,7 +49,10 @@ fn lives(store: &str) {
     shop.said(&["queues", "resume", "default"]);
     let (code, said) = shop.ending(&["queues", "clear", "default"]);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("1 waiting or scheduled job of default") && said.contains("--force"), "{said}");
+    assert!(
+        said.contains("1 waiting or scheduled job of default") && said.contains("--force"),
+        "{said}"
+    );
     let cleared = shop.said(&["queues", "clear", "default", "--force"]);
     assert!(cleared.starts_with("cancelled 1 job of default"), "{cleared}");
     let (code, said) = shop.ending(&["jobs", "cancel", id]);
@@ -81,9 +84,12 @@ fn lives(store: &str) {
     let (code, _) = shop.ending(&["jobs", "show", id]);
     assert_eq!(code, Some(1));
     assert!(shop.said(&["jobs", "flush", "--all", "--force"]).starts_with("forgot 0 failed jobs"));
-    assert!(shop.said(&["jobs", "prune", "--older-than", "1d", "--force"]).starts_with("forgot 0 ended jobs"));
+    assert!(
+        shop.said(&["jobs", "prune", "--older-than", "1d", "--force"])
+            .starts_with("forgot 0 ended jobs")
+    );
 
-    let warming = shop.json(&["warm", "--all", "--detach"]);
+    let warming = shop.json(&["warm", "--widget", "sales", "--detach"]);
     let batch = warming["batch"].as_str().expect("a batch");
     let ended = || {
         let shown = shop.json(&["batches", "show", batch]);
