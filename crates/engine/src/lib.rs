@@ -41,9 +41,9 @@ pub use events::{
 };
 pub use explain::{BackOffShown, ChangeShown, LeaseShown, StampShown, Stored, Why};
 pub use jobs::{
-    AttemptShown, BatchesWanted, Bulk, Flushed, JobFailure, JobFull, JobPushed, JobRule, JobRules,
-    JobShown, JobWanted, JobsWanted, KINDS as JOB_KINDS, ManyBatches, ManyJobs, Pruned,
-    QueueCleared, Retried, ScheduleShown, Told,
+    AttemptShown, BatchesWanted, Bulk, Figures, Flushed, JobFailure, JobFull, JobPushed, JobRule,
+    JobRules, JobShown, JobWanted, JobsWanted, KINDS as JOB_KINDS, KindFigures, MOST_HOURS,
+    ManyBatches, ManyJobs, Pruned, QueueCleared, QueueFigures, Retried, ScheduleShown, Told,
 };
 pub use read::ReadFailure;
 pub use reading::InvalidReading;

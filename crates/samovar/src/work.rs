@@ -21,7 +21,7 @@ pub(crate) async fn work(global: &Global, arguments: &WorkArguments) -> Result<(
                 .to_owned(),
         ));
     }
-    let workers = config.workers.clone().as_told(arguments)?;
+    let workers = config.workers.clone().told(arguments)?;
     let state = State::open(&config).await?;
     let worked = async {
         let engine = state.engine(&config, catalogue)?;

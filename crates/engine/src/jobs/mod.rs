@@ -5,10 +5,12 @@
 //! - `list`: which jobs and batches there are
 //! - `change`: tried again, cancelled, forgotten, one or all that match
 //! - `push`: jobs from outside
+//! - `figures`: what became of the jobs of a queue over time
 //! - `orders`: what queues, workers and schedules are told
 
 mod change;
 mod failure;
+mod figures;
 mod list;
 mod orders;
 mod push;
@@ -19,6 +21,7 @@ pub(crate) use self::rules::PUSHED_FROM_OUTSIDE;
 pub use self::{
     change::{Bulk, Flushed, Pruned, Retried},
     failure::JobFailure,
+    figures::{Figures, KindFigures, MOST_HOURS, QueueFigures},
     list::{BatchesWanted, JobsWanted, ManyBatches, ManyJobs},
     orders::{QueueCleared, ScheduleShown, Told},
     push::{JobPushed, JobWanted},

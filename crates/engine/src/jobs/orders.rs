@@ -73,7 +73,11 @@ impl Engine {
     }
 
     /// One that is declared, or holds jobs.
-    async fn known_queue(&self, store: &Store, name: &str) -> Result<QueueName, JobFailure> {
+    pub(super) async fn known_queue(
+        &self,
+        store: &Store,
+        name: &str,
+    ) -> Result<QueueName, JobFailure> {
         let queue = queue_named(Some(name))?;
         let declared = self.0.rules.queues().to_vec();
         if let Some(queue) = queue.filter(|queue| declared.contains(queue)) {
@@ -116,7 +120,7 @@ impl Engine {
     /// By name.
     pub async fn schedules_shown(&self) -> Result<Vec<ScheduleShown>, JobFailure> {
         let store = self.job_store()?;
-        let schedules = self.schedules().map_err(checked)?;
+        let schedules = self.schedules().map_err(|error| checked(&error))?;
         let shown = schedules.list(store, self.0.clock.wall()).await?;
         Ok(shown.into_iter().map(ScheduleShown::from).collect())
     }
@@ -124,7 +128,7 @@ impl Engine {
     /// Its job is pushed now; when it is due next does not change.
     pub async fn run_schedule(&self, name: &str) -> Result<JobPushed, JobFailure> {
         let store = self.job_store()?;
-        let schedules = self.schedules().map_err(checked)?;
+        let schedules = self.schedules().map_err(|error| checked(&error))?;
         let views = schedules.list(store, self.0.clock.wall()).await?;
         let unknown = || {
             let nearest = nearest(name, views.iter().map(|it| it.name.as_str()));
@@ -148,7 +152,7 @@ fn order(restart: bool) -> Order {
 }
 
 /// Before the process began to serve.
-fn checked(error: InvalidSchedule) -> JobFailure {
+fn checked(error: &InvalidSchedule) -> JobFailure {
     JobFailure::Value { field: "schedule", found: error.to_string(), what: "schedule" }
 }
 

@@ -26,6 +26,13 @@ pub(crate) struct WorkArguments {
 pub(crate) enum QueuesCommand {
     /// Show what waits, runs and failed on each
     List,
+    /// Show what became of the jobs of one over the last hours, by kind
+    Show {
+        #[arg(value_name = "QUEUE")]
+        queue: String,
+        #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=744))]
+        hours: u32,
+    },
     /// Claim nothing more from it; what runs goes on
     Pause {
         #[arg(value_name = "QUEUE")]

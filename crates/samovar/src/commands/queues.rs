@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{confirm, counted, duration, list, number, reach, show, table, text};
+use super::{bytes, confirm, counted, duration, list, number, reach, share, show, table, text};
 use crate::{
     arguments::{Global, QueuesCommand},
     failure::Failure,
@@ -20,6 +20,7 @@ pub(crate) async fn queues(global: &Global, command: Option<QueuesCommand>) -> R
         &answer,
         match command {
             QueuesCommand::List => listed,
+            QueuesCommand::Show { .. } => shown,
             QueuesCommand::Pause { .. } | QueuesCommand::Resume { .. } => told,
             QueuesCommand::Clear { .. } => cleared,
         },
@@ -31,6 +32,10 @@ async fn ask(reach: &mut Reach, command: &QueuesCommand) -> Result<Option<Value>
     let at = |queue: &str, what: &str| format!("/v1/queues/{}/{what}", escape(queue));
     let answer = match command {
         QueuesCommand::List => reach.get("/v1/queues", &[]).await,
+        QueuesCommand::Show { queue, hours } => {
+            let hours = [("hours".to_owned(), hours.to_string())];
+            reach.get(&format!("/v1/queues/{}", escape(queue)), &hours).await
+        }
         QueuesCommand::Pause { queue } => reach.post(&at(queue, "pause"), &json!({})).await,
         QueuesCommand::Resume { queue } => reach.post(&at(queue, "resume"), &json!({})).await,
         QueuesCommand::Clear { queue, tenant, force } => {
@@ -66,6 +71,38 @@ fn listed(answer: &Value) -> String {
     let heading = [&["queue", ""], &counts[..], &["oldest waits"]].concat();
     let queues = table(&heading, rows);
     format!("{queues}\n\nan acknowledged job survives {}", text(&answer["store"]["survives"]))
+}
+
+fn shown(answer: &Value) -> String {
+    let kinds = list(&answer["kinds"]);
+    let hours = counted(&answer["hours"], "hour");
+    if kinds.is_empty() {
+        return format!("nothing ended on {} in the last {hours}", text(&answer["queue"]));
+    }
+    let rows = kinds.iter().map(|it| {
+        let kind = it["kind"].as_str().unwrap_or("all others").to_owned();
+        let counts = ["done", "failed", "retried"].map(|name| number(&it[name]));
+        let spread =
+            |name: &str| format!("{} / {}", duration(&it[name]["p50"]), duration(&it[name]["p99"]));
+        let rates = [share(&it["success_rate"]), spread("waited_ms"), spread("ran_ms")];
+        [kind]
+            .into_iter()
+            .chain(counts)
+            .chain(rates)
+            .chain([bytes(&it["peak_bytes"]["p99"])])
+            .collect()
+    });
+    let heading = [
+        "kind",
+        "done",
+        "failed",
+        "retried",
+        "well",
+        "waited (p50 / p99)",
+        "ran (p50 / p99)",
+        "memory (p99)",
+    ];
+    format!("{} in the last {hours}\n{}", text(&answer["queue"]), table(&heading, rows))
 }
 
 fn told(answer: &Value) -> String {

@@ -45,7 +45,7 @@ impl Workers {
     ///
     /// # Errors
     /// When a queue is named that is not declared.
-    pub(crate) fn as_told(mut self, told: &WorkArguments) -> Result<Self, Failure> {
+    pub(crate) fn told(mut self, told: &WorkArguments) -> Result<Self, Failure> {
         for name in &told.queues {
             if !self.queues.iter().any(|served| served.queue.as_str() == name) {
                 let known: Vec<String> = self.queues().into_iter().map(String::from).collect();
@@ -299,14 +299,14 @@ mod tests {
             tries: Some(7),
             timeout: Some(Duration::from_secs(9)),
         };
-        let workers = read("").as_told(&told(&["high", "low"], Some(1))).expect("they are there");
+        let workers = read("").told(&told(&["high", "low"], Some(1))).expect("they are there");
         let names: Vec<String> = workers.queues().into_iter().map(String::from).collect();
         assert_eq!(names, ["high", "low"]);
         assert_eq!((workers.most_slots(), workers.queues[0].reserved), (1, 0));
         assert_eq!((workers.tries, workers.timeout.as_secs()), (7, 9));
-        let all = read("").as_told(&told(&[], None)).expect("all of them");
+        let all = read("").told(&told(&[], None)).expect("all of them");
         assert_eq!((all.queues().len(), all.queues[0].reserved), (4, 1));
-        let said = read("").as_told(&told(&["lwo"], None)).expect_err("there is none").to_string();
+        let said = read("").told(&told(&["lwo"], None)).expect_err("there is none").to_string();
         assert!(said.contains("`lwo`") && said.contains("low"), "{said}");
     }
 

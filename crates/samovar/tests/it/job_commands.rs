@@ -75,6 +75,15 @@ fn lives(store: &str) {
     assert!(!shown.contains("s3cr3t"), "{shown}");
     assert!(shop.said(&["workers"]).contains("working"));
 
+    let figures = shop.json(&["queues", "show", "default"]);
+    let of_kind = &figures["kinds"][0];
+    assert_eq!(
+        (&of_kind["kind"], &of_kind["failed"], &of_kind["retried"]),
+        (&json!("http"), &json!(1), &json!(1))
+    );
+    assert_eq!((&of_kind["success_rate"], of_kind["ran_ms"]["p99"].is_u64()), (&json!(0.0), true));
+    assert!(shop.said(&["queues", "show", "default", "--hours", "48"]).contains("last 48 hours"));
+
     let (code, said) = shop.ending(&["jobs", "flush", "--all"]);
     assert_eq!((code, said.contains("This forgets 1 failed job.")), (Some(2), true), "{said}");
     let retried = shop.json(&["jobs", "retry", "--queue", "default"]);

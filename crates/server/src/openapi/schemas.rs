@@ -137,6 +137,14 @@ pub(super) fn all() -> Value {
             "forgotten": count, "more": flag,
         } },
         "Prune": needed(&["older_than"], json!({ "older_than": text })),
+        "Queue": shown(&["queue", "hours", "kinds"], json!({
+            "queue": text, "hours": count,
+            "oldest_waiting_ms": { "type": ["integer", "null"], "minimum": 0 },
+            "kinds": { "type": "array", "items": shown(
+                &["kind", "done", "failed", "success_rate", "per_second", "waited_ms", "ran_ms", "points"],
+                json!({ "kind": maybe }),
+            ) },
+        })),
         "QueuePaused": shown(&["queue", "paused"], json!({ "queue": text, "paused": flag })),
         "ClearQueue": exactly(json!({ "tenants": texts })),
         "QueueCleared": shown(

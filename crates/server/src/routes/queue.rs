@@ -1,13 +1,34 @@
-//! `POST /v1/queues/{queue}/pause`, `resume` and `clear`.
+//! `GET /v1/queues/{queue}`: what became of its jobs. `POST /v1/queues/{queue}/pause`, `resume` and
+//! `clear`.
 
 use axum::{Json, extract::State};
-use samovar_engine::{Engine, QueueCleared};
+use samovar_engine::{Engine, QueueCleared, QueueFigures};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::ApiError,
-    input::{Asked, JsonBody, Tenants, UrlPath},
+    input::{Asked, JsonBody, Tenants, UrlPath, UrlQuery},
 };
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Input {
+    /// How far back; as far as they are kept at most.
+    #[serde(default = "a_day")]
+    hours: u32,
+}
+
+fn a_day() -> u32 {
+    24
+}
+
+pub(super) async fn get(
+    State(engine): State<Engine>,
+    UrlPath(queue): UrlPath<String>,
+    UrlQuery(Input { hours }): UrlQuery<Input>,
+) -> Result<Json<QueueFigures>, ApiError> {
+    Ok(Json(engine.queue_figures(&queue, hours).await?))
+}
 
 #[derive(Serialize)]
 pub(super) struct Output {

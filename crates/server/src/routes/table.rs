@@ -110,6 +110,7 @@ pub(super) fn routes() -> Vec<Row> {
         post("/v1/jobs/retry", OWNER, Body, failed_jobs::retry),
         post("/v1/jobs/flush", OWNER, Body, failed_jobs::flush),
         post("/v1/jobs/prune", ADMIN, All, jobs_prune::post),
+        get("/v1/queues/{queue}", MANAGER, Nobodys, queue::get),
         post("/v1/queues/{queue}/pause", ADMIN, All, queue::pause),
         post("/v1/queues/{queue}/resume", ADMIN, All, queue::resume),
         post("/v1/queues/{queue}/clear", OWNER, Body, queue::clear),

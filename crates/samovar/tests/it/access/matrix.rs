@@ -134,6 +134,7 @@ fn example(route: &RouteShown, about: About, there: &Found) -> (String, Option<V
             (uri(path), Some(json!({ "tenants": tenants, "dry_run": true })))
         }
         ("POST", "/v1/jobs/prune") => (uri("/v1/jobs/prune"), Some(json!({ "older_than": "7d" }))),
+        ("GET", "/v1/queues/{queue}") => (uri("/v1/queues/low"), None),
         ("POST", "/v1/queues/{queue}/pause") => (uri("/v1/queues/low/pause"), None),
         ("POST", "/v1/queues/{queue}/resume") => (uri("/v1/queues/low/resume"), None),
         ("POST", "/v1/queues/{queue}/clear") => {
