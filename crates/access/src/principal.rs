@@ -49,6 +49,14 @@ impl Principal {
         self.scope.holds(tenant)
     }
 
+    /// Those it is bound to; nothing where it is bound to none.
+    pub fn tenants(&self) -> Option<&[String]> {
+        match &self.scope {
+            Scope::All => None,
+            Scope::Of(tenants) => Some(tenants),
+        }
+    }
+
     /// Not bound to tenants: may ask for all of them at once.
     pub fn is_unbound(&self) -> bool {
         self.scope == Scope::All

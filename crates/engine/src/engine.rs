@@ -17,6 +17,7 @@ use crate::{
     events::EventRule,
     hooks::Hooks,
     hot::{self, Hot},
+    jobs::JobRules,
     memory::Memory,
     rolled::Partials,
     shadow::Shadow,
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) memory: Memory,
     /// Where warm-ups are pushed.
     pub(crate) jobs: Option<Arc<Store>>,
+    /// What is said of kinds of jobs.
+    pub(crate) rules: JobRules,
     /// Bytes of one value, so that a compute ends before it has made more.
     pub(crate) value_limit: u64,
     pub(crate) clock: Clock,
@@ -162,6 +165,7 @@ impl Engine {
             alerts: alerts::Board::default(),
             memory: Memory::default(),
             jobs,
+            rules: catalogue.jobs,
             value_limit: settings.value_limit,
             clock,
             random: Random::default(),

@@ -16,6 +16,7 @@ mod events;
 mod explain;
 mod hooks;
 mod hot;
+mod jobs;
 mod keys;
 mod make;
 mod memory;
@@ -48,6 +49,11 @@ pub use events::{
 };
 pub use explain::{BackOffShown, ChangeShown, LeaseShown, StampShown, Stored, Why};
 pub use hooks::{HookFailure, Signed};
+pub use jobs::{
+    AttemptShown, BatchesWanted, Bulk, Figures, Flushed, JobFailure, JobFull, JobPushed, JobRule,
+    JobRules, JobShown, JobWanted, JobsWanted, KINDS as JOB_KINDS, KindFigures, MOST_HOURS,
+    ManyBatches, ManyJobs, Pruned, QueueCleared, QueueFigures, Retried, ScheduleShown, Told,
+};
 pub use memory::{MemoryPoint, MemoryShown, QueueShown};
 pub use read::ReadFailure;
 pub use reading::InvalidReading;
@@ -56,7 +62,7 @@ pub use samovar_cache::{
     StaleBecause, State, StoreError, Tier,
 };
 pub use samovar_clock::{Clock, Instant};
-pub use samovar_jobs::store::Presence;
+pub use samovar_jobs::{Refusal as JobRefusal, StoreError as JobStoreError, store::Presence};
 pub use samovar_widgets::parse_duration;
 pub use shadow::{Comparisons, Difference};
 pub use slow::SlowCompute;

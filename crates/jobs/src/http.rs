@@ -48,6 +48,9 @@ pub enum InvalidHttp {
     Targets { found: usize },
     #[error("no client for HTTP can be made: {0}")]
     Client(String),
+    /// Without what may be a secret: what follows its path.
+    #[error("{url} is none of the allowed targets: allow it, or post elsewhere")]
+    NotAllowed { url: String },
 }
 
 impl Http {
@@ -109,13 +112,7 @@ impl Job for Http {
         let targets = cx.service::<Targets>()?;
         let hopeless = |error: InvalidHttp| Stop::Hopeless(error.to_string());
         let url = parse(&self.url).map_err(hopeless)?;
-        let Some(target) = targets.find(&url) else {
-            let origin = url.origin().ascii_serialization();
-            return Err(Stop::Hopeless(format!(
-                "{origin}{} is none of the allowed targets: allow it, or post elsewhere",
-                url.path()
-            )));
-        };
+        let target = targets.find(&url).map_err(hopeless)?;
         let mut headers = self.header_map().map_err(hopeless)?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(authorization) = &target.authorization {
@@ -191,9 +188,19 @@ impl Targets {
         Ok(Self { allowed, client: client()? })
     }
 
-    fn find(&self, url: &Url) -> Option<&Target> {
+    /// Whether a job may be run here.
+    pub fn check(&self, job: &Http) -> Result<(), InvalidHttp> {
+        job.check()?;
+        self.find(&parse(&job.url)?).map(drop)
+    }
+
+    fn find(&self, url: &Url) -> Result<&Target, InvalidHttp> {
         let matching = self.allowed.iter().filter(|target| target.allows(url));
-        matching.max_by_key(|target| target.url.path().len())
+        let nearest = matching.max_by_key(|target| target.url.path().len());
+        nearest.ok_or_else(|| {
+            let origin = url.origin().ascii_serialization();
+            InvalidHttp::NotAllowed { url: format!("{origin}{}", url.path()) }
+        })
     }
 }
 

@@ -30,5 +30,5 @@ pub use name::{
 pub use policy::{GiveUp, InvalidPolicy, Next, Policy};
 pub use rule::{InvalidRate, Rate, Rule};
 pub use state::{STEPS, State, Step};
-pub use store::{Store, StoreError};
+pub use store::{Refusal, Store, StoreError};
 pub use tally::{Histogram, Measured, Tally};

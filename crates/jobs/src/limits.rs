@@ -38,6 +38,8 @@ pub const CHUNK: usize = 1000;
 pub const PAGE: usize = 500;
 /// Rows one page looks at for a filter that has no index. Then: a shorter page with a cursor.
 pub const PAGE_LOOKS: usize = 10_000;
+/// Tenants that one filter names. More: refused; ask in several calls.
+pub const TENANTS_IN_A_FILTER: usize = 1000;
 /// Ended attempts kept per job. Older: forgotten, the first of all kept.
 pub const HISTORY: usize = 32;
 /// Results recorded once per job. More: refused.

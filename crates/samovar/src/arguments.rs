@@ -1,9 +1,16 @@
 //! The command line.
 
+mod jobs;
+
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use serde_json::Value;
+
+pub(crate) use jobs::{
+    BatchesCommand, Failed, JobsCommand, ListArguments, PushArguments, QueuesCommand,
+    SchedulesCommand, WorkArguments, WorkersCommand,
+};
 
 /// Keeps dashboards hot: widgets are declared once, computed once, and served from memory until
 /// their data changes
@@ -64,6 +71,33 @@ pub(crate) enum Command {
     /// What the server and its jobs hold
     #[command(subcommand)]
     Memory(MemoryCommand),
+    /// Run jobs, beside servers and others that do, on the Redis that they share
+    Work(WorkArguments),
+    /// Show queues; pause, resume or clear one
+    Queues {
+        #[command(subcommand)]
+        command: Option<QueuesCommand>,
+    },
+    /// Show jobs, push one, cancel, try again, forget
+    Jobs {
+        #[command(subcommand)]
+        command: Option<JobsCommand>,
+    },
+    /// Show batches of jobs, cancel one
+    Batches {
+        #[command(subcommand)]
+        command: Option<BatchesCommand>,
+    },
+    /// Show who runs jobs; let workers end, or others take their place
+    Workers {
+        #[command(subcommand)]
+        command: Option<WorkersCommand>,
+    },
+    /// Show what is run by the calendar; run one now
+    Schedules {
+        #[command(subcommand)]
+        command: Option<SchedulesCommand>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

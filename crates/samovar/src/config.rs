@@ -2,6 +2,7 @@
 
 mod access;
 mod alerts;
+mod jobs;
 mod sections;
 mod workers;
 
@@ -21,6 +22,7 @@ use samovar_widgets::{Definitions, Document, Overrides, Problem};
 use crate::failure::Failure;
 use sections::CacheRead;
 
+pub(crate) use jobs::Jobs;
 pub(crate) use sections::{RedisUrl, Store};
 pub(crate) use workers::Workers;
 
@@ -38,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) observe: Observe,
     pub(crate) workers: Workers,
     pub(crate) alerts: AlertSettings,
+    pub(crate) jobs: Jobs,
     pub(crate) definitions: Definitions,
     /// By the environment.
     overrides: Overrides,
@@ -121,7 +124,8 @@ impl Config {
         let CacheRead { settings, url, default_freshness } =
             sections::read_cache(&mut root, store.as_ref());
         let observe = sections::read_health(&mut root);
-        let workers = workers::read_workers(&mut root);
+        let workers = workers::read_workers(&mut root, store.as_ref());
+        let jobs = jobs::read_jobs(&mut root, &workers.queues());
         let alerts = alerts::read_alerts(&mut root);
         let definitions = Definitions { default_freshness, ..Definitions::read(&mut root) };
         root.finish();
@@ -138,6 +142,7 @@ impl Config {
             observe,
             workers,
             alerts,
+            jobs,
             definitions,
             overrides,
         };

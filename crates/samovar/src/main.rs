@@ -9,6 +9,7 @@ mod failure;
 mod reach;
 mod serve;
 mod state;
+mod work;
 mod working;
 
 use std::{
@@ -96,6 +97,12 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Audit(arguments) => commands::audit(global, &arguments).await,
             Command::Capture(command) => commands::capture(global, &command).await,
             Command::Memory(command) => commands::memory(global, &command).await,
+            Command::Work(arguments) => work::work(global, &arguments).await,
+            Command::Queues { command } => commands::queues(global, command).await,
+            Command::Jobs { command } => commands::jobs(global, command).await,
+            Command::Batches { command } => commands::batches(global, command).await,
+            Command::Workers { command } => commands::workers(global, command).await,
+            Command::Schedules { command } => commands::schedules(global, command).await,
         }
     });
     runtime.shutdown_timeout(THREADS_LEAVE_WITHIN);

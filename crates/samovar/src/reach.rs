@@ -74,7 +74,7 @@ impl Reach {
         let catalogue = config.catalogue(Ask::Nobody).await?;
         let state = State::open(config).await?;
         let started = state.engine(config, catalogue).and_then(|engine| {
-            let start = || Working::start(&config.workers, &engine, &state, None);
+            let start = || Working::start(Some(&config.workers), &engine, &state, None);
             Ok((
                 working.then(start).transpose()?,
                 Server::router(engine.clone(), state.access.clone()),

@@ -113,9 +113,9 @@ pub(crate) async fn run(
         let stop = Stop::listen().map_err(|error| Failure::failed("waiting for signals", error))?;
         let address =
             server.address().map_err(|error| Failure::failed("asking for the address", error))?;
-        let working = Working::start(&config.workers, &engine, &state, Some(schedules))?;
-        let (told, budget) = (config.alerts.clone(), Some(working.budget()));
-        let alerting = engine.start_alerting(told, instance(), budget);
+        let workers = config.workers.in_server.then_some(&config.workers);
+        let working = Working::start(workers, &engine, &state, Some(schedules))?;
+        let alerting = engine.start_alerting(config.alerts.clone(), instance(), working.budget());
         let alerting =
             alerting.map_err(|error| Failure::failed("starting to look for alerts", error))?;
         let capturing = engine.start_capturing();

@@ -75,6 +75,10 @@ impl State {
     }
 
     pub(crate) fn engine(&self, config: &Config, catalogue: Catalogue) -> Result<Engine, Failure> {
+        let rules = config.jobs.rules(&config.workers);
+        let rules =
+            rules.map_err(|error| Failure::failed("reading what jobs may post to", error))?;
+        let catalogue = catalogue.with_jobs(rules);
         let (cache, jobs) = (self.cache.clone(), Some(self.jobs.clone()));
         Engine::start(cache, &config.cache, catalogue, config.observe, jobs)
             .map_err(|error| Failure::failed("declaring the widgets", error))

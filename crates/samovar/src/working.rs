@@ -11,7 +11,10 @@ use samovar_jobs::{
     store::Order,
 };
 use samovar_memory::Budget;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle},
+};
 
 use crate::{accounts, config::Workers, failure::Failure, state::State};
 
@@ -20,36 +23,44 @@ use crate::{accounts, config::Workers, failure::Failure, state::State};
 pub(crate) struct Working {
     scheduler: Option<Scheduler>,
     pruner: JoinHandle<()>,
-    budget: Budget,
+    /// Nothing where others work.
+    budget: Option<Budget>,
     /// Until when jobs that run may go on.
     stop: watch::Sender<Option<Instant>>,
-    keeper: JoinHandle<()>,
+    /// Nothing where others work, or when it has ended.
+    keeper: Option<JoinHandle<()>>,
 }
 
 impl Working {
-    /// `schedules` are fired here as well.
+    /// Without `config` nobody works here. `schedules` are fired here as well.
     pub(crate) fn start(
-        config: &Workers,
+        config: Option<&Workers>,
         engine: &Engine,
         state: &State,
         schedules: Option<Schedules>,
     ) -> Result<Self, Failure> {
-        let (engine, jobs) = (engine.clone(), state.jobs.clone());
-        let budget = config.budget();
-        accounts::exempt_from(&budget);
-        let office = Office { config: config.clone(), engine, jobs, budget: budget.clone() };
-        let first = office.worker()?;
+        let (stop, stopped) = watch::channel(None);
+        let budget = config.map(Workers::budget);
+        let office = config.zip(budget.clone());
+        let office = office.map(|(it, budget)| Office::open(it, budget, engine, state, stopped));
+        let keeper = office.transpose()?;
         let fired = |it| Scheduler::start(it, state.jobs.clone(), Clock::System, Random::System);
         let scheduler = schedules.map(fired);
-        let (stop, stopped) = watch::channel(None);
         let pruner = tokio::spawn(prune(state.jobs.clone()));
-        let keeper = tokio::spawn(office.keep(first, stopped));
         Ok(Self { scheduler, pruner, budget, stop, keeper })
     }
 
-    /// Of all its jobs.
-    pub(crate) fn budget(&self) -> Budget {
+    /// Of all its jobs, where it runs any.
+    pub(crate) fn budget(&self) -> Option<Budget> {
         self.budget.clone()
+    }
+
+    /// Until the worker was told to end, and has.
+    pub(crate) async fn ended(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            report(keeper.await);
+            self.keeper = None;
+        }
     }
 
     /// Fires nothing more, claims nothing more, and waits for what runs; what takes longer goes back
@@ -60,9 +71,15 @@ impl Working {
         }
         self.pruner.abort();
         self.stop.send_replace(Some(until));
-        if let Err(error) = self.keeper.await {
-            tracing::error!(%error, "the worker ended badly");
+        if let Some(keeper) = self.keeper {
+            report(keeper.await);
         }
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "the worker ended badly");
     }
 }
 
@@ -75,6 +92,20 @@ struct Office {
 }
 
 impl Office {
+    fn open(
+        config: &Workers,
+        budget: Budget,
+        engine: &Engine,
+        state: &State,
+        stopped: watch::Receiver<Option<Instant>>,
+    ) -> Result<JoinHandle<()>, Failure> {
+        let (engine, jobs) = (engine.clone(), state.jobs.clone());
+        accounts::exempt_from(&budget);
+        let office = Self { config: config.clone(), engine, jobs, budget };
+        let first = office.worker()?;
+        Ok(tokio::spawn(office.keep(first, stopped)))
+    }
+
     fn worker(&self) -> Result<Worker, Failure> {
         let failed = |error| Failure::failed("starting the worker", error);
         let registry = self.engine.registry().map_err(|error| failed(error.into()))?;

@@ -8,8 +8,8 @@ use axum::{
     response::{IntoResponse, Json, Response},
 };
 use samovar_engine::{
-    ChangeError, ChangeFailure, EventFailure, EventFault, HookFailure, InvalidReading, NoTenant,
-    ReadError, ReadFailure, StoreError, WarmFailure,
+    ChangeError, ChangeFailure, EventFailure, EventFault, HookFailure, InvalidReading, JobFailure,
+    JobRefusal, JobStoreError, NoTenant, ReadError, ReadFailure, StoreError, WarmFailure,
 };
 use serde::Serialize;
 
@@ -88,6 +88,12 @@ impl ApiError {
     pub(crate) fn slow_body() -> Self {
         let message = format!("the body did not arrive within {:?}", limits::BODY_TIME);
         Self::new(StatusCode::REQUEST_TIMEOUT, "slow_body", message)
+    }
+
+    pub(crate) fn unknown_job(id: &str) -> Self {
+        let message = format!("there is no job `{}`", id.chars().take(64).collect::<String>());
+        Self::new(StatusCode::NOT_FOUND, "unknown_job", message)
+            .hint("ended ones are forgotten some time after their end")
     }
 
     pub(crate) fn unknown_batch(id: &str) -> Self {
@@ -321,6 +327,80 @@ impl From<WarmFailure> for ApiError {
             }
             WarmFailure::Store(error) => Self::jobs_unavailable(error),
         }
+    }
+}
+
+impl From<JobFailure> for ApiError {
+    fn from(failure: JobFailure) -> Self {
+        const MISSING: StatusCode = StatusCode::NOT_FOUND;
+        const CONFLICT: StatusCode = StatusCode::CONFLICT;
+        const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+        let message = failure.to_string();
+        match failure {
+            JobFailure::NoJobs => Self::no_jobs(),
+            JobFailure::Name { field, .. } => {
+                Self::new(INVALID, "invalid_name", message).field(field)
+            }
+            JobFailure::State { nearest, .. } => {
+                let states = "running, waiting, scheduled, failed, done or cancelled";
+                Self::new(INVALID, "unknown_state", message)
+                    .field("state")
+                    .meant(nearest)
+                    .or_hint(states)
+            }
+            JobFailure::Cursor { .. } => Self::new(INVALID, "invalid_cursor", message)
+                .field("after")
+                .hint("send what the page before this one calls `next`"),
+            JobFailure::Unknown { id } => Self::unknown_job(&id),
+            JobFailure::NotEndedBadly { .. } => Self::new(CONFLICT, "not_failed", message),
+            JobFailure::NotFailed { .. } => {
+                Self::new(CONFLICT, "not_failed", message).hint("cancel it, or wait for its end")
+            }
+            JobFailure::KeyTaken { .. } => {
+                Self::new(CONFLICT, "key_taken", message).hint("try again when that one has ended")
+            }
+            JobFailure::Ended { .. } => Self::new(CONFLICT, "already_ended", message),
+            JobFailure::Kind { nearest, .. } => Self::new(MISSING, "unknown_kind", message)
+                .field("kind")
+                .meant(nearest)
+                .or_hint("push one of kind `http`"),
+            JobFailure::Payload { .. } => Self::new(INVALID, "invalid_payload", message)
+                .field("payload")
+                .hint("write it like {\"url\": \"https://...\", \"body\": {}}"),
+            JobFailure::Http(_) => Self::new(INVALID, "invalid_payload", message).field("payload"),
+            JobFailure::NoTargets => Self::new(INVALID, "no_targets", message)
+                .field("payload")
+                .hint("name the URLs in `targets` of [job.http]"),
+            JobFailure::Value { field, .. } => {
+                Self::new(INVALID, "invalid_value", message).field(field)
+            }
+            JobFailure::Queue { nearest, .. } => Self::new(MISSING, "unknown_queue", message)
+                .field("queue")
+                .meant(nearest)
+                .or_hint("declare it, as [queue.NAME]"),
+            JobFailure::Worker { .. } => Self::new(MISSING, "unknown_worker", message)
+                .hint("GET /v1/workers lists those that are there"),
+            JobFailure::Schedule { nearest, .. } => {
+                Self::new(MISSING, "unknown_schedule", message).meant(nearest)
+            }
+            JobFailure::Tenant(error) => error.into(),
+            JobFailure::Midway { .. } => Self::jobs_unavailable(message),
+            JobFailure::Store(JobStoreError::Refused(refusal)) => refused(&refusal, message),
+            JobFailure::Store(error) => Self::jobs_unavailable(error),
+        }
+    }
+}
+
+/// What the store of jobs does not take, however often it is asked.
+fn refused(refusal: &JobRefusal, message: String) -> ApiError {
+    match refusal {
+        JobRefusal::QueueFull { .. } => {
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "queue_full", message).again_after(None)
+        }
+        JobRefusal::IdTaken { .. } => {
+            ApiError::new(StatusCode::CONFLICT, "id_taken", message).field("id")
+        }
+        _ => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_job", message),
     }
 }
 

@@ -14,6 +14,12 @@ pub const OTHER_DESCRIPTORS: u64 = 512;
 pub const BODY_BYTES: usize = 256 << 10;
 /// The same of a call that brings events: a thousand of a kilobyte each.
 pub const EVENTS_BYTES: usize = 1 << 20;
+/// The same of a call that pushes a job: the largest payload, and what stands around it.
+pub const JOB_BYTES: usize = (1 << 20) + (16 << 10);
+/// Jobs or batches of a page, unless it is said how many.
+pub const JOBS_SHOWN: usize = 100;
+/// What can be asked for. More: as many.
+pub const MOST_JOBS_SHOWN: usize = 500;
 /// Bytes of a request's line and headers. More, or more than 100 headers: 431, and the connection
 /// ends.
 pub const HEADER_BYTES: usize = 16 << 10;

@@ -25,6 +25,7 @@ use crate::{
     classes::Classes,
     events::{self, EventRule},
     hooks::{self, Hooks},
+    jobs::JobRules,
     tags::TagTemplate,
     tenants::{Member, Members, TenantsFrom},
     warm,
@@ -43,6 +44,7 @@ pub struct Catalogue {
     pub(crate) events: BTreeMap<String, EventRule>,
     pub(crate) hooks: Hooks,
     pub(crate) captures: Vec<CapturedSource>,
+    pub(crate) jobs: JobRules,
     pub(crate) clock: Clock,
     warnings: Vec<Problem>,
 }
@@ -159,9 +161,15 @@ impl Catalogue {
             events,
             hooks,
             captures,
+            jobs: JobRules::default(),
             clock,
             warnings,
         })
+    }
+
+    /// With what is said of kinds of jobs.
+    pub fn with_jobs(self, jobs: JobRules) -> Self {
+        Self { jobs, ..self }
     }
 
     /// What is probably not meant so, although it can be served.

@@ -23,7 +23,7 @@ use crate::{
 
 /// Makes readings of tenants, one tenant after the other.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Warm {
+pub(crate) struct Warm {
     pub(super) tenants: Vec<String>,
     /// None: all.
     pub(super) widgets: Vec<String>,
@@ -343,7 +343,8 @@ impl Engine {
     pub fn registry(&self) -> Result<Registry, UnfitKind> {
         let registry = Registry::default().service(self.clone());
         let registry = registry.with::<Warm>()?.with::<Dispatch>()?.with::<Usual>()?;
-        registry.with::<Warmed>()?.with::<Settle>()
+        let registry = registry.with::<Warmed>()?.with::<Settle>()?;
+        self.0.rules.register(registry)
     }
 }
 

@@ -202,13 +202,18 @@ impl Inner {
         tenants: usize,
         id: BatchId,
     ) -> Result<Warming, WarmFailure> {
-        let queue = QueueName::new(warm_up.queue.as_deref().unwrap_or(QUEUE))?;
+        let rule = self.rules.of(Warm::KIND);
+        let queue = match (&warm_up.queue, rule.and_then(|rule| rule.queue.clone())) {
+            (Some(named), _) => QueueName::new(named)?,
+            (None, of_kind) => of_kind.map_or_else(|| QueueName::new(QUEUE), Ok)?,
+        };
         let name = BatchName::new(warm_up.name.as_deref().unwrap_or("warm"))?;
         let (count, tenant) = (jobs.len(), only_tenant(&jobs));
         let jobs = jobs.iter().map(|job| {
             let mut new = self.new_job(job, &queue);
             let most = u32::try_from(job.tenants.len()).unwrap_or(u32::MAX);
-            new.policy.timeout = (TIMEOUT * most.max(1)).min(limits::LONGEST_TIMEOUT);
+            let each = rule.and_then(|rule| rule.timeout).unwrap_or(TIMEOUT);
+            new.policy.timeout = (each * most.max(1)).min(limits::LONGEST_TIMEOUT);
             new.batch = Some(id);
             new.tenant = only_tenant(std::slice::from_ref(job));
             new
@@ -245,7 +250,8 @@ impl Inner {
     }
 
     pub(crate) fn new_job<J: Job>(&self, job: &J, queue: &QueueName) -> NewJob {
-        let new = new_job(job, &self.random).expect("plain data");
+        let mut new = new_job(job, &self.random).expect("plain data");
+        self.rules.apply(&mut new);
         NewJob { queue: queue.clone(), ..new }
     }
 }

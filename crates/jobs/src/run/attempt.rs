@@ -43,8 +43,9 @@ pub(super) struct Host {
     pub(super) remotes: Arc<Remotes>,
     /// Queues with a share of the budget.
     pub(super) shares: Arc<[QueueName]>,
-    /// Of attempts whose policy leaves it at the default.
+    /// Of jobs whose policy leaves them at the default.
     pub(super) timeout: Duration,
+    pub(super) tries: u16,
     /// The worker drains: what has not started goes back.
     pub(super) ending: watch::Receiver<Option<Order>>,
 }
@@ -201,7 +202,7 @@ impl Host {
             }
             End::Told(told) => return of_told(told),
             End::Killed(reason) => Outcome::Killed { reason },
-            End::Stopped(stop) => after(job, stop),
+            End::Stopped(stop) => after(job, stop, self.tries),
             End::TooBig(reason) => {
                 let here = account.usage().map_or(0, |usage| usage.peak_bytes);
                 let peak = here.max(admitted.child_gauge().peak_bytes());
@@ -365,21 +366,27 @@ fn unusable(job: &Claimed, reason: String) -> Outcome {
 }
 
 /// What follows an attempt that did not end well.
-fn after(job: &Claimed, stop: Stop) -> Outcome {
+fn after(job: &Claimed, stop: Stop, tries: u16) -> Outcome {
+    let after_failure = |exceptions| match job.policy.tries {
+        own if own == Policy::DEFAULT.tries => {
+            Policy { tries, ..job.policy.clone() }.after_failure(job.attempt, exceptions)
+        }
+        _ => job.policy.after_failure(job.attempt, exceptions),
+    };
     let (reason, exception) = match stop {
         Stop::Open(_) => return Outcome::Released,
         Stop::Hopeless(reason) => return Outcome::Failed { reason },
         Stop::Missing(_) if job.policy.delete_when_missing => return Outcome::Missing,
         Stop::Missing(reason) => return Outcome::Failed { reason },
         Stop::Later { after, reason } => {
-            return match job.policy.after_failure(job.attempt, job.exceptions) {
+            return match after_failure(job.exceptions) {
                 Next::Retry(_) => Outcome::Retry { after, reason, exception: false },
                 Next::GiveUp(why) => Outcome::Failed { reason: format!("{reason}: {why}") },
             };
         }
         stop => (stop.to_string(), true),
     };
-    match job.policy.after_failure(job.attempt, job.exceptions + 1) {
+    match after_failure(job.exceptions + 1) {
         Next::Retry(after) => Outcome::Retry { after, reason, exception },
         Next::GiveUp(why) => Outcome::Failed { reason: format!("{reason}: {why}") },
     }

@@ -46,6 +46,8 @@ pub struct Settings {
     pub drain: Duration,
     /// The longest one attempt may take of a job whose policy leaves that at the default.
     pub timeout: Duration,
+    /// Attempts in all of a job whose policy leaves that at the default.
+    pub tries: u16,
     /// Failed calls of a remote in a row, on one queue, that open its breaker.
     pub breaker_failures: u32,
     /// Where suspects and isolated jobs run. Without it suspects run with nothing beside them.
@@ -75,8 +77,8 @@ impl fmt::Debug for Relief {
 }
 
 impl Settings {
-    /// Four slots, leases of 30 s, a beat every 2 s, a look every 250 ms, 30 s to drain, the timeout of
-    /// the default policy, five failed calls for a breaker, no child processes.
+    /// Four slots, leases of 30 s, a beat every 2 s, a look every 250 ms, 30 s to drain, timeout and
+    /// tries of the default policy, five failed calls for a breaker, no child processes.
     pub fn new(name: WorkerName, queues: Vec<Served>) -> Self {
         Self {
             name,
@@ -87,6 +89,7 @@ impl Settings {
             poll: Duration::from_millis(250),
             drain: Duration::from_secs(30),
             timeout: Policy::DEFAULT.timeout,
+            tries: Policy::DEFAULT.tries,
             breaker_failures: 5,
             children: None,
             watch: Duration::from_secs(1),
@@ -173,6 +176,7 @@ impl Worker {
             remotes,
             shares: shares.into(),
             timeout: settings.timeout,
+            tries: settings.tries,
             ending: signs.ending(),
         };
         let watching =

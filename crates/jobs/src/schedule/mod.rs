@@ -35,6 +35,16 @@ pub enum CatchUp {
     All,
 }
 
+impl CatchUp {
+    pub fn name(self) -> &'static str {
+        match self {
+            CatchUp::Skip => "skip",
+            CatchUp::Once => "once",
+            CatchUp::All => "all",
+        }
+    }
+}
+
 /// A job that is pushed whenever a cron expression is due.
 ///
 /// ```

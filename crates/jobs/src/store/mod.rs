@@ -7,7 +7,7 @@ mod breakers;
 #[cfg(test)]
 mod conformance;
 mod embedded;
-mod failed;
+mod list;
 #[cfg(test)]
 mod model;
 mod promise;
@@ -31,7 +31,9 @@ use crate::{
 pub(crate) use breakers::open_for;
 pub use breakers::{BreakerState, BreakerView, Report, Said};
 pub use embedded::{EmbeddedStore, OpenError};
-pub use failed::{Count, Cursor, Filter, Forgotten, Page, Revived};
+pub use list::{
+    BatchFilter, BatchPage, Count, Cursor, Filter, Forgotten, List, Page, Revived, RevivedPage,
+};
 pub use promise::Promise;
 pub use redis::{Durability, RedisOpenError, RedisStore};
 pub use schedules::{Fire, Fired, Mark};
@@ -335,6 +337,18 @@ impl Store {
         on!(self, store => store.close_breaker(queue, remote))
     }
 
+    /// What stands in a list and matches, in its order.
+    pub async fn list(
+        &self,
+        list: List,
+        filter: Filter,
+        after: Option<Cursor>,
+        rows: usize,
+    ) -> Result<Page, StoreError> {
+        within("tenants", filter.tenants.len(), limits::TENANTS_IN_A_FILTER)?;
+        on!(self, store => store.list(list, filter, after, rows.clamp(1, limits::PAGE)))
+    }
+
     /// Failed jobs, the last that failed first.
     pub async fn failed(
         &self,
@@ -342,7 +356,18 @@ impl Store {
         after: Option<Cursor>,
         rows: usize,
     ) -> Result<Page, StoreError> {
-        on!(self, store => store.failed(filter, after, rows.clamp(1, limits::PAGE)))
+        self.list(List::Failed, filter, after, rows).await
+    }
+
+    /// The last that was pushed first, or of those that have finished the last of them.
+    pub async fn batches(
+        &self,
+        filter: BatchFilter,
+        after: Option<Cursor>,
+        rows: usize,
+    ) -> Result<BatchPage, StoreError> {
+        within("tenants", filter.tenants.len(), limits::TENANTS_IN_A_FILTER)?;
+        on!(self, store => store.batches(filter, after, rows.clamp(1, limits::PAGE)))
     }
 
     pub async fn count_failed(&self, filter: Filter) -> Result<Count, StoreError> {
@@ -355,26 +380,50 @@ impl Store {
         on!(self, store => store.revive(jobs))
     }
 
-    /// [`Store::revive`] for a page of what failed and matches. Gives how many, and where to go on.
+    /// [`Store::revive`] for a page of what failed and matches.
     pub async fn revive_failed(
+        &self,
+        filter: Filter,
+        after: Option<Cursor>,
+    ) -> Result<RevivedPage, StoreError> {
+        let page = self.failed(filter, after, limits::PAGE).await?;
+        let revived = self.revive(page.jobs.iter().map(|job| job.id).collect()).await?;
+        let count = |wanted| revived.iter().filter(|it| **it == wanted).count();
+        let (waiting, key_taken) = (count(Revived::Waiting), count(Revived::KeyTaken));
+        Ok(RevivedPage { waiting, key_taken, next: page.next })
+    }
+
+    /// Whether there was such a failed job.
+    pub async fn forget(&self, id: JobId) -> Result<bool, StoreError> {
+        Ok(self.forget_all(vec![id]).await?.first() == Some(&true))
+    }
+
+    /// Forgets a page of what failed and matches. Gives how many, and where to go on.
+    pub async fn flush(
         &self,
         filter: Filter,
         after: Option<Cursor>,
     ) -> Result<(usize, Option<Cursor>), StoreError> {
         let page = self.failed(filter, after, limits::PAGE).await?;
-        let revived = self.revive(page.jobs.iter().map(|job| job.id).collect()).await?;
-        let waiting = revived.iter().filter(|it| **it == Revived::Waiting).count();
-        Ok((waiting, page.next))
+        let forgotten = self.forget_all(page.jobs.iter().map(|job| job.id).collect()).await?;
+        Ok((forgotten.into_iter().filter(|gone| *gone).count(), page.next))
     }
 
-    /// Whether there was such a failed job.
-    pub async fn forget(&self, id: JobId) -> Result<bool, StoreError> {
-        on!(self, store => store.forget(id))
+    async fn forget_all(&self, jobs: Vec<JobId>) -> Result<Vec<bool>, StoreError> {
+        on!(self, store => store.forget(jobs))
     }
 
-    /// Forgets all that failed and match, a chunk at a time.
-    pub async fn flush(&self, filter: Filter) -> Result<Forgotten, StoreError> {
-        on!(self, store => store.flush(filter))
+    /// Cancels a page of what stands in a list and matches. Gives how many, and where to go on.
+    pub async fn cancel_page(
+        &self,
+        list: List,
+        filter: Filter,
+        after: Option<Cursor>,
+    ) -> Result<(usize, Option<Cursor>), StoreError> {
+        let page = self.list(list, filter, after, limits::PAGE).await?;
+        let met = self.cancel(page.jobs.iter().map(|job| job.id).collect()).await?;
+        let is_cancelled = |met: &&Cancelled| matches!(met, Cancelled::AtOnce | Cancelled::Told);
+        Ok((met.iter().filter(is_cancelled).count(), page.next))
     }
 
     /// Forgets what ended, however, more than so long ago, a chunk at a time.

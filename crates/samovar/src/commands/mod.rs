@@ -3,17 +3,22 @@
 
 mod alerts;
 mod audit;
+mod batches;
 mod capture;
 mod cleanup;
 mod clear;
 mod invalidate;
+mod jobs;
 mod memory;
+mod queues;
+mod schedules;
 mod status;
 mod token;
 mod user;
 mod verify;
 mod warm;
 mod why;
+mod workers;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -21,8 +26,10 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::Value;
 
 pub(crate) use self::{
-    audit::audit, capture::capture, cleanup::cleanup, clear::clear, invalidate::invalidate,
-    memory::memory, status::status, token::token, user::user, verify::verify, warm::warm, why::why,
+    audit::audit, batches::batches, capture::capture, cleanup::cleanup, clear::clear,
+    invalidate::invalidate, jobs::jobs, memory::memory, queues::queues, schedules::schedules,
+    status::status, token::token, user::user, verify::verify, warm::warm, why::why,
+    workers::workers,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
 
@@ -118,6 +125,12 @@ fn number(value: &Value) -> String {
     value.as_f64().map_or("-".to_owned(), |number| number.to_string())
 }
 
+/// `1 failed job`, `2 failed jobs`
+fn counted(count: &Value, what: &str) -> String {
+    let plural = if count.as_u64() == Some(1) { "" } else { "s" };
+    format!("{} {what}{plural}", number(count))
+}
+
 /// Milliseconds as people say them.
 fn duration(ms: &Value) -> String {
     let Some(ms) = ms.as_f64() else { return "-".to_owned() };
@@ -161,6 +174,10 @@ mod tests {
         assert_eq!((time(&json!(null)), tenants(&json!(null))), ("-".to_owned(), "all".to_owned()));
         assert_eq!(tenants(&json!(["north", "south"])), "north, south");
         assert_eq!(bytes(&json!(512)), "512 B");
+        assert_eq!(
+            (counted(&json!(1), "job"), counted(&json!(0), "job")),
+            ("1 job".into(), "0 jobs".into())
+        );
         assert_eq!(bytes(&json!(3 << 20)), "3.0 MB");
     }
 }

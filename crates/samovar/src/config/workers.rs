@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use samovar_clock::Clock;
 use samovar_jobs::{
-    InvalidName, QueueName, WorkerName, limits,
+    InvalidName, Policy, QueueName, WorkerName, limits,
     run::{Served, Settings, Slots},
 };
 use samovar_memory::{Budget, Class, MB};
 use samovar_widgets::{Located, Problem, Section};
 
-use super::sections::MOST_BYTES;
+use super::sections::{MOST_BYTES, Store};
+use crate::{arguments::WorkArguments, failure::Failure};
 
 /// The jobs of a process. What is reserved is less than what there is: checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +20,53 @@ pub(crate) struct Workers {
     slots: Slots,
     budget_bytes: u64,
     timeout: Duration,
+    tries: u16,
     queues: Vec<Served>,
+    /// A server works as well. Otherwise `samovar work` does.
+    pub(crate) in_server: bool,
 }
 
 impl Workers {
     pub(crate) fn settings(&self, name: WorkerName) -> Settings {
-        let (slots, timeout) = (self.slots, self.timeout);
-        Settings { slots, timeout, ..Settings::new(name, self.queues.clone()) }
+        let Self { slots, timeout, tries, .. } = *self;
+        Settings { slots, timeout, tries, ..Settings::new(name, self.queues.clone()) }
+    }
+
+    /// Those that are declared.
+    pub(crate) fn queues(&self) -> Vec<QueueName> {
+        self.queues.iter().map(|served| served.queue.clone()).collect()
+    }
+
+    pub(crate) fn most_slots(&self) -> usize {
+        self.slots.max
+    }
+
+    /// As the command line of one worker has it, which counts more than the file.
+    ///
+    /// # Errors
+    /// When a queue is named that is not declared.
+    pub(crate) fn told(mut self, told: &WorkArguments) -> Result<Self, Failure> {
+        for name in &told.queues {
+            if !self.queues.iter().any(|served| served.queue.as_str() == name) {
+                let known: Vec<String> = self.queues().into_iter().map(String::from).collect();
+                let known = known.join(", ");
+                return Err(Failure::Use(format!(
+                    "there is no queue `{name}`: serve some of {known}"
+                )));
+            }
+        }
+        let is_named = |served: &Served| told.queues.iter().any(|it| it == served.queue.as_str());
+        self.queues.retain(|served| told.queues.is_empty() || is_named(served));
+        self.slots = told.slots.map_or(self.slots, Slots::fixed);
+        self.tries = told.tries.unwrap_or(self.tries);
+        self.timeout = told.timeout.unwrap_or(self.timeout);
+        // With fewer slots, what is reserved leaves one to the others all the same.
+        let mut left = self.slots.max - 1;
+        for served in &mut self.queues {
+            served.reserved = served.reserved.min(left);
+            left -= served.reserved;
+        }
+        Ok(self)
     }
 
     /// What the process holds by now is not counted.
@@ -62,13 +103,21 @@ struct Reserve {
     bytes: u64,
 }
 
-pub(super) fn read_workers(root: &mut Section<'_>) -> Workers {
+pub(super) fn read_workers(root: &mut Section<'_>, store: Option<&Store>) -> Workers {
     const MOMENT: Duration = Duration::from_secs(1);
-    let (mut slots, mut budget, mut timeout) = (None, None, None);
+    let (mut slots, mut budget, mut timeout, mut in_server) = (None, None, None, None);
     if let Some(mut section) = root.section("workers") {
         slots = read_slots(&mut section);
         budget = section.bytes("memory_budget", LEAST_BUDGET..=MOST_BYTES);
         timeout = section.duration("timeout", MOMENT..=limits::LONGEST_TIMEOUT);
+        in_server = section.flag("in_server");
+        if in_server.as_ref().is_some_and(|it| !it.value)
+            && matches!(store, Some(Store::Embedded { .. }))
+        {
+            let line = section.line_of("in_server");
+            let hint = "leave it out, or keep the state on Redis: kind = \"redis\" in [store]";
+            section.refuse("in_server", line, "leaves nobody to run jobs", hint);
+        }
         section.finish();
     }
     let slots = slots.unwrap_or(DEFAULT_SLOTS);
@@ -76,7 +125,8 @@ pub(super) fn read_workers(root: &mut Section<'_>) -> Workers {
     let timeout = timeout.map_or(Duration::from_secs(300), |it| it.value);
     let written = read_queues(root);
     let queues = with_reserves(root, written, slots.max, budget_bytes);
-    Workers { slots, budget_bytes, timeout, queues }
+    let in_server = in_server.is_none_or(|it| it.value);
+    Workers { slots, budget_bytes, timeout, tries: Policy::DEFAULT.tries, queues, in_server }
 }
 
 /// A number, or the least and the most.
@@ -202,7 +252,7 @@ mod tests {
 
     fn read(text: &str) -> Workers {
         let document = Document::parse_in(|_| None, text).expect("it is TOML");
-        let workers = read_workers(&mut document.root());
+        let workers = read_workers(&mut document.root(), None);
         assert_eq!(document.problems(), [], "{text}");
         workers
     }
@@ -239,6 +289,25 @@ mod tests {
         assert_eq!(high(&format!("{urgent}slots = 3")), (1, 84));
         assert_eq!(high("[queue.high]\nreserve = { slots = 0 }"), (0, 0));
         assert_eq!(high("[queue.high]\nweight = 9\nreserve = { memory = \"1MB\" }"), (0, 1));
+    }
+
+    #[test]
+    fn a_worker_does_as_it_is_told_and_leaves_a_slot_to_everybody() {
+        let told = |queues: &[&str], slots| WorkArguments {
+            queues: queues.iter().map(|it| (*it).to_owned()).collect(),
+            slots,
+            tries: Some(7),
+            timeout: Some(Duration::from_secs(9)),
+        };
+        let workers = read("").told(&told(&["high", "low"], Some(1))).expect("they are there");
+        let names: Vec<String> = workers.queues().into_iter().map(String::from).collect();
+        assert_eq!(names, ["high", "low"]);
+        assert_eq!((workers.most_slots(), workers.queues[0].reserved), (1, 0));
+        assert_eq!((workers.tries, workers.timeout.as_secs()), (7, 9));
+        let all = read("").told(&told(&[], None)).expect("all of them");
+        assert_eq!((all.queues().len(), all.queues[0].reserved), (4, 1));
+        let said = read("").told(&told(&["lwo"], None)).expect_err("there is none").to_string();
+        assert!(said.contains("`lwo`") && said.contains("low"), "{said}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod access;
 mod alerts;
+mod application;
 mod capture;
 mod checks;
 mod commands;
@@ -12,9 +13,11 @@ mod events;
 mod hooks;
 mod hostile;
 mod http;
+mod job_commands;
 mod jobs;
 mod memory;
 mod metrics;
+mod processes;
 mod readings;
 mod readme;
 mod reload;

@@ -35,7 +35,10 @@ fn other_definitions_are_served_and_what_they_leave_alone_is_still_at_hand() {
     stream.both();
 
     shop.change_config("[widget.sales]\n", MORE);
-    shop.change_again("select channel, sum(total) as revenue", "select channel, count(*) as orders");
+    shop.change_again(
+        "select channel, sum(total) as revenue",
+        "select channel, count(*) as orders",
+    );
     served.process.reload().expect("it runs");
     told(&served, "other definitions are served");
     assert_eq!(stream.next(), None, "whoever listens asks again");

@@ -148,7 +148,7 @@ impl Shop {
 /// The command, started in a folder.
 pub(crate) fn command_in(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_samovar"));
-    command.args(arguments).current_dir(folder);
+    command.args(arguments).current_dir(folder).env("APP_TOKEN", "s3cr3t");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -108,7 +108,7 @@ fn responses(operation: &Operation, least: Least) -> Value {
     let denied = [401, 403, 429, 503].map(|status| (status, Content::Json("Error")));
     let denied = denied.iter().filter(|_| least != Least::Anyone);
     for (status, content) in denied.chain(operation.answers) {
-        let mut response = json!({ "description": said(*status) });
+        let mut response = json!({ "description": said(*status, operation.id) });
         match content {
             Content::Nothing => {}
             Content::Json(schema) => {
@@ -146,7 +146,7 @@ fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
-fn said(status: u16) -> &'static str {
+fn said(status: u16, id: &str) -> &'static str {
     match status {
         200 => "Done.",
         201 => "Made.",
@@ -157,7 +157,8 @@ fn said(status: u16) -> &'static str {
         403 => "Whoever asks may not.",
         404 => "What is named does not exist.",
         408 => "The body did not arrive in time.",
-        409 => "The widget is not served here: take the path that you took before.",
+        409 if id == "read" => "The widget is not served here: take the path that you took before.",
+        409 => "It is in a state in which that cannot be done, or there is one already.",
         413 => "The body is too large.",
         422 => "The body is well formed, and what it says cannot be done.",
         429 => "Too many attempts have failed. Try again after `Retry-After`.",

@@ -26,6 +26,44 @@ pub(super) fn all() -> Value {
     let mut raise = event;
     raise["properties"]["name"] = maybe.clone();
     raise["properties"]["events"] = json!({ "type": ["array", "null"], "items": events });
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let shown = |names: &[&str], fields: Value| json!({ "type": "object", "required": names, "properties": fields });
+    let job = json!({
+        "id": text, "queue": text, "kind": text, "tenant": maybe, "batch": maybe, "reason": maybe,
+        "state": { "type": "string", "enum":
+            ["scheduled", "waiting", "claimed", "running", "done", "failed", "cancelled"] },
+        "suspect": flag, "attempt": count, "exceptions": count, "kills": count,
+        "pushed_ms": count, "at_ms": count,
+    });
+    let of_job = [
+        "id",
+        "queue",
+        "kind",
+        "tenant",
+        "state",
+        "attempt",
+        "batch",
+        "pushed_ms",
+        "at_ms",
+        "reason",
+    ];
+    let mut details = job.clone();
+    for (name, kind) in [
+        ("redacted", json!({ "type": "boolean" })),
+        ("policy", json!({ "type": "object" })),
+        ("history", json!({ "type": "array", "items": { "type": "object" } })),
+    ] {
+        details[name] = kind;
+    }
+    for name in ["payload", "progress", "checkpoint", "result"] {
+        details[name] = json!({});
+    }
+    let batch =
+        ["id", "name", "queue", "tenant", "state", "total", "pending", "failed", "cancelled"];
+    let schedule = ["name", "queue", "kind", "cron", "words", "time_zone", "catch_up", "next_ms"];
+    let paged = |name: &str, of: Value| {
+        shown(&[name, "next"], json!({ name: { "type": "array", "items": of }, "next": maybe }))
+    };
     let tile = json!({ "type": "object", "required": ["widget"] });
     json!({
         "Object": { "type": "object" },
@@ -121,6 +159,46 @@ pub(super) fn all() -> Value {
             "parallel": { "type": ["integer", "null"], "minimum": 0 },
             "queue": maybe, "name": maybe,
         })),
+        "Job": shown(&of_job, job.clone()),
+        "JobDetails": shown(&[&of_job[..], &["payload", "policy", "history"]].concat(), details),
+        "Jobs": paged("jobs", shown(&of_job, job)),
+        "Batches": paged("batches", shown(&batch, json!({}))),
+        "NewJob": needed(&["kind", "payload"], json!({
+            "kind": text, "payload": {}, "id": maybe, "queue": maybe, "tenant": maybe, "delay": maybe,
+            "unique_key": maybe, "tries": { "type": ["integer", "null"], "minimum": 0 },
+            "backoff": { "type": ["array", "null"], "items": text }, "timeout": maybe,
+            "max_exceptions": { "type": ["integer", "null"], "minimum": 0 },
+            "delete_when_missing": { "type": ["boolean", "null"] }, "memory": maybe,
+        })),
+        "Pushed": shown(
+            &["id", "queue", "kind", "pushed"],
+            json!({ "id": text, "queue": text, "kind": text, "pushed": flag }),
+        ),
+        "FailedJobs": exactly(json!({
+            "queue": maybe, "kind": maybe, "batch": maybe, "tenants": texts, "reason": maybe,
+            "dry_run": flag,
+        })),
+        "Counted": { "type": "object", "properties": {
+            "matching": count, "exact": flag, "retried": count, "key_taken": count,
+            "forgotten": count, "more": flag,
+        } },
+        "Prune": needed(&["older_than"], json!({ "older_than": text })),
+        "Queue": shown(&["queue", "hours", "kinds"], json!({
+            "queue": text, "hours": count,
+            "oldest_waiting_ms": { "type": ["integer", "null"], "minimum": 0 },
+            "kinds": { "type": "array", "items": shown(
+                &["kind", "done", "failed", "success_rate", "per_second", "waited_ms", "ran_ms", "points"],
+                json!({ "kind": maybe }),
+            ) },
+        })),
+        "QueuePaused": shown(&["queue", "paused"], json!({ "queue": text, "paused": flag })),
+        "ClearQueue": exactly(json!({ "tenants": texts })),
+        "QueueCleared": shown(
+            &["queue", "cancelled", "more"],
+            json!({ "queue": text, "cancelled": count, "more": flag }),
+        ),
+        "Told": shown(&["order", "workers"], json!({ "order": text, "workers": texts })),
+        "Schedules": listed("schedules", &schedule),
         "Verify": exactly(json!({ "sample": { "type": "integer", "minimum": 1 } })),
         "SignIn": needed(&["user", "password"], json!({ "user": text, "password": text })),
         "OwnPassword": needed(&["current", "password"], json!({ "current": text, "password": text })),

@@ -65,6 +65,16 @@ const WIDGET: Parameter = path("name", "Of a widget.");
 const UNCHANGED: Parameter = header("If-None-Match", "The `ETag` of bytes that the client has.");
 const CODINGS: Parameter = header("Accept-Encoding", "Stored bytes may be sent as `zstd`.");
 
+const QUEUE: Parameter = query("queue", "string", false, "Only on this queue.");
+const ONLY_TENANT: Parameter = query("tenant", "string", false, "Only of this tenant.");
+const AFTER: Parameter =
+    query("after", "string", false, "What the page before this one calls `next`.");
+const LIMIT: Parameter =
+    query("limit", "integer", false, "At most so many; 100 unless given, 500 at most.");
+const JOB: Parameter = path("id", "Of a job.");
+const QUEUE_PATH: Parameter = path("queue", "Of a queue.");
+const WORKER: Parameter = path("worker", "Of a worker.");
+
 const ERROR: Content = Json("Error");
 
 const fn get(
@@ -96,6 +106,17 @@ const fn post(
 ) -> Operation {
     let body = Some(body);
     Operation { method: "post", path, id, summary, parameters: &[], body, answers }
+}
+
+/// Without a body.
+const fn order(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    answers: &'static [(u16, Content)],
+) -> Operation {
+    Operation { method: "post", path, id, summary, parameters, body: None, answers }
 }
 
 const TEXT: Content = Text("text/plain");
@@ -162,6 +183,60 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[path("id", "Of a batch.")],
         answers: &[(200, Json("Object")), (400, ERROR), (404, ERROR), (503, ERROR)],
     },
+    get("/v1/batches", "batches", "Which batches there are; those that have not finished first.",
+        &[QUEUE, ONLY_TENANT, AFTER, LIMIT],
+        &[(200, Json("Batches")), (400, ERROR), (404, ERROR), (422, ERROR), (503, ERROR)]),
+    get("/v1/jobs", "jobs", "Which jobs there are: what runs, waits, is scheduled, and has ended.",
+        &[QUEUE, query("state", "string", false, "running, waiting, scheduled, failed, done or cancelled."),
+          query("kind", "string", false, "Only of this kind."),
+          query("batch", "string", false, "Only of this batch."), ONLY_TENANT,
+          query("reason", "string", false, "In the reason of the last attempt; for owners."), AFTER, LIMIT],
+        &[(200, Json("Jobs")), (400, ERROR), (404, ERROR), (422, ERROR), (503, ERROR)]),
+    post("/v1/jobs", "push_job", "One more job, of a kind that is pushed from outside.", "NewJob",
+        &[(200, Json("Pushed")), (201, Json("Pushed")), (400, ERROR), (404, ERROR), (408, ERROR), (409, ERROR),
+          (413, ERROR), (422, ERROR), (503, ERROR)]),
+    get("/v1/jobs/{id}", "job", "All that is kept of a job.", &[JOB],
+        &[(200, Json("JobDetails")), (400, ERROR), (404, ERROR), (503, ERROR)]),
+    delete("/v1/jobs/{id}", "forget_job", "A failed job is forgotten.", &[JOB],
+        &[(200, Json("Job")), (400, ERROR), (404, ERROR), (409, ERROR), (503, ERROR)]),
+    order("/v1/jobs/{id}/retry", "retry_job", "A failed or cancelled job is tried again.", &[JOB],
+        &[(200, Json("Job")), (400, ERROR), (404, ERROR), (409, ERROR), (503, ERROR)]),
+    order("/v1/jobs/{id}/cancel", "cancel_job", "What waits ends at once, what runs is told to stop.", &[JOB],
+        &[(200, Json("Job")), (400, ERROR), (404, ERROR), (409, ERROR), (503, ERROR)]),
+    post("/v1/jobs/retry", "retry_jobs", "All failed jobs that match are tried again.", "FailedJobs",
+        &[(200, Json("Counted")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    post("/v1/jobs/flush", "flush_jobs", "All failed jobs that match are forgotten.", "FailedJobs",
+        &[(200, Json("Counted")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    post("/v1/jobs/prune", "prune_jobs", "All jobs that ended more than so long ago are forgotten.", "Prune",
+        &[(200, Json("Counted")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR), (422, ERROR),
+          (503, ERROR)]),
+    get("/v1/queues/{queue}", "queue", "What became of its jobs over the last hours, by kind.",
+        &[QUEUE_PATH, query("hours", "integer", false, "How far back; 24 unless given, 744 at most.")],
+        &[(200, Json("Queue")), (400, ERROR), (404, ERROR), (422, ERROR), (503, ERROR)]),
+    order("/v1/queues/{queue}/pause", "pause_queue", "Nothing more is claimed from it; what runs goes on.",
+        &[QUEUE_PATH],
+        &[(200, Json("QueuePaused")), (400, ERROR), (404, ERROR), (422, ERROR), (503, ERROR)]),
+    order("/v1/queues/{queue}/resume", "resume_queue", "Its jobs are claimed again.", &[QUEUE_PATH],
+        &[(200, Json("QueuePaused")), (400, ERROR), (404, ERROR), (422, ERROR), (503, ERROR)]),
+    Operation {
+        method: "post", path: "/v1/queues/{queue}/clear", id: "clear_queue", body: Some("ClearQueue"),
+        summary: "What waits or is scheduled there is cancelled.", parameters: &[QUEUE_PATH],
+        answers: &[(200, Json("QueueCleared")), (400, ERROR), (404, ERROR), (408, ERROR), (413, ERROR),
+            (422, ERROR), (503, ERROR)],
+    },
+    order("/v1/workers/{worker}/drain", "drain_worker", "It ends when its jobs have.", &[WORKER],
+        &[(200, Json("Told")), (400, ERROR), (404, ERROR), (503, ERROR)]),
+    order("/v1/workers/{worker}/restart", "restart_worker", "The same, and another one takes its place.",
+        &[WORKER], &[(200, Json("Told")), (400, ERROR), (404, ERROR), (503, ERROR)]),
+    order("/v1/workers/restart", "restart_workers", "The same for all workers.", &[],
+        &[(200, Json("Told")), (404, ERROR), (503, ERROR)]),
+    get("/v1/schedules", "schedules", "What is run by the calendar.", &[],
+        &[(200, Json("Schedules")), (404, ERROR), (503, ERROR)]),
+    order("/v1/schedules/{schedule}/run", "run_schedule", "Its job is pushed now.",
+        &[path("schedule", "Of a schedule.")],
+        &[(202, Json("Pushed")), (400, ERROR), (404, ERROR), (422, ERROR), (503, ERROR)]),
     get("/v1/cache/usual", "usual", "What is usually read at an hour of the day.",
         &[query("hour", "integer", false, "0 to 23, in UTC; now unless given.")],
         &[(200, Json("Object")), (400, ERROR)]),

@@ -7,10 +7,11 @@ use axum::{
 use samovar_access::Role;
 
 use super::{
-    App, alerts, audit_log, batch, batch_cancel, board, boards, capture, cleanup, clear, events,
-    health, healthz, hooks, invalidate, memory, metrics, openapi, own_password, page, queues,
-    reading, readyz, session, sessions, statistics, stream, token, tokens, user, user_password,
-    users, usual, values, verify, warm, why, widget_statistics, widgets, workers,
+    App, alerts, audit_log, batch, batch_cancel, batches, board, boards, capture, cleanup, clear,
+    events, failed_jobs, health, healthz, hooks, invalidate, job, job_cancel, job_retry, jobs,
+    jobs_prune, memory, metrics, openapi, orders, own_password, page, queue, queues, reading,
+    readyz, schedule_run, schedules, session, sessions, statistics, stream, token, tokens, user,
+    user_password, users, usual, values, verify, warm, why, widget_statistics, widgets, workers,
 };
 use crate::limits;
 
@@ -104,6 +105,25 @@ pub(super) fn routes() -> Vec<Row> {
         get("/v1/memory", MANAGER, Nobodys, memory::get),
         get("/v1/batches/{id}", MANAGER, Found, batch::get),
         post("/v1/batches/{id}/cancel", OWNER, Found, batch_cancel::post),
+        get("/v1/batches", MANAGER, Answer, batches::get),
+        get("/v1/jobs", MANAGER, Answer, jobs::get),
+        post("/v1/jobs", OWNER, Body, jobs::post).up_to(limits::JOB_BYTES),
+        get("/v1/jobs/{id}", MANAGER, Found, job::get),
+        delete("/v1/jobs/{id}", OWNER, Found, job::delete),
+        post("/v1/jobs/{id}/retry", OWNER, Found, job_retry::post),
+        post("/v1/jobs/{id}/cancel", OWNER, Found, job_cancel::post),
+        post("/v1/jobs/retry", OWNER, Body, failed_jobs::retry),
+        post("/v1/jobs/flush", OWNER, Body, failed_jobs::flush),
+        post("/v1/jobs/prune", ADMIN, All, jobs_prune::post),
+        get("/v1/queues/{queue}", MANAGER, Nobodys, queue::get),
+        post("/v1/queues/{queue}/pause", ADMIN, All, queue::pause),
+        post("/v1/queues/{queue}/resume", ADMIN, All, queue::resume),
+        post("/v1/queues/{queue}/clear", OWNER, Body, queue::clear),
+        post("/v1/workers/{worker}/drain", ADMIN, All, orders::drain),
+        post("/v1/workers/{worker}/restart", ADMIN, All, orders::restart),
+        post("/v1/workers/restart", ADMIN, All, orders::restart_all),
+        get("/v1/schedules", MANAGER, Nobodys, schedules::get),
+        post("/v1/schedules/{schedule}/run", ADMIN, All, schedule_run::post),
         get("/v1/events", MANAGER, Nobodys, events::get),
         post("/v1/events", OWNER, Body, events::post).often().up_to(limits::EVENTS_BYTES),
         post("/v1/hooks/{name}", ANYONE, Body, hooks::post).signed(),

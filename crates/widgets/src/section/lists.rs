@@ -1,12 +1,15 @@
 //! Lists: of texts, of values, of tables.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
     Expected, Section, Value, name_of,
-    values::{Scalar, scalar},
+    values::{Scalar, ScalarKind, scalar},
 };
-use crate::{Located, Problem};
+use crate::{
+    Located, Problem,
+    units::{self, show_duration},
+};
 
 impl<'a> Section<'a> {
     /// A list of texts in which something stands, none of them twice.
@@ -61,6 +64,37 @@ impl<'a> Section<'a> {
             Some(Located { value: scalar?, line })
         };
         Some(elements.iter().filter_map(read).collect())
+    }
+
+    /// A list of durations; a number alone counts seconds.
+    pub fn durations(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<usize>,
+        each: RangeInclusive<Duration>,
+    ) -> Option<Vec<Duration>> {
+        let hint = format!("write it like {key} = [60, \"5m\"]");
+        let elements =
+            self.elements(key, &Expected { what: "a list of durations", hint }, bounds)?;
+        let read = |element: &'a Value<'a>| {
+            let scalar = scalar(element.get_ref());
+            let duration = scalar.as_ref().and_then(|it| match it.kind {
+                ScalarKind::Text => units::duration(&it.text),
+                ScalarKind::Integer => it.text.parse().ok().map(Duration::from_secs),
+                _ => None,
+            });
+            let duration = duration.filter(|it| each.contains(it));
+            if duration.is_none() {
+                let line = self.document.value_line(element);
+                let (least, most) = (show_duration(*each.start()), show_duration(*each.end()));
+                let hint =
+                    format!("list seconds, or durations like \"5m\", from {least} to {most}");
+                self.refuse(key, line, "lists what is no duration, or too long", &hint);
+            }
+            duration
+        };
+        let read: Vec<Duration> = elements.iter().filter_map(read).collect();
+        (read.len() == elements.len()).then_some(read)
     }
 
     /// The tables in the list `key`.

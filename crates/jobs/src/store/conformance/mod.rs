@@ -99,6 +99,8 @@ const CASES: &[Case] = cases![
         a_revived_job_does_not_take_a_key_from_another,
         all_that_failed_and_matches_is_revived_page_by_page,
         forget_flush_and_prune_remove_what_they_say,
+        each_list_shows_its_jobs_in_its_order,
+        batches_are_listed_and_with_them_their_jobs,
         cancel_says_what_it_met,
         figures_count_every_state;
     rates:

@@ -8,7 +8,7 @@ use crate::{
     name::{JobId, QueueName, Tenant},
     policy::Policy,
     state::State,
-    store::{Count, Filter, Forgotten, Revived},
+    store::{BatchFilter, Count, Filter, List, Revived},
 };
 
 fn of(queue: &QueueName) -> Filter {
@@ -30,9 +30,14 @@ async fn three_failures(h: &Harness, queue: &QueueName) -> [JobId; 3] {
 }
 
 async fn listed(h: &Harness, filter: Filter, rows: usize) -> Vec<JobId> {
+    in_list(h, List::Failed, filter, rows).await
+}
+
+/// Page by page.
+async fn in_list(h: &Harness, list: List, filter: Filter, rows: usize) -> Vec<JobId> {
     let (mut after, mut ids) = (None, Vec::new());
     loop {
-        let page = h.store.failed(filter.clone(), after, rows).await.expect("answers");
+        let page = h.store.list(list, filter.clone(), after, rows).await.expect("answers");
         assert!(page.jobs.len() <= rows);
         ids.extend(page.jobs.iter().map(|job| job.id));
         after = page.next;
@@ -50,10 +55,14 @@ pub(super) async fn failed_jobs_are_listed_last_first_and_filtered(h: &Harness) 
     }
     let by_kind = Filter { kind: Some(kind("other")), ..of(&queue) };
     assert_eq!(listed(h, by_kind, 10).await, [first]);
-    let by_tenant = Filter { tenant: Tenant::new("acme").ok(), ..of(&queue) };
+    let acme = || vec![Tenant::new("acme").expect("a name")];
+    let by_tenant = Filter { tenants: acme(), ..of(&queue) };
     assert_eq!(listed(h, by_tenant, 1).await, [second]);
     let by_reason = Filter { reason: Some("connection".to_owned()), ..of(&queue) };
     assert_eq!(listed(h, by_reason, 10).await, [second, first]);
+    let either = [acme(), vec![Tenant::system()]].concat();
+    let by_tenants = Filter { tenants: either, ..of(&queue) };
+    assert_eq!(listed(h, by_tenants, 1).await, [third, second, first]);
     assert_eq!(listed(h, of(&h.queue()), 10).await, []);
 }
 
@@ -103,8 +112,8 @@ pub(super) async fn all_that_failed_and_matches_is_revived_page_by_page(h: &Harn
     let (mut after, mut revived) = (None, 0);
     loop {
         let page = h.store.revive_failed(filter.clone(), after).await.expect("answers");
-        revived += page.0;
-        after = page.1;
+        revived += page.waiting;
+        after = page.next;
         if after.is_none() {
             break;
         }
@@ -120,7 +129,7 @@ pub(super) async fn forget_flush_and_prune_remove_what_they_say(h: &Harness) {
     assert_eq!(h.store.forget(ids[0]).await, Ok(false));
     assert_eq!(h.store.show(ids[0]).await, Ok(None));
     let filter = Filter { reason: Some("bad".to_owned()), ..of(&queue) };
-    assert_eq!(h.store.flush(filter).await, Ok(Forgotten { jobs: 1, more: false }));
+    assert_eq!(h.store.flush(filter, None).await, Ok((1, None)));
     assert_eq!(listed(h, of(&queue), 10).await, [ids[1]]);
 
     let (old, young, living) = (h.job(&queue), h.job(&queue), h.job(&queue));
@@ -178,4 +187,84 @@ pub(super) async fn figures_count_every_state(h: &Harness) {
     let waited = figures.oldest_waiting.expect("one waits") - Duration::from_secs(7);
     assert!(waited < h.margin(), "{waited:?} more");
     assert_eq!((figures.suspects, figures.paused), (0, false));
+}
+
+pub(super) async fn each_list_shows_its_jobs_in_its_order(h: &Harness) {
+    let queue = h.queue();
+    // Several kinds, so that what waits is in several lines, and some at the same moment.
+    let mut jobs = h.jobs(&queue, 12);
+    for (index, job) in jobs.iter_mut().enumerate() {
+        job.kind = kind(["mail", "other", "third"][index % 3]);
+        job.delay = Duration::from_secs(if index < 9 { 0 } else { 600 - 10 * index as u64 });
+    }
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    h.push_all(jobs[..6].to_vec()).await;
+    h.pass(Duration::from_millis(5));
+    h.push_all(jobs[6..].to_vec()).await;
+    let held = [h.run_one(&queue).await.hold.id, h.claim_one(&queue).await.hold.id];
+    assert_eq!(held, [ids[0], ids[1]]);
+    h.end_one(&queue, done()).await;
+    h.pass(Duration::from_millis(5));
+    h.end_one(&queue, failed("broken")).await;
+    h.pass(Duration::from_millis(5));
+    h.store.cancel(vec![ids[8]]).await.expect("answers");
+    for rows in [1, 2, 3, 100] {
+        let list = async |list| in_list(h, list, of(&queue), rows).await;
+        assert_eq!(list(List::Waiting).await, ids[4..8], "{rows}");
+        assert_eq!(list(List::Scheduled).await, [ids[11], ids[10], ids[9]], "{rows}");
+        assert_eq!(list(List::Held).await.len(), 2, "{rows}");
+        assert_eq!(list(List::Failed).await, [ids[3]], "{rows}");
+        assert_eq!(list(List::Ended).await, [ids[8], ids[3], ids[2]], "{rows}");
+    }
+    for (state, expected) in [
+        (State::Running, ids[0]),
+        (State::Claimed, ids[1]),
+        (State::Done, ids[2]),
+        (State::Failed, ids[3]),
+        (State::Cancelled, ids[8]),
+    ] {
+        let filter = Filter { state: Some(state), ..of(&queue) };
+        assert_eq!(in_list(h, List::of(state), filter, 1).await, [expected], "{state}");
+    }
+    let other = Filter { kind: Some(kind("other")), ..of(&queue) };
+    assert_eq!(in_list(h, List::Waiting, other, 1).await, [ids[4], ids[7]]);
+    let (cancelled, next) =
+        h.store.cancel_page(List::Waiting, of(&queue), None).await.expect("answers");
+    assert_eq!((cancelled, next), (4, None));
+    assert_eq!(in_list(h, List::Waiting, of(&queue), 10).await, []);
+}
+
+pub(super) async fn batches_are_listed_and_with_them_their_jobs(h: &Harness) {
+    let queue = h.queue();
+    let mut pushed = Vec::new();
+    for tenant in ["acme", "globex", "acme"] {
+        let mut batch = h.batch(&queue, 1);
+        batch.tenant = Tenant::new(tenant).expect("a name");
+        h.store.push_batch(batch.clone()).await.expect("pushed");
+        pushed.push(batch);
+        h.pass(Duration::from_millis(5));
+    }
+    let filter = |finished| BatchFilter { finished, queue: Some(queue.clone()), tenants: vec![] };
+    let listed = async |filter: BatchFilter| {
+        let (mut after, mut ids) = (None, Vec::new());
+        loop {
+            let page = h.store.batches(filter.clone(), after, 1).await.expect("answers");
+            ids.extend(page.batches.iter().map(|batch| batch.id));
+            after = page.next;
+            if after.is_none() {
+                return ids;
+            }
+        }
+    };
+    let [first, second, third] = [pushed[0].id, pushed[1].id, pushed[2].id];
+    assert_eq!(listed(filter(false)).await, [third, second, first]);
+    let acme = vec![Tenant::new("acme").expect("a name")];
+    assert_eq!(listed(BatchFilter { tenants: acme, ..filter(false) }).await, [third, first]);
+    let of_second = Filter { batch: Some(second), ..of(&queue) };
+    assert_eq!(in_list(h, List::Waiting, of_second, 1).await, [pushed[1].jobs[0].id]);
+    h.end_one(&queue, done()).await;
+    h.pass(Duration::from_millis(5));
+    h.end_one(&queue, failed("broken")).await;
+    assert_eq!(listed(filter(false)).await, [third]);
+    assert_eq!(listed(filter(true)).await, [second, first]);
 }

@@ -227,26 +227,25 @@ pub(super) fn view(
     id: BatchId,
 ) -> Result<Option<BatchView>, Undone> {
     let mut view = connection.prepare_cached(sql::BATCH_VIEW)?;
-    let found = view.query_row([id.as_u64() as i64], |row| {
-        let count = |index| row.get::<_, i64>(index).map(|count| count as u64);
-        let names = (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(9)?);
-        let counts = [count(2)?, count(3)?, count(4)?, count(5)?];
-        let times = (count(7)?, row.get::<_, Option<i64>>(8)?);
-        Ok((names, counts, row.get::<_, bool>(6)?, times))
-    });
-    let Some(found) = found.optional()? else { return Ok(None) };
-    let ((name, queue, tenant), [total, pending, failed, cancelled], is_cancelled, times) = found;
-    Ok(Some(BatchView {
+    let mut rows = view.query([id.as_u64() as i64])?;
+    rows.next()?.map(|row| read(row, id)).transpose()
+}
+
+/// A row of `batch_view`.
+pub(super) fn read(row: &rusqlite::Row<'_>, id: BatchId) -> Result<BatchView, Undone> {
+    let count = |index| row.get::<_, i64>(index).map(|count| count as u64);
+    let damaged = |error| damaged("a batch", error);
+    Ok(BatchView {
         id,
-        name: BatchName::new(name).map_err(|error| damaged("a batch", error))?,
-        queue: QueueName::new(queue).map_err(|error| damaged("a batch", error))?,
-        tenant: Tenant::new(tenant).map_err(|error| damaged("a batch", error))?,
-        total,
-        pending,
-        failed,
-        cancelled,
-        is_cancelled,
-        created_ms: times.0,
-        finished_ms: times.1.map(|ms| ms as u64),
-    }))
+        name: BatchName::new(row.get::<_, String>(0)?).map_err(damaged)?,
+        queue: QueueName::new(row.get::<_, String>(1)?).map_err(damaged)?,
+        tenant: Tenant::new(row.get::<_, String>(9)?).map_err(damaged)?,
+        total: count(2)?,
+        pending: count(3)?,
+        failed: count(4)?,
+        cancelled: count(5)?,
+        is_cancelled: row.get(6)?,
+        created_ms: count(7)?,
+        finished_ms: row.get::<_, Option<i64>>(8)?.map(|ms| ms as u64),
+    })
 }

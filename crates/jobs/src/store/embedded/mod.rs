@@ -11,6 +11,7 @@ mod crash;
 mod errors;
 mod finish;
 mod held;
+mod list;
 mod open;
 pub(in crate::store) mod outage;
 mod people;
@@ -40,9 +41,9 @@ use self::{
     workers::Workers,
 };
 use super::{
-    BreakerView, Claim, Count, Cursor, Filter, Fire, Fired, Forgotten, Given, Mark, Order, Page,
-    Period, Presence, QueueFigures, Reap, Reaped, Renew, Report, Revived, StoreError, Tallies,
-    Tended, WorkerView,
+    BatchFilter, BatchPage, BreakerView, Claim, Count, Cursor, Filter, Fire, Fired, Forgotten,
+    Given, List, Mark, Order, Page, Period, Presence, QueueFigures, Reap, Reaped, Renew, Report,
+    Revived, StoreError, Tallies, Tended, WorkerView,
 };
 use crate::{
     batch::{BatchView, NewBatch},
@@ -231,17 +232,27 @@ impl EmbeddedStore {
         self.write(move |tx| people::limit_queue(tx, tx.queue(&queue)?.id, most)).await
     }
 
-    pub(crate) async fn failed(
+    pub(crate) async fn list(
         &self,
+        list: List,
         filter: Filter,
         after: Option<Cursor>,
         rows: usize,
     ) -> Result<Page, StoreError> {
-        self.read(move |connection| people::page(connection, &filter, after, rows)).await
+        self.read(move |connection| list::page(connection, list, &filter, after, rows)).await
+    }
+
+    pub(crate) async fn batches(
+        &self,
+        filter: BatchFilter,
+        after: Option<Cursor>,
+        rows: usize,
+    ) -> Result<BatchPage, StoreError> {
+        self.read(move |connection| list::batches(connection, &filter, after, rows)).await
     }
 
     pub(crate) async fn count_failed(&self, filter: Filter) -> Result<Count, StoreError> {
-        self.read(move |connection| people::count(connection, &filter)).await
+        self.read(move |connection| list::count_failed(connection, &filter)).await
     }
 
     pub(crate) async fn revive(&self, jobs: Vec<JobId>) -> Result<Vec<Revived>, StoreError> {
@@ -249,12 +260,9 @@ impl EmbeddedStore {
         self.write(move |tx| people::revive(tx, &jobs)).await
     }
 
-    pub(crate) async fn forget(&self, id: JobId) -> Result<bool, StoreError> {
-        self.write(move |tx| people::forget(tx, id)).await
-    }
-
-    pub(crate) async fn flush(&self, filter: Filter) -> Result<Forgotten, StoreError> {
-        self.write(move |tx| people::flush(tx, &filter)).await
+    pub(crate) async fn forget(&self, jobs: Vec<JobId>) -> Result<Vec<bool>, StoreError> {
+        let jobs = Arc::new(jobs);
+        self.write(move |tx| people::forget(tx, &jobs)).await
     }
 
     pub(crate) async fn prune(&self, older_than: Duration) -> Result<Forgotten, StoreError> {

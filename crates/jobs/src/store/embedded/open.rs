@@ -35,7 +35,7 @@ impl EmbeddedStore {
 
 /// Synchronous FULL, the default: what was acknowledged survives the loss of power.
 fn options(pending: Arc<Pending>) -> Options {
-    let schema = vec![M::up(sql::SCHEMA), M::up(sql::BATCH_TENANT)];
+    let schema = vec![M::up(sql::SCHEMA), M::up(sql::BATCH_TENANT), M::up(sql::BATCH_OPEN)];
     let mut options = Options::new(FILE, Migrations::new(schema));
     options.cache_bytes = CACHE_BYTES;
     options.readers = READERS;

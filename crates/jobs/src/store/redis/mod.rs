@@ -9,6 +9,7 @@ mod durability;
 mod finish;
 mod held;
 mod keys;
+mod list;
 mod open;
 mod outbox;
 mod pack;

@@ -76,35 +76,44 @@ impl RedisStore {
         id: BatchId,
     ) -> Result<Option<BatchView>, StoreError> {
         let call = self.call(&SHOW_BATCH, queue).arg(&id.as_u64().to_be_bytes()[..]);
-        let Some(mut answer) = self.ask(queue, &call).await? else { return Ok(None) };
-        let name = BatchName::new(answer.text()?);
-        let counts = [answer.size()?, answer.size()?, answer.size()?, answer.size()?];
-        let [total, pending, failed, cancelled] = counts;
-        let is_cancelled = answer.integer()? == 1;
-        let created_ms = answer.size()?;
-        // A release that did not keep it pushed nobody's.
-        let tenant = match answer.maybe()? {
-            Some(name) => String::from_utf8(name).map_err(|_| reply::unexpected())?,
-            None => Tenant::system().into(),
-        };
-        let finished_ms = answer.maybe()?.map(|ms| {
-            let ms = String::from_utf8(ms).ok().and_then(|ms| ms.parse().ok());
-            ms.ok_or_else(reply::unexpected)
-        });
-        Ok(Some(BatchView {
-            id,
-            name: name.map_err(|error| reply::damaged("a batch", error))?,
-            queue: queue.clone(),
-            tenant: Tenant::new(tenant).map_err(|error| reply::damaged("a batch", error))?,
-            total,
-            pending,
-            failed,
-            cancelled,
-            is_cancelled,
-            created_ms,
-            finished_ms: finished_ms.transpose()?,
-        }))
+        let Some(answer) = self.ask(queue, &call).await? else { return Ok(None) };
+        read_batch(queue, id, answer).map(Some)
     }
+}
+
+/// What `show_batch` shows.
+pub(super) fn read_batch(
+    queue: &QueueName,
+    id: BatchId,
+    mut answer: reply::Answer,
+) -> Result<BatchView, StoreError> {
+    let name = BatchName::new(answer.text()?);
+    let counts = [answer.size()?, answer.size()?, answer.size()?, answer.size()?];
+    let [total, pending, failed, cancelled] = counts;
+    let is_cancelled = answer.integer()? == 1;
+    let created_ms = answer.size()?;
+    // A release that did not keep it pushed nobody's.
+    let tenant = match answer.maybe()? {
+        Some(name) => String::from_utf8(name).map_err(|_| reply::unexpected())?,
+        None => Tenant::system().into(),
+    };
+    let finished_ms = answer.maybe()?.map(|ms| {
+        let ms = String::from_utf8(ms).ok().and_then(|ms| ms.parse().ok());
+        ms.ok_or_else(reply::unexpected)
+    });
+    Ok(BatchView {
+        id,
+        name: name.map_err(|error| reply::damaged("a batch", error))?,
+        queue: queue.clone(),
+        tenant: Tenant::new(tenant).map_err(|error| reply::damaged("a batch", error))?,
+        total,
+        pending,
+        failed,
+        cancelled,
+        is_cancelled,
+        created_ms,
+        finished_ms: finished_ms.transpose()?,
+    })
 }
 
 pub(super) fn pushed(

@@ -45,7 +45,6 @@ script!(
     others ["rows", "batches", "insert", "rates", "breakers", "rules", "claim_others"]
 );
 script!(DROP, "drop", ["queue"]);
-script!(FAILED, "failed", ["queue", "moves", "rows"]);
 script!(FIGURES, "figures", ["queue", "moves", "rows"]);
 script!(FIND, "find", ["queue"]);
 script!(
@@ -57,6 +56,8 @@ script!(
 script!(FIRE, "fire");
 script!(FORGET, "forget");
 script!(KNOW, "know", []);
+script!(LIST, "list", ["queue", "moves", "rows"]);
+script!(LIST_BATCHES, "list_batches", ["queue"]);
 script!(MARKS, "marks", ["queue"]);
 script!(NOTE, "note");
 script!(ONCE, "once", ["queue"]);

@@ -40,11 +40,10 @@ enum Expected {
 
 const ABOUT: [About; 4] = [About::North, About::South, About::Nowhere, About::All];
 
-/// What there is to be found.
-struct Batches {
-    north: String,
-    south: String,
-    all: String,
+/// What there is to be found, of each tenant and of nobody.
+struct Found {
+    batches: [String; 3],
+    jobs: [String; 3],
 }
 
 impl Asker {
@@ -53,24 +52,39 @@ impl Asker {
     }
 }
 
-impl Batches {
+impl Found {
     async fn push(shop: &Shop) -> Self {
         let batch = async |tenants: &[&str]| {
             let tenants = tenants.iter().map(|it| (*it).to_owned()).collect();
             let warm_up = WarmUp { tenants, ..WarmUp::default() };
             shop.engine.warm(&warm_up).await.expect("pushed").batch
         };
-        let (north, south) = (batch(&["north"]).await, batch(&["south"]).await);
-        Self { north, south, all: batch(&["north", "south"]).await }
+        let job = async |tenant: Option<&str>| shop.push_job(tenant).await;
+        Self {
+            batches: [
+                batch(&["north"]).await,
+                batch(&["south"]).await,
+                batch(&["north", "south"]).await,
+            ],
+            jobs: [job(Some("north")).await, job(Some("south")).await, job(None).await],
+        }
     }
 
-    fn of(&self, about: About) -> &str {
+    fn of(all: &[String; 3], about: About) -> &str {
         match about {
-            About::North => &self.north,
-            About::South => &self.south,
+            About::North => &all[0],
+            About::South => &all[1],
             About::Nowhere => "00000000000000ff",
-            About::All => &self.all,
+            About::All => &all[2],
         }
+    }
+
+    fn batch(&self, about: About) -> &str {
+        Self::of(&self.batches, about)
+    }
+
+    fn job(&self, about: About) -> &str {
+        Self::of(&self.jobs, about)
     }
 }
 
@@ -86,7 +100,7 @@ impl About {
 }
 
 /// A request that does what its route is for.
-fn example(route: &RouteShown, about: About, batches: &Batches) -> (String, Option<Value>) {
+fn example(route: &RouteShown, about: About, there: &Found) -> (String, Option<Value>) {
     let tenant = about.tenant();
     let tenants: Vec<&str> = tenant.into_iter().collect();
     let uri = |path: &str| match (route.tenant, tenant) {
@@ -105,10 +119,31 @@ fn example(route: &RouteShown, about: About, batches: &Batches) -> (String, Opti
         }
         ("GET", "/v1/why/{name}") => (uri("/v1/why/total"), None),
         ("GET", "/v1/cache/stats/{name}") => (uri("/v1/cache/stats/total"), None),
-        ("GET", "/v1/batches/{id}") => (format!("/v1/batches/{}", batches.of(about)), None),
+        ("GET", "/v1/batches/{id}") => (format!("/v1/batches/{}", there.batch(about)), None),
         ("POST", "/v1/batches/{id}/cancel") => {
-            (format!("/v1/batches/{}/cancel", batches.of(about)), None)
+            (format!("/v1/batches/{}/cancel", there.batch(about)), None)
         }
+        ("GET" | "DELETE", "/v1/jobs/{id}") => (format!("/v1/jobs/{}", there.job(about)), None),
+        ("POST", "/v1/jobs/{id}/retry") => (format!("/v1/jobs/{}/retry", there.job(about)), None),
+        ("POST", "/v1/jobs/{id}/cancel") => (format!("/v1/jobs/{}/cancel", there.job(about)), None),
+        ("POST", "/v1/jobs") => {
+            let body = json!({ "kind": "http", "payload": {}, "tenant": tenant });
+            (uri("/v1/jobs"), Some(body))
+        }
+        ("POST", path @ ("/v1/jobs/retry" | "/v1/jobs/flush")) => {
+            (uri(path), Some(json!({ "tenants": tenants, "dry_run": true })))
+        }
+        ("POST", "/v1/jobs/prune") => (uri("/v1/jobs/prune"), Some(json!({ "older_than": "7d" }))),
+        ("GET", "/v1/queues/{queue}") => (uri("/v1/queues/low"), None),
+        ("POST", "/v1/queues/{queue}/pause") => (uri("/v1/queues/low/pause"), None),
+        ("POST", "/v1/queues/{queue}/resume") => (uri("/v1/queues/low/resume"), None),
+        ("POST", "/v1/queues/{queue}/clear") => {
+            (uri("/v1/queues/low/clear"), Some(json!({ "tenants": tenants })))
+        }
+        ("POST", "/v1/workers/{worker}/drain") => (uri("/v1/workers/nobody/drain"), None),
+        ("POST", "/v1/workers/{worker}/restart") => (uri("/v1/workers/nobody/restart"), None),
+        ("POST", "/v1/workers/restart") => (uri("/v1/workers/restart"), None),
+        ("POST", "/v1/schedules/{schedule}/run") => (uri("/v1/schedules/nothing/run"), None),
         ("POST", "/v1/events") => {
             (uri("/v1/events"), Some(json!({ "name": "order.created", "tenant": tenant })))
         }
@@ -162,6 +197,9 @@ fn expected(route: &RouteShown, asker: &Asker, about: About) -> Expected {
             Expected::Code(403, "forbidden_tenant")
         }
         TenantIn::Body | TenantIn::All if !is_own => Expected::Code(403, "forbidden_tenant"),
+        TenantIn::Found if !is_own && route.path.starts_with("/v1/jobs") => {
+            Expected::Code(404, "unknown_job")
+        }
         TenantIn::Found if !is_own => Expected::Code(404, "unknown_batch"),
         _ => Expected::LetIn,
     }
@@ -206,7 +244,7 @@ async fn askers(shop: &Shop) -> Vec<Asker> {
 async fn everybody_is_let_in_to_what_is_his_and_to_nothing_else() {
     let shop = Shop::closed().await;
     shop.user("anna", Role::Viewer, &[]).await;
-    let (askers, batches) = (askers(&shop).await, Batches::push(&shop).await);
+    let (askers, there) = (askers(&shop).await, Found::push(&shop).await);
     for tenant in ["north", "south"] {
         shop.engine.read("total", tenant, Vec::new()).await.expect("read");
     }
@@ -218,7 +256,7 @@ async fn everybody_is_let_in_to_what_is_his_and_to_nothing_else() {
         for route in &routes {
             let mut told = Vec::new();
             for about in ABOUT {
-                let (uri, body) = example(route, about, &batches);
+                let (uri, body) = example(route, about, &there);
                 let token = asker.token.as_deref();
                 let answer = asking.ask(route.method, &uri, token, body.as_ref()).await;
                 cases += 1;

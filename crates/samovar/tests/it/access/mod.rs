@@ -6,6 +6,7 @@ mod audit;
 mod commands;
 mod documented;
 mod held;
+mod jobs;
 mod matrix;
 mod open;
 mod redacted;

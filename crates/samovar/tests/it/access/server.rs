@@ -1,6 +1,6 @@
 //! A server over a small shop of two tenants, and what is needed to ask it as anybody.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use samovar_access::{
     Access, EmbeddedStore, Label, NewToken, NewUser, Password, Role, Scope, Settings, Store,
@@ -9,6 +9,10 @@ use samovar_access::{
 use samovar_cache::{Cache, Folder};
 use samovar_clock::{Clock, Random};
 use samovar_engine::{Ask, Catalogue, Engine, Observe};
+use samovar_jobs::{
+    Finish, JobId, Kind, NewJob, Outcome, QueueName, Tenant, WorkerName,
+    store::{Claim, Suspects},
+};
 use samovar_server::Server;
 use samovar_widgets::{Definitions, Document};
 use tempfile::TempDir;
@@ -85,6 +89,38 @@ impl Shop {
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(server.run(async { drop(stopped.await) }));
         Self { address, access, engine, socket, stop: Some(stop), _folder: folder }
+    }
+
+    /// One that nobody runs, unless it is claimed here.
+    pub(crate) async fn push_job(&self, tenant: Option<&str>) -> String {
+        let queue = QueueName::new("low").expect("a name");
+        let id = JobId::draw(&Random::System);
+        let kind = Kind::new("charge").expect("a name");
+        let mut job = NewJob::new(id, queue, kind, br#"{"card": "4111"}"#.as_slice());
+        if let Some(tenant) = tenant {
+            job.tenant = Tenant::new(tenant).expect("a name");
+        }
+        self.engine.jobs().expect("there are").push(vec![job]).await.expect("pushed");
+        id.to_string()
+    }
+
+    /// Whatever waits on a queue is run, and fails.
+    pub(crate) async fn fail_all(&self, queue: &str, reason: &str) {
+        let jobs = self.engine.jobs().expect("there are");
+        let claim = Claim {
+            worker: WorkerName::new("test").expect("a name"),
+            queues: vec![(QueueName::new(queue).expect("a name"), 10)],
+            lease: Duration::from_secs(30),
+            version: u32::MAX,
+            except: Vec::new(),
+            rules: [].into(),
+            suspects: Suspects::Also,
+        };
+        let claimed = jobs.claim(claim).await.expect("answers").jobs;
+        let holds: Vec<_> = claimed.iter().map(|it| it.hold).collect();
+        jobs.start(holds.clone()).await.expect("answers");
+        let failed = |hold| Finish::new(hold, Outcome::Failed { reason: reason.to_owned() });
+        jobs.finish(holds.into_iter().map(failed).collect()).await.expect("answers");
     }
 
     pub(crate) async fn asking(&self) -> Asking {

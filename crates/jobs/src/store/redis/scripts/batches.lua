@@ -59,6 +59,7 @@ local function save_batch(id, batch)
     call('HSET', key, 'finished_ms', batch.finished_ms)
     call('ZADD', base .. 'bf', batch.finished_ms, id)
     call('ZREM', base .. 'bs', id)
+    call('ZREM', base .. 'bo', id)
   elseif batch.stopped then
     call('ZADD', base .. 'bs', 0, id)
   end

@@ -22,6 +22,7 @@ end
 local key = base .. 'b:' .. id
 call('HSET', key, 'name', ARGV[2], 'allow', ARGV[3], 'created_ms', now_ms,
   'tenant', ARGV[7])
+call('ZADD', base .. 'bo', now_ms, id)
 for at, name in ipairs({'then', 'catch', 'finally'}) do
   if ARGV[3 + at] ~= '' then
     call('HSET', key, name, ARGV[3 + at])

@@ -19,7 +19,8 @@
 --   a:<id>        list: attempts that ended otherwise than well, or of which there is more to say
 --   once:<id>     hash: key → value
 --   b:<batch>     hash of a batch; bw:<batch> zset: what waits or is scheduled of it
---   bs, bf        zsets: batches that were stopped and have not finished; that have
+--   bo, bs, bf    zsets: batches that have not finished by when they were pushed; of these those that
+--                 were stopped; batches that have finished, by when they did
 --   out           hash: member → a job for another queue
 --   schedules     hash: name → mark and last instant fired
 --   rates         hash: kind → what was taken of its rate (`rates.lua`)
