@@ -9,6 +9,7 @@
 //! - [`process`]: this test executable as a second process
 //! - [`redis`]: `redis-server` alone, behind Sentinel, and as a Cluster
 //! - [`sql`]: PostgreSQL and MariaDB
+//! - [`Terminal`]: keys are pressed, what is drawn is kept
 //! - [`wrong_clock`]: a clock for one process that jumps
 //! - [`proxy`]: delays, cuts, black holes, and the counting of round trips
 
@@ -18,6 +19,7 @@ pub mod proxy;
 pub mod redis;
 mod spawner;
 pub mod sql;
+mod terminal;
 pub mod wait;
 pub mod wrong_clock;
 
@@ -25,3 +27,4 @@ pub use process::Process;
 pub use proxy::{Direction, Proxy};
 pub use redis::{RedisCluster, RedisSentinel, RedisServer};
 pub use sql::{MariaDbServer, PostgresServer};
+pub use terminal::Terminal;

@@ -5,9 +5,13 @@ mod audit;
 mod capture;
 mod cleanup;
 mod clear;
+mod completions;
 mod invalidate;
+mod progress;
+mod prove;
 mod status;
 mod token;
+mod top;
 mod user;
 mod verify;
 mod warm;
@@ -19,8 +23,15 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::Value;
 
 pub(crate) use self::{
-    audit::audit, capture::capture, cleanup::cleanup, clear::clear, invalidate::invalidate,
-    status::status, token::token, user::user, verify::verify, warm::warm, why::why,
+    audit::audit,
+    capture::{capture, refused},
+    cleanup::cleanup,
+    clear::clear,
+    completions::completions,
+    invalidate::invalidate,
+    progress::Progress,
+    prove::prove,
+    status::status, token::token, top::top, user::user, verify::verify, warm::warm, why::why,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
 
@@ -117,7 +128,7 @@ fn number(value: &Value) -> String {
 }
 
 /// Milliseconds as people say them.
-fn duration(ms: &Value) -> String {
+pub(crate) fn duration(ms: &Value) -> String {
     let Some(ms) = ms.as_f64() else { return "-".to_owned() };
     match ms {
         ms if ms < 1000.0 => format!("{} ms", (ms * 10.0).round() / 10.0),

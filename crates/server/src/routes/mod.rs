@@ -22,6 +22,7 @@ mod reading;
 mod readyz;
 mod session;
 mod sessions;
+mod sign_in;
 mod statistics;
 mod stream;
 mod table;

@@ -9,7 +9,7 @@ use samovar_access::Role;
 use super::{
     App, audit_log, batch, batch_cancel, board, boards, capture, cleanup, clear, events, health,
     healthz, invalidate, metrics, openapi, own_password, page, queues, reading, readyz, session,
-    sessions, statistics, stream, token, tokens, user, user_password, users, usual, values, verify,
+    sessions, sign_in, statistics, stream, token, tokens, user, user_password, users, usual, values, verify,
     warm, why, widget_statistics, widgets, workers,
 };
 use crate::limits;
@@ -87,6 +87,7 @@ pub(super) fn routes() -> Vec<Row> {
         get("/v1/boards/{name}", VIEWER, Query, board::get),
         get("/v1/stream", VIEWER, Query, stream::get),
         get("/", VIEWER, Answer, page::get),
+        get("/sign-in", ANYONE, Nobodys, sign_in::get),
         get("/openapi.json", ANYONE, Nobodys, openapi::get),
         get("/metrics", MANAGER, Nobodys, metrics::get),
         get("/v1/why/{name}", MANAGER, Query, why::get),

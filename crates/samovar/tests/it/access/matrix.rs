@@ -268,6 +268,7 @@ fn no_route_is_open_by_accident() {
     let known = [
         ("GET", "/healthz"),
         ("GET", "/readyz"),
+        ("GET", "/sign-in"),
         ("GET", "/openapi.json"),
         ("POST", "/v1/sessions"),
     ];

@@ -11,3 +11,4 @@ mod open;
 mod redacted;
 mod server;
 mod sessions;
+mod slow;
