@@ -262,7 +262,11 @@ impl Access {
     /// else.
     pub fn create_link(&self, user: UserName) -> Secret {
         let (inner, secret) = (&self.0, Secret::draw(SecretKind::Link));
-        inner.links.put(Link { hash: secret.hash(), user, until: inner.clock.now() + limits::LINK });
+        inner.links.put(Link {
+            hash: secret.hash(),
+            user,
+            until: inner.clock.now() + limits::LINK,
+        });
         secret
     }
 

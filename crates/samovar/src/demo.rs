@@ -112,7 +112,10 @@ async fn install_capture(config: &Config) -> Result<(), Failure> {
     let definitions = &config.definitions;
     for source in &definitions.sources {
         let captured = Captured::of(source, &definitions.captures, config.folder(), &Clock::System);
-        let mut installer = captured.installer(None).await.map_err(|error| refused(&InstallError::Source(error)))?;
+        let mut installer = captured
+            .installer(None)
+            .await
+            .map_err(|error| refused(&InstallError::Source(error)))?;
         installer.install().await.map_err(|error| refused(&error))?;
     }
     Ok(())
@@ -165,7 +168,12 @@ async fn warm(engine: &Engine) -> String {
         Ok(Some(batch)) if batch.failed == 0 => format!("everything is warm, in {took}"),
         Ok(Some(batch)) => {
             let reason = batch.failures.first().and_then(|it| it.reason.as_deref());
-            format!("{} of {} tenants are not warm: {}", batch.failed, batch.total, reason.unwrap_or("-"))
+            format!(
+                "{} of {} tenants are not warm: {}",
+                batch.failed,
+                batch.total,
+                reason.unwrap_or("-")
+            )
         }
         Ok(None) => "it is not known what is warm".to_owned(),
         Err(error) => format!("nothing is warm: {error}"),

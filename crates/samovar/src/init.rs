@@ -36,8 +36,9 @@ pub(crate) fn init(global: &Global, arguments: &InitArguments) -> Result<(), Fai
     check_url(&url)?;
     if is_generated {
         let orders = u32::try_from(commerce::ORDERS).unwrap_or(u32::MAX);
-        let described = demo::generate(&database, orders)
-            .map_err(|error| Failure::failed(format!("generating {}", database.display()), error))?;
+        let described = demo::generate(&database, orders).map_err(|error| {
+            Failure::failed(format!("generating {}", database.display()), error)
+        })?;
         print(&format!("generated {described} in {}", database.display()))?;
     }
     write(file, &text(arguments.pack, &url), has_password(&url))?;
@@ -65,7 +66,9 @@ fn text(pack: Option<Pack>, url: &str) -> String {
     let url = serde_json::Value::from(url).to_string();
     match pack {
         None => OWN.replacen("URL", &url, 1),
-        Some(Pack::Commerce) => format!("{}{}", OF_PACK.replacen("URL", &url, 1), commerce::DEFINITIONS),
+        Some(Pack::Commerce) => {
+            format!("{}{}", OF_PACK.replacen("URL", &url, 1), commerce::DEFINITIONS)
+        }
     }
 }
 
@@ -98,7 +101,9 @@ fn write(file: &Path, text: &str, is_private: bool) -> Result<(), Failure> {
 
 fn is_there(file: &Path) -> Failure {
     let file = file.display();
-    Failure::Use(format!("{file} is there already: move it away, or name another one with --config"))
+    Failure::Use(format!(
+        "{file} is there already: move it away, or name another one with --config"
+    ))
 }
 
 #[cfg(test)]

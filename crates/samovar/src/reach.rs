@@ -103,7 +103,9 @@ impl Reach {
     pub(crate) async fn at(url: &str, token: Option<&str>) -> Result<Self, Failure> {
         let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
         let Some(host) = host.filter(|host| !host.is_empty() && !host.contains(['/', '@'])) else {
-            return Err(Failure::Use(format!("`{url}` is no address: write it like http://127.0.0.1:7070")));
+            return Err(Failure::Use(format!(
+                "`{url}` is no address: write it like http://127.0.0.1:7070"
+            )));
         };
         let bearer = |token: &str| {
             let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
@@ -116,7 +118,8 @@ impl Reach {
         let connected = Clock::System.timeout(CONNECT, TcpStream::connect(&address)).await;
         let silent = |_| Err(io::ErrorKind::TimedOut.into());
         let stream = connected.unwrap_or_else(silent);
-        let stream = stream.map_err(|error| Failure::failed(format!("connecting to {url}"), error))?;
+        let stream =
+            stream.map_err(|error| Failure::failed(format!("connecting to {url}"), error))?;
         Ok(Reach::Server(Server::over(stream, host.to_owned(), token).await?))
     }
 

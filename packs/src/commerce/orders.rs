@@ -21,7 +21,8 @@ const CUSTOMERS: u64 = 5000;
 const DAY_SECONDS: u64 = 86_400;
 /// Bytes that all items of an order are described in.
 const ABOUT_BYTES: usize = 1700;
-const ABOUT: &str = "A comfortable piece for every day, made of sound material, washable and light. ";
+const ABOUT: &str =
+    "A comfortable piece for every day, made of sound material, washable and light. ";
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {

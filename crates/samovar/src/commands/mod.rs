@@ -31,7 +31,13 @@ pub(crate) use self::{
     invalidate::invalidate,
     progress::Progress,
     prove::prove,
-    status::status, token::token, top::top, user::user, verify::verify, warm::warm, why::why,
+    status::status,
+    token::token,
+    top::top,
+    user::user,
+    verify::verify,
+    warm::warm,
+    why::why,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
 

@@ -53,7 +53,10 @@ pub(crate) async fn top(global: &Global, arguments: &TopArguments) -> Result<(),
 enum Server {
     /// That owns the folder of this configuration.
     Owner(Box<Config>),
-    At { url: String, token: Option<String> },
+    At {
+        url: String,
+        token: Option<String>,
+    },
 }
 
 impl Server {

@@ -71,7 +71,11 @@ pub(super) fn is_there(database: &Path, wanted: &Wanted) -> anyhow::Result<bool>
     let connection = Connection::open(database)?;
     // The days are called otherwise in databases of earlier generations.
     let read = |row: &rusqlite::Row<'_>| {
-        Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, String>(2).unwrap_or_default()))
+        Ok((
+            row.get::<_, u32>(0)?,
+            row.get::<_, u32>(1)?,
+            row.get::<_, String>(2).unwrap_or_default(),
+        ))
     };
     let foreign = || format!("{} is not the demo's: choose another folder", database.display());
     let found = connection.query_row("select * from generated", [], read).with_context(foreign)?;
@@ -176,7 +180,10 @@ mod tests {
         assert_eq!(sum(&first), sum(&second));
         assert!(is_there(&first, &few).expect("the demo's"));
         assert!(!is_there(&first, &wanted(NOW, 200)).expect("others are asked for"));
-        assert!(!is_there(&first, &wanted("2026-11-22T07:00:00Z", 100)).expect("it is another day in the south"));
+        assert!(
+            !is_there(&first, &wanted("2026-11-22T07:00:00Z", 100))
+                .expect("it is another day in the south")
+        );
         generated(&first, &wanted(NOW, 200));
         assert!(is_there(&first, &wanted(NOW, 200)).expect("replaced"));
     }

@@ -53,7 +53,8 @@ impl Demo {
 /// One shell, in which variables hold from line to line; what it wrote.
 pub(crate) fn in_a_shell(lines: &[&str]) -> Vec<String> {
     const MARK: &str = "-- the next line --";
-    let script: String = lines.iter().map(|line| format!("{line} || exit 1\necho '{MARK}'\n")).collect();
+    let script: String =
+        lines.iter().map(|line| format!("{line} || exit 1\necho '{MARK}'\n")).collect();
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]).stdin(Stdio::null());
     shell.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -77,8 +78,11 @@ fn a_shell_takes_the_lines_that_the_demo_prints_and_a_change_of_the_table_shows_
     assert!(demo.said.contains("2000 orders of north and 200 of south in "), "{}", demo.said);
     assert!(demo.said.contains("\neverything is warm, in "), "{}", demo.said);
     // Silent, and failing where the answer is no success.
-    let lines: Vec<String> =
-        demo.lines().iter().map(|it| it.replacen("curl ", "curl -sS --fail-with-body ", 1)).collect();
+    let lines: Vec<String> = demo
+        .lines()
+        .iter()
+        .map(|it| it.replacen("curl ", "curl -sS --fail-with-body ", 1))
+        .collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let [token, reading, product, board, change, changed, synced, fares] = lines[..] else {
         panic!("eight lines: {lines:?}")

@@ -16,7 +16,8 @@ fn empty() -> (Shop, std::path::PathBuf) {
 }
 
 fn ending(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let process = samovar_testkit::Process::spawn(command_in(folder, arguments)).expect("it starts");
+    let process =
+        samovar_testkit::Process::spawn(command_in(folder, arguments)).expect("it starts");
     let status = process.wait(crate::shop::LIMIT).expect("it ends");
     (status.code(), process.stdout() + &process.stderr())
 }
@@ -42,7 +43,10 @@ fn a_pack_comes_with_a_database_and_passes_the_check() {
     let (code, said) = ending(&folder, &["init", "--pack", "commerce"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("generated 20425 orders of north"), "{said}");
-    for (command, told) in [(&["check"][..], "nothing wrong with 8 widgets"), (&["capture", "install"], "installed in shop")] {
+    for (command, told) in [
+        (&["check"][..], "nothing wrong with 8 widgets"),
+        (&["capture", "install"], "installed in shop"),
+    ] {
         let (code, said) = ending(&folder, command);
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains(told), "{said}");
@@ -70,9 +74,8 @@ fn a_file_with_a_password_is_for_its_owner_alone() {
         let metadata = fs::metadata(folder.join(file)).expect("written");
         metadata.permissions().mode() & 0o777
     };
-    let init = |file: &str, url: &str| {
-        ending(&folder, &["init", "--config", file, "--source", url])
-    };
+    let init =
+        |file: &str, url: &str| ending(&folder, &["init", "--config", file, "--source", url]);
     let (code, said) = init("secret.toml", "postgres://anna:letmein@127.0.0.1:1/shop");
     assert_eq!((code, mode("secret.toml")), (Some(0), 0o600), "{said}");
     assert!(!said.contains("letmein") && said.contains("${NAME}"), "{said}");

@@ -39,10 +39,9 @@ fn a_shell_takes_the_calls_and_the_answer_is_the_one_that_is_shown() {
     assert!(body.starts_with(start) && body.ends_with(end), "{shown}\n{body}");
     let shown_head = section.lines().skip_while(|line| !line.starts_with("HTTP/1.1 200"));
     let name = |line: &str| line.split(": ").next().unwrap_or_default().to_owned();
-    let shown_head: Vec<String> = shown_head.take_while(|line| !line.is_empty()).map(name).collect();
+    let shown_head: Vec<String> =
+        shown_head.take_while(|line| !line.is_empty()).map(name).collect();
     assert_eq!(head.lines().map(name).collect::<Vec<_>>(), shown_head, "{head}");
-    let etag = head.lines().find(|line| line.starts_with("etag: ")).expect("one");
-    assert!(section.contains(etag), "{etag}");
 }
 
 #[test]

@@ -69,7 +69,10 @@ fn without_a_terminal_it_is_one_frame_or_one_object() {
     let widgets = seen["widgets"].as_array().expect("a list");
     let sales: Vec<&Value> = widgets.iter().filter(|it| it["name"] == "sales").collect();
     assert_eq!((sales.len(), &sales[0]["reads"]), (1, &serde_json::json!(1)));
-    assert!(seen["reads_per_s"].is_number() && seen["workers"].as_array().is_some_and(|it| it.len() == 1));
+    assert!(
+        seen["reads_per_s"].is_number()
+            && seen["workers"].as_array().is_some_and(|it| it.len() == 1)
+    );
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn said(status: u16) -> &'static str {
         403 => "Whoever asks may not.",
         404 => "What is named does not exist.",
         408 => "The body did not arrive in time.",
-        409 => "The widget is not served here: take the path that you took before.",
+        409 => "It does not fit how things are: the code of the error says what.",
         413 => "The body is too large.",
         422 => "The body is well formed, and what it says cannot be done.",
         429 => "Too many attempts have failed. Try again after `Retry-After`.",

@@ -9,8 +9,8 @@ use samovar_access::Role;
 use super::{
     App, audit_log, batch, batch_cancel, board, boards, capture, cleanup, clear, events, health,
     healthz, invalidate, metrics, openapi, own_password, page, queues, reading, readyz, session,
-    sessions, sign_in, statistics, stream, token, tokens, user, user_password, users, usual, values, verify,
-    warm, why, widget_statistics, widgets, workers,
+    sessions, sign_in, statistics, stream, token, tokens, user, user_password, users, usual,
+    values, verify, warm, why, widget_statistics, widgets, workers,
 };
 use crate::limits;
 

@@ -108,7 +108,8 @@ fn spaced(parts: [Vec<Line>; 3]) -> Vec<Line> {
 
 fn summary(seen: &Figures) -> Vec<Line> {
     let Figures { memory, store, .. } = seen;
-    let health = seen.health.map_or("nothing was read yet".to_owned(), |it| format!("{it:.0} of 100"));
+    let health =
+        seen.health.map_or("nothing was read yet".to_owned(), |it| format!("{it:.0} of 100"));
     let connected = if store.connected { "connected" } else { "NOT CONNECTED" };
     let keys = store.keys.map(|keys| format!(", {keys} keys")).unwrap_or_default();
     vec![
@@ -147,8 +148,17 @@ fn widgets(seen: &Figures, order: Order, rows: usize) -> Vec<Line> {
             duration(&json!(it.compute_p99_ms)),
         ]
     };
-    let names =
-        ["widget", "now", "reads", "hits", "stale", "computes", "errors", "read p99", "compute p99"];
+    let names = [
+        "widget",
+        "now",
+        "reads",
+        "hits",
+        "stale",
+        "computes",
+        "errors",
+        "read p99",
+        "compute p99",
+    ];
     let mut lines = rows_of(&names, widgets[..shown].iter().map(row));
     if shown < widgets.len() {
         lines.push(plain(format!(" and {} more", widgets.len() - shown)));
@@ -198,13 +208,13 @@ fn slow(seen: &Figures) -> Vec<Line> {
 fn rows_of(names: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<Line> {
     // A row is one line, whatever stands in it.
     let printable = |cell: String| cell.chars().filter(|char| !char.is_control()).collect();
-    let rows: Vec<Vec<String>> =
-        rows.map(|row| row.into_iter().map(printable).collect()).collect();
+    let rows: Vec<Vec<String>> = rows.map(|row| row.into_iter().map(printable).collect()).collect();
     if rows.is_empty() {
         return Vec::new();
     }
     let text = table(names, rows);
-    let line = |(place, text): (usize, &str)| Line { text: text.to_owned(), is_heading: place == 0 };
+    let line =
+        |(place, text): (usize, &str)| Line { text: text.to_owned(), is_heading: place == 0 };
     text.lines().enumerate().map(line).collect()
 }
 
