@@ -28,16 +28,15 @@ pub(crate) struct Global {
     /// For programs: the answer as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// How the log is written, on standard error; RUST_LOG says how much
+    /// How the log is written, on standard error: for people, or an object on each line; RUST_LOG says
+    /// how much
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, hide_default_value = true)]
     pub(crate) log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people
     Text,
-    /// An object on each line
     Json,
 }
 
@@ -182,7 +181,7 @@ pub(crate) struct TopArguments {
     /// Another server than that of the configuration, like http://127.0.0.1:7070
     #[arg(long)]
     pub(crate) url: Option<String>,
-    /// That a manager may come in with; best in the environment, where others do not see it
+    /// A manager's, where one is needed; best in the environment, where others do not see it
     #[arg(long, env = "SAMOVAR_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
 }

@@ -125,7 +125,8 @@ mod tests {
 
     fn generated(count: u64, now: &str, zone: &str) -> Vec<Order> {
         let (now, zone) = (now.parse().expect("a time"), TimeZone::get(zone).expect("a zone"));
-        orders(count, (now, &zone), &Random::seeded(1)).collect()
+        let random = Random::seeded(1);
+        Vec::from_iter(orders(count, (now, &zone), &random))
     }
 
     /// How many are no older than so many days, by the calendar of the zone.
@@ -175,7 +176,8 @@ mod tests {
         assert!((20..80).contains(&refunds), "{refunds}");
         for order in &all {
             let part = |name: &str| {
-                let parts = order.items.split(&format!("\"{name}\":")).skip(1);
+                let name = format!("\"{name}\":");
+                let parts = order.items.split(&name).skip(1);
                 let number = |it: &str| it.split([',', '}']).next().expect("one").parse::<f64>();
                 parts.map(|it| number(it).expect("a number")).collect::<Vec<_>>()
             };

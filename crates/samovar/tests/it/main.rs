@@ -14,6 +14,7 @@ mod init;
 mod jobs;
 mod logs;
 mod metrics;
+mod prove;
 mod readings;
 mod readme;
 mod shop;
