@@ -8,6 +8,7 @@ use samovar_jobs::run::STEP_NAMES;
 use samovar_testkit::{Process, process::ignoring_full_files, wait};
 
 use crate::{
+    command::NODE,
     entry::{Entry, Hits, Life},
     fault::Kind,
     node::{BEGAN, CALM, LEASE, OPEN, Role},
@@ -104,7 +105,7 @@ impl<'a> Fleet<'a> {
             children: self.random.below(2) == 0,
         };
         let mut command = ignoring_full_files(&self.program);
-        command.arg("node").arg(serde_json::to_string(&role)?);
+        command.arg(NODE).arg(serde_json::to_string(&role)?);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let process = Process::spawn(command).context("starting a node")?;
         self.nodes[at].process = Some((self.lives, process));

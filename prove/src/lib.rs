@@ -10,8 +10,10 @@
 //! - `scene`: one run over one store
 //! - `history`, `check`: what happened, and whether it may have
 //! - `report`: what people read
+//! - `command`: what is asked for, and which processes a run has started
 
 mod check;
+mod command;
 mod deed;
 mod entry;
 mod fault;
@@ -26,7 +28,7 @@ mod report;
 mod scene;
 
 pub use check::{Broken, Rule, Verdict};
-pub use node::{child, node};
+pub use command::{Arguments, Stores, prove, started};
 pub use place::Level;
 pub use report::{json, table};
-pub use scene::{Finding, Plan, run};
+pub use scene::{Finding, is_broken};

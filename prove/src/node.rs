@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    command::CHILD,
     deed::{self, Deed},
     entry::{Entry, Life},
     place::Address,
@@ -63,7 +64,7 @@ enum Order {
 }
 
 /// A child of a node: it is started with the same role.
-pub fn child(role: &str) -> ExitCode {
+pub(crate) fn child(role: &str) -> ExitCode {
     run_as_child(async || {
         let role: Role = serde_json::from_str(role)?;
         deed::registry_of_child(&role.pipe, role.life)
@@ -71,7 +72,7 @@ pub fn child(role: &str) -> ExitCode {
 }
 
 /// The whole life of a node.
-pub fn node(role: &str) -> Result<()> {
+pub(crate) fn node(role: &str) -> Result<()> {
     let role: Role = serde_json::from_str(role)?;
     let journal = Arc::new(Journal::open(&role.pipe, role.life, Clock::System)?);
     let doom = Arc::new(Doom::default());
@@ -95,7 +96,7 @@ fn cut(mut text: String) -> String {
 }
 
 fn pool(role: &Role) -> Result<Pool> {
-    let arguments = vec!["child".into(), serde_json::to_string(role)?.into()];
+    let arguments = vec![CHILD.into(), serde_json::to_string(role)?.into()];
     let options = ChildOptions { arguments, ..ChildOptions::default() };
     Ok(Pool::new(options, PoolSize { most: 4, warm: 1 })?)
 }

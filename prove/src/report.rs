@@ -49,9 +49,17 @@ pub fn table(findings: &[Finding]) -> String {
             0 => String::new(),
             count => format!("; {count} jobs failed after {} losses each", limits::LAPSES),
         };
+        let counted = match it.level.remembers() {
+            true => "",
+            false => "; what it lost is counted, and was not promised",
+        };
         let (took, seed) = (it.took.as_secs(), it.seed);
-        let _ =
-            writeln!(text, "- {}: {}{given_up}; {took} s, seed {seed}", it.level, kinds.join(", "));
+        let _ = writeln!(
+            text,
+            "- {}: {}{given_up}{counted}; {took} s, seed {seed}",
+            it.level,
+            kinds.join(", ")
+        );
     }
     findings.iter().for_each(|it| evidence(it, &mut text));
     text

@@ -34,16 +34,16 @@ const TOLD_IN_FULL: usize = 20;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// This executable.
-    pub program: PathBuf,
-    pub level: Level,
-    pub faults: usize,
-    pub seed: u64,
+    pub(crate) program: PathBuf,
+    pub(crate) level: Level,
+    pub(crate) faults: usize,
+    pub(crate) seed: u64,
     /// No further fault after this.
-    pub at_most: Duration,
+    pub(crate) at_most: Duration,
     /// What was written down is kept, also if nothing is broken.
-    pub keep: bool,
+    pub(crate) keep: bool,
 }
 
 /// What came of it.
@@ -73,8 +73,13 @@ impl Finding {
     }
 }
 
+/// Whether a promise was broken anywhere.
+pub fn is_broken(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.broken().next().is_some())
+}
+
 /// Runs it; `tell` hears how far it is. What was written down stays if the run cannot go on.
-pub async fn run(plan: &Plan, tell: &dyn Fn(String)) -> Result<Finding> {
+pub(crate) async fn run(plan: &Plan, tell: &dyn Fn(String)) -> Result<Finding> {
     let mut home = tempfile::Builder::new().prefix("samovar-prove-").tempdir()?;
     let found = play(plan, home.path(), tell).await;
     let is_sound = found.as_ref().is_ok_and(|finding| finding.broken().next().is_none());

@@ -9,6 +9,7 @@
 //! - [`process`]: this test executable as a second process
 //! - [`redis`]: `redis-server` alone, behind Sentinel, and as a Cluster
 //! - [`sql`]: PostgreSQL and MariaDB
+//! - [`Terminal`]: keys are pressed, what is drawn is kept
 //! - [`wrong_clock`]: a clock for one process that jumps
 //! - [`receiver`]: a server that keeps what is posted to it
 //! - [`proxy`]: delays, cuts, black holes, and the counting of round trips
@@ -20,6 +21,7 @@ pub mod receiver;
 pub mod redis;
 mod spawner;
 pub mod sql;
+mod terminal;
 pub mod wait;
 pub mod wrong_clock;
 
@@ -28,3 +30,4 @@ pub use proxy::{Direction, Proxy};
 pub use receiver::Receiver;
 pub use redis::{RedisCluster, RedisSentinel, RedisServer};
 pub use sql::{MariaDbServer, PostgresServer};
+pub use terminal::Terminal;

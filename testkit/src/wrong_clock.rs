@@ -38,6 +38,10 @@ impl WrongClock {
         Ok(clock)
     }
 
+    pub fn is_installed() -> bool {
+        find().is_some()
+    }
+
     /// What the process has to be started with. Only the wall clock is wrong then: a monotonic one
     /// does not jump.
     pub fn variables(&self) -> [(&'static str, OsString); 4] {

@@ -43,6 +43,8 @@ const PACKAGES: &[Package] = &[
         brings: Part::Library("faketime/libfaketimeMT.so.1"),
         purpose: "the clock of a server jumps",
     },
+    Package { debian: "curl", brings: Part::Program("curl"), purpose: "asks as the README does" },
+    Package { debian: "sqlite3", brings: Part::Program("sqlite3"), purpose: "the same" },
 ];
 
 const OF_BENCHMARKS: &[Package] = &[

@@ -28,15 +28,18 @@ pub(crate) fn schemathesis(arguments: &[String]) -> Result<()> {
     demo.args(["demo", "--orders", "500", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data);
     let mut demo = demo.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("the demo")?;
     let said = BufReader::new(demo.stdout.take().expect("piped"));
-    let asked = said
-        .lines()
-        .map_while(Result::ok)
-        .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
-        .context("the demo does not listen")
-        .and_then(|address| {
+    let mut lines = said.lines().map_while(Result::ok);
+    let mut told = |prefix: &str| {
+        let line = lines.find_map(|line| line.strip_prefix(prefix).map(str::to_owned));
+        line.context("the demo does not listen")
+    };
+    let asked = told("listening on ")
+        .and_then(|address| Ok((address, told("$ TOKEN=")?)))
+        .and_then(|(address, token)| {
             let mut command = Command::new(tools.join("bin/schemathesis"));
             command.args(["--config-file", "xtask/src/schemathesis.toml", "run"]);
             command.arg(format!("{address}/openapi.json")).args(["--checks", CHECKS]);
+            command.arg("--header").arg(format!("Authorization: Bearer {token}"));
             // An answer without an end.
             command.args(["--exclude-path", "/v1/stream", "--generation-database", "none"]);
             run(command.args(arguments))

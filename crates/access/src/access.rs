@@ -10,6 +10,7 @@ use crate::{
     attempts::{Attempts, Wait, network},
     known::{Known, Worth},
     limits,
+    links::{Link, Links},
     password::{Busy, Passwords},
 };
 
@@ -42,6 +43,7 @@ struct Inner {
     random: Random,
     known: Known,
     passwords: Passwords,
+    links: Links,
     /// Of sign-ins, by where they come from.
     from: Attempts<IpAddr>,
     /// Of sign-ins, by whom they are for.
@@ -95,6 +97,7 @@ impl Access {
             random,
             known: Known::new(),
             passwords: Passwords::new(),
+            links: Links::default(),
             from: Attempts::new(sign_ins.0, sign_ins.1),
             of_user: Attempts::new(sign_ins.0, sign_ins.1),
             secrets: Attempts::new(limits::FAILED_SECRETS, limits::SECRET_AGAIN),
@@ -152,7 +155,7 @@ impl Access {
         }
     }
 
-    /// What has not even the form of a secret counts as one that is none.
+    /// What has not even the form of a secret, or is known not to be one, counts as one that is none.
     pub fn malformed(&self, from: IpAddr) -> Denied {
         let drawn = self.0.secrets.draw(&network(from), self.0.clock.now());
         drawn.map_or_else(Denied::from, |()| Denied::Unknown)
@@ -235,16 +238,56 @@ impl Access {
     }
 
     async fn sign_in_checked(&self, name: &UserName, password: &str) -> Result<SignedIn, Denied> {
-        let (inner, lifetime) = (&self.0, self.0.settings.session);
         let kept = self.compare(name, password).await?.ok_or(Denied::Wrong)?;
+        self.begin_session(name, kept).await?.ok_or(Denied::Wrong)
+    }
+
+    /// Nothing where the hash of the user's password is another one by now.
+    async fn begin_session(
+        &self,
+        name: &UserName,
+        kept: String,
+    ) -> Result<Option<SignedIn>, StoreError> {
+        let (inner, lifetime) = (&self.0, self.0.settings.session);
         let secret = Secret::draw(SecretKind::Session);
         let begun = inner.store.start_session(secret.hash(), name.clone(), kept, lifetime).await?;
         if !begun {
-            return Err(Denied::Wrong);
+            return Ok(None);
         }
         let principal = self.verify(SecretKind::Session, secret.hash()).await?;
-        let principal = principal.ok_or(Denied::Wrong)?;
-        Ok(SignedIn { secret, principal, lifetime })
+        Ok(principal.map(|principal| SignedIn { secret, principal, lifetime }))
+    }
+
+    /// Signs this user in once, within [`limits::LINK`], at this process. Whoever has it needs nothing
+    /// else.
+    pub fn create_link(&self, user: UserName) -> Secret {
+        let (inner, secret) = (&self.0, Secret::draw(SecretKind::Link));
+        inner.links.put(Link {
+            hash: secret.hash(),
+            user,
+            until: inner.clock.now() + limits::LINK,
+        });
+        secret
+    }
+
+    /// [`Denied::Unknown`]: there is no such link, or not any more, or its user is gone.
+    pub async fn follow_link(&self, given: &[u8], from: IpAddr) -> Result<SignedIn, Denied> {
+        let inner = &self.0;
+        let hash = Secret::parse(SecretKind::Link, given).map(|link| link.hash());
+        let link = hash.and_then(|hash| inner.links.take(&hash, inner.clock.now()));
+        let link = link.ok_or_else(|| self.malformed(from))?;
+        let begun = async {
+            match inner.store.password(link.user.clone()).await? {
+                Some(kept) => self.begin_session(&link.user, kept).await,
+                None => Ok(None),
+            }
+        };
+        let begun = begun.await;
+        if begun.is_err() {
+            // It was not used.
+            inner.links.put(link);
+        }
+        begun?.ok_or(Denied::Unknown)
     }
 
     pub async fn sign_out(&self, secret: &Secret) -> Result<bool, StoreError> {

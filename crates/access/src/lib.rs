@@ -10,6 +10,7 @@ mod attempts;
 mod audit;
 mod known;
 pub mod limits;
+mod links;
 mod name;
 mod password;
 mod principal;

@@ -35,6 +35,11 @@ pub const LIFETIME: RangeInclusive<Duration> =
 pub const SESSION: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
 
+/// How long a link that signs somebody in holds, unless it is used before.
+pub const LINK: Duration = Duration::from_secs(600);
+/// Such links of one process. One more ends the oldest.
+pub const LINKS: usize = 100;
+
 /// Tokens and sessions that are held verified. One more drops those that were verified longest ago.
 pub const KNOWN: usize = 8192;
 /// From this age on what is held is verified again, behind the request that asked.

@@ -26,9 +26,11 @@ const CSRF_LETTERS: usize = 26;
 pub enum SecretKind {
     Token,
     Session,
+    /// Of a link that signs somebody in, and lets nobody in by itself.
+    Link,
 }
 
-/// A token, or the session of somebody who signed in. Nothing of it shows when it is printed.
+/// A token, the session of somebody who signed in, or that of a link. Nothing of it shows when it is printed.
 #[derive(Clone)]
 pub struct Secret {
     kind: SecretKind,
@@ -44,6 +46,7 @@ impl SecretKind {
         match self {
             SecretKind::Token => b"smv_",
             SecretKind::Session => b"sms_",
+            SecretKind::Link => b"sml_",
         }
     }
 }

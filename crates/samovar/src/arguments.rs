@@ -4,7 +4,8 @@ mod jobs;
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use serde_json::Value;
 
 pub(crate) use jobs::{
@@ -28,23 +29,38 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
+    /// What is served, from where
     #[arg(long, global = true, value_name = "FILE", default_value = "samovar.toml")]
     pub(crate) config: PathBuf,
     /// For programs: the answer as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// How the log is written, on standard error: for people, or an object on each line; RUST_LOG says
+    /// how much
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, hide_default_value = true)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the widgets of a configuration
     Serve(ServeArguments),
-    /// Serve example widgets over a small generated database
+    /// Serve ready-made dashboards over a generated shop, warm, and say what to try
     Demo(DemoArguments),
+    /// Write a configuration to begin with, which passes the check as it is
+    Init(InitArguments),
     /// Check a configuration and prepare its queries, without serving
     Check,
     /// Show how the cache fares: health, store, and each widget
     Status(StatusArguments),
+    /// Watch a running server, once a second: reads, hits, queues, workers, slow computes
+    Top(TopArguments),
     /// Explain a reading: what is stored, what it depends on, who computes it, when it is refreshed
     Why(WhyArguments),
     /// Compute readings before anybody asks for them, the most read first
@@ -97,6 +113,13 @@ pub(crate) enum Command {
     Schedules {
         #[command(subcommand)]
         command: Option<SchedulesCommand>,
+    },
+    /// Kill, stop and starve what runs jobs, on throw-away stores, and check that no promise is broken
+    Prove(samovar_prove::Arguments),
+    /// Print what a shell needs to complete commands and options
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
     },
 }
 
@@ -171,8 +194,9 @@ pub(crate) struct ServeArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
-    /// How many orders to generate; the same number gives the same orders
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
+    /// How many orders the first tenant has, of the last three years; the second has a tenth of them.
+    /// The same number gives the same orders on the same day
+    #[arg(long, default_value_t = 20_425, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
     pub(crate) orders: u32,
     /// Where the database, its configuration and the store lie, and are found again; by default
     /// a folder in the user's cache
@@ -181,6 +205,24 @@ pub(crate) struct DemoArguments {
     /// Address and port; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:7070", value_parser = parse_listen)]
     pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("over").required(true).multiple(true).args(["source", "pack"])))]
+pub(crate) struct InitArguments {
+    /// Where your data is: sqlite://PATH, postgres://..., mysql://... A password may be left to the
+    /// environment, as '${NAME}'
+    #[arg(long, value_name = "URL")]
+    pub(crate) source: Option<String>,
+    /// A ready-made dashboard; without --source, over a generated database
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pack: Option<Pack>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Pack {
+    /// Orders with items: sales, products, channels, hours, refunds
+    Commerce,
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +236,16 @@ pub(crate) struct StatusArguments {
     /// Only these widgets, each by tenant
     #[arg(long, value_name = "NAME")]
     pub(crate) widget: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopArguments {
+    /// Another server than that of the configuration, like http://127.0.0.1:7070
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// A manager's, where one is needed; best in the environment, where others do not see it
+    #[arg(long, env = "SAMOVAR_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
 }
 
 /// One reading.

@@ -1,44 +1,50 @@
-//! `samovar demo`: a shop with orders of three tenants, generated, and widgets over them.
+//! `samovar demo`: the shop of the commerce pack, generated, and everything over it, warm.
+
+mod database;
+mod invitation;
 
 use std::{
     env, fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context, bail};
-use rusqlite::{Connection, params};
-use samovar_access::{Access, Label, NewToken, Role, Scope, Secret, StoreError};
+use anyhow::bail;
+use jiff::Timestamp;
+use samovar_access::{
+    Access, Denied, Label, NewToken, NewUser, Password, Role, Scope, Secret, SecretKind, UserName,
+};
 use samovar_cache::{How, Subject};
-use samovar_clock::{Clock, Random};
-use samovar_engine::Ask;
+use samovar_clock::Clock;
+use samovar_engine::{Ask, Engine, WarmUp};
+use samovar_packs::commerce;
+use samovar_widgets::{Captured, InstallError};
+use serde_json::json;
 
+use self::{
+    database::{Tenant, Wanted},
+    invitation::Invitation,
+};
 use crate::{
     arguments::DemoArguments,
+    commands::{Progress, refused},
     config::Config,
     failure::Failure,
     serve::{may_listen, print, run},
     state::State,
 };
 
-const CONFIG: &str = include_str!("demo.toml");
-const SCHEMA: &str = include_str!("demo.sql");
-/// Raised when the same number of orders gives other orders than before.
-const GENERATION: u32 = 2;
+/// What the demo declares beside its pack.
+const BEGINNING: &str = include_str!("demo/beginning.toml");
+pub(crate) const DATABASE: &str = "shop.db";
+/// How far it is.
+const ORDERS: &str = "{bar:40} {pos} of {len} orders";
+/// The first has all orders that were asked for, the second a tenth of them.
+const TENANTS: [(&str, &str); 2] = [("north", "Europe/Oslo"), ("south", "America/New_York")];
 
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-
-const TENANTS: [&str; 3] = ["north", "south", "harbour"];
-const CHANNELS: [&str; 4] = ["web", "till", "app", "phone"];
-const PRODUCTS: [(&str, u32); 6] = [
-    ("samovar", 18_900),
-    ("teapot", 4_200),
-    ("tray", 2_450),
-    ("glass", 650),
-    ("black tea", 890),
-    ("sugar tongs", 1_150),
-];
+/// Of the token, and of the user who follows the link.
+const NAME: &str = "demo";
 
 pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     let folder = arguments.data_dir.clone().unwrap_or_else(default_folder);
@@ -47,25 +53,77 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
     may_listen(arguments.listen, &config)?;
     // Owned before the database is replaced: nobody else serves from it.
     let state = State::open(&config).await?;
-    let database = folder.join("shop.db");
-    let today = today().map_err(prepared)?;
-    if !is_generated(&database, arguments.orders, &today).map_err(prepared)? {
-        generate(&database, arguments.orders, &today).map_err(prepared)?;
+    match prepare(&config, &state, &folder, arguments.orders).await {
+        Ok((catalogue, invitation)) => {
+            let announce = async |engine: &Engine, address| {
+                let warmed = warm(engine).await;
+                invitation.text(address, &warmed)
+            };
+            run(&config, catalogue, state, arguments.listen, announce).await
+        }
+        Err(failure) => {
+            state.close().await;
+            Err(failure)
+        }
+    }
+}
+
+/// Everything that is served from: orders, triggers, and who may come in.
+async fn prepare(
+    config: &Config,
+    state: &State,
+    folder: &Path,
+    orders: u32,
+) -> Result<(samovar_engine::Catalogue, Invitation), Failure> {
+    let prepared = |error| Failure::failed(format!("preparing {}", folder.display()), error);
+    let database = folder.join(DATABASE);
+    let wanted = wanted(orders).map_err(prepared)?;
+    if !database::is_there(&database, &wanted).map_err(prepared)? {
+        let progress = Progress::counting(ORDERS);
+        database::generate(&database, &wanted, &progress).map_err(prepared)?;
         let how = How { cause: "the demo's orders were generated".to_owned(), ..How::default() };
         let cleared = state.cache.clear(&Subject::Everything, None, &how).await;
         cleared.map_err(|error| Failure::failed("clearing the cache", error))?;
     }
+    print(&format!("{} in {}", wanted.described(), database.display()))?;
+    install_capture(config).await?;
     let catalogue = config.catalogue(Ask::All).await?;
-    let token = token(&state.access).await;
-    let token = token.map_err(|error| Failure::failed("making a token", error))?;
-    let (orders, tenants) = (arguments.orders, TENANTS.len());
-    print(&format!("{orders} orders of {tenants} tenants in {}", database.display()))?;
-    run(&config, catalogue, state, arguments.listen, |address| invitation(address, &token)).await
+    let failed = |error| Failure::failed("making a token", error);
+    let token = token(&state.access).await.map_err(failed)?;
+    let link = link(&state.access).await.map_err(failed)?;
+    Ok((catalogue, Invitation { token, link, database }))
+}
+
+/// A shop of its own, without the rest of the demo. Gives what is in it.
+pub(crate) fn generate(database: &Path, orders: u32) -> anyhow::Result<String> {
+    let wanted = wanted(orders)?;
+    database::generate(database, &wanted, &Progress::counting(ORDERS))?;
+    Ok(wanted.described())
+}
+
+fn wanted(orders: u32) -> anyhow::Result<Wanted> {
+    let now = Timestamp::from_millisecond(Clock::System.wall().as_millis())?;
+    let tenants = TENANTS.map(|(id, zone)| Tenant::new(id, zone, now));
+    Ok(Wanted { orders, now, tenants })
+}
+
+/// So that a change reaches the dashboard by itself, whoever makes it.
+async fn install_capture(config: &Config) -> Result<(), Failure> {
+    let definitions = &config.definitions;
+    for source in &definitions.sources {
+        let captured = Captured::of(source, &definitions.captures, config.folder(), &Clock::System);
+        let mut installer = captured
+            .installer(None)
+            .await
+            .map_err(|error| refused(&InstallError::Source(error)))?;
+        installer.install().await.map_err(|error| refused(&error))?;
+    }
+    Ok(())
 }
 
 /// That may do everything for a day, instead of the one of the last start.
-async fn token(access: &Access) -> Result<Secret, StoreError> {
-    let label = Label::new("demo").expect("it is a name");
+async fn token(access: &Access) -> Result<Secret, Denied> {
+    let label = Label::new(NAME).expect("it is a name");
     for token in access.tokens().await?.iter().filter(|token| token.label == label) {
         access.revoke_token(token.id).await?;
     }
@@ -74,23 +132,52 @@ async fn token(access: &Access) -> Result<Secret, StoreError> {
     Ok(access.create_token(NewToken { label, role, scope, lifetime, by }).await?.1)
 }
 
-fn invitation(address: SocketAddr, token: &Secret) -> String {
-    let token = token.exposed();
-    let tags = r#"{"tenant":"north","tags":["orders"]}"#;
-    format!(
-        "listening on http://{address}\n\n\
-         Computed once, from memory the second time:\n\
-         \x20 curl -i 'http://{address}/v1/widgets/sales_by_channel?tenant=north'\n\
-         With a parameter, and for a range of days:\n\
-         \x20 curl -i 'http://{address}/v1/widgets/top_products?tenant=north&channel=web'\n\
-         \x20 curl -i 'http://{address}/v1/widgets/sales_by_day?tenant=north&range=7d'\n\
-         All of them, of one state of the database:\n\
-         \x20 curl 'http://{address}/v1/boards/sales?tenant=north'\n\
-         Orders have changed: what depends on them is computed anew when it is read.\n\
-         \x20 curl --json '{tags}' http://{address}/v1/invalidate\n\
-         Here nobody is asked who he is. Elsewhere programs send a token; this one lives for a day.\n\
-         \x20 curl -H 'Authorization: Bearer {token}' http://{address}/v1/sessions/current\n"
-    )
+/// For a user who has a password that nobody knows.
+async fn link(access: &Access) -> Result<Secret, Denied> {
+    let name = UserName::new(NAME).expect("it is a name");
+    if !access.users().await?.iter().any(|user| user.name == name) {
+        let password = Secret::draw(SecretKind::Token);
+        let password = Password::new(password.exposed()).expect("it is long enough");
+        let user = NewUser { name: name.clone(), role: Role::Admin, scope: Scope::All };
+        access.create_user(user, &password).await?;
+    }
+    Ok(access.create_link(name))
+}
+
+/// What became of it, for people. Who reads meanwhile makes what he reads himself.
+async fn warm(engine: &Engine) -> String {
+    let begun = Clock::System.now();
+    let progress = Progress::counting("{bar:40} {pos} of {len} tenants are warm, {elapsed}");
+    let warmed = async {
+        let warm_up = WarmUp { name: Some("demo".to_owned()), ..WarmUp::default() };
+        let warming = engine.warm(&warm_up).await?;
+        loop {
+            let Some(batch) = engine.batch(&warming.batch).await? else { return Ok(None) };
+            progress.show(batch.total - batch.pending, batch.total);
+            if batch.finished_ms.is_some() {
+                return Ok(Some(batch));
+            }
+            Clock::System.sleep(Progress::LOOK).await;
+        }
+    };
+    let warmed: Result<_, samovar_engine::WarmFailure> = warmed.await;
+    drop(progress);
+    let took = json!(Clock::System.now().since(begun).as_millis() as u64);
+    let took = crate::commands::duration(&took);
+    match warmed {
+        Ok(Some(batch)) if batch.failed == 0 => format!("everything is warm, in {took}"),
+        Ok(Some(batch)) => {
+            let reason = batch.failures.first().and_then(|it| it.reason.as_deref());
+            format!(
+                "{} of {} tenants are not warm: {}",
+                batch.failed,
+                batch.total,
+                reason.unwrap_or("-")
+            )
+        }
+        Ok(None) => "it is not known what is warm".to_owned(),
+        Err(error) => format!("nothing is warm: {error}"),
+    }
 }
 
 /// In the user's cache, and where there is none, among what is temporary.
@@ -105,109 +192,24 @@ fn default_folder() -> PathBuf {
 /// A configuration that somebody else wrote stays as it is.
 fn write_config(folder: &Path) -> anyhow::Result<PathBuf> {
     let file = folder.join("samovar.toml");
-    let ours = CONFIG.lines().next();
+    let ours = BEGINNING.lines().next();
     if file.exists() && fs::read_to_string(&file)?.lines().next() != ours {
         bail!("{} is not the demo's: choose another folder", file.display());
     }
     fs::create_dir_all(folder)?;
-    fs::write(&file, CONFIG)?;
+    fs::write(&file, format!("{BEGINNING}\n{}", commerce::DEFINITIONS))?;
     Ok(file)
-}
-
-fn today() -> anyhow::Result<String> {
-    let seconds = Clock::System.wall().as_millis() / 1000;
-    let connection = Connection::open_in_memory()?;
-    Ok(connection.query_row("select date(?1, 'unixepoch')", [seconds], |row| row.get(0))?)
-}
-
-/// Whether the database is there, with as many orders until this day. One that is not the demo's is
-/// left alone.
-fn is_generated(database: &Path, orders: u32, until: &str) -> anyhow::Result<bool> {
-    if !database.exists() {
-        return Ok(false);
-    }
-    let connection = Connection::open(database)?;
-    let query = "select * from generated";
-    // The first generation had no day.
-    let day = |row: &rusqlite::Row<'_>| row.get::<_, String>(2).unwrap_or_default();
-    let read =
-        |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, day(row)));
-    let foreign = || format!("{} is not the demo's: choose another folder", database.display());
-    let found = connection.query_row(query, [], read).with_context(foreign)?;
-    Ok(found == (orders, GENERATION, until.to_owned()))
-}
-
-/// Written beside and renamed, so that what is interrupted is not taken for whole.
-fn generate(database: &Path, orders: u32, until: &str) -> anyhow::Result<()> {
-    let draft = database.with_extension("draft");
-    if draft.exists() {
-        fs::remove_file(&draft)?;
-    }
-    let mut connection = Connection::open(&draft)?;
-    let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
-    insert_orders(&transaction, orders, until)?;
-    let insert = "insert into generated values (?1, ?2, ?3)";
-    transaction.execute(insert, params![orders, GENERATION, until])?;
-    transaction.commit()?;
-    connection.close().map_err(|(_, error)| error)?;
-    Ok(fs::rename(draft, database)?)
-}
-
-fn insert_orders(connection: &Connection, orders: u32, until: &str) -> rusqlite::Result<()> {
-    let random = Random::seeded(u64::from(GENERATION));
-    let pick = |count: usize| random.below(count as u64) as usize;
-    let mut insert =
-        connection.prepare("insert into orders values (?1, ?2, date(?3, ?4), ?5, ?6, ?7, ?8)")?;
-    for id in 1..=orders {
-        // The first of each is the busiest.
-        let tenant = TENANTS[pick(TENANTS.len()).min(pick(TENANTS.len()))];
-        let channel = CHANNELS[pick(CHANNELS.len()).min(pick(CHANNELS.len()))];
-        let (product, price_cents) = PRODUCTS[pick(PRODUCTS.len())];
-        let quantity = 1 + pick(4) as u32;
-        // Of the last half year, none on the last two days of each thirty.
-        let before = format!("-{} days", 30 * pick(6) + pick(28));
-        let total_cents = quantity * price_cents;
-        let order = params![id, tenant, until, before, channel, product, quantity, total_cents];
-        insert.execute(order)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn revenue(database: &Path) -> i64 {
-        let connection = Connection::open(database).expect("it opens");
-        let query = "select sum(total_cents * id) from orders";
-        connection.query_row(query, [], |row| row.get(0)).expect("a sum")
-    }
-
     #[test]
-    fn the_same_number_gives_the_same_orders_and_is_not_generated_again() {
+    fn a_configuration_of_somebody_else_is_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (first, second) = (folder.path().join("a.db"), folder.path().join("b.db"));
-        let today = today().expect("a day");
-        let is_generated = |path, orders, day| is_generated(path, orders, day).expect("the demo's");
-        assert!(!is_generated(&first, 100, &today));
-        generate(&first, 100, &today).expect("generated");
-        generate(&second, 100, &today).expect("generated");
-        assert_eq!(revenue(&first), revenue(&second));
-        assert!(is_generated(&first, 100, &today));
-        assert!(!is_generated(&first, 200, &today), "others are asked for");
-        assert!(!is_generated(&first, 100, "2999-01-01"), "they are of days gone by");
-        generate(&first, 200, &today).expect("replaced");
-        assert!(is_generated(&first, 200, &today) && revenue(&first) > revenue(&second));
-    }
-
-    #[test]
-    fn what_belongs_to_somebody_else_is_left_alone() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let database = folder.path().join("shop.db");
-        let connection = Connection::open(&database).expect("it opens");
-        connection.execute("create table mine (x)", []).expect("a table");
-        assert!(is_generated(&database, 100, "2026-01-01").is_err());
+        write_config(folder.path()).expect("written");
+        write_config(folder.path()).expect("written again");
         fs::write(folder.path().join("samovar.toml"), "[server]\n").expect("written");
         assert!(write_config(folder.path()).is_err());
     }

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod demo;
 mod failure;
+mod init;
 mod reach;
 mod serve;
 mod state;
@@ -23,7 +24,7 @@ use samovar_memory::Metered;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, LogFormat},
     failure::Failure,
 };
 
@@ -41,8 +42,12 @@ static ARENAS: &[u8; 16] = b"narenas_ratio:1\0";
 const THREADS_LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    // What `prove` starts is this program again.
+    if let Some(ended) = samovar_prove::started() {
+        return ended;
+    }
     let arguments = Arguments::parse();
-    log_to_stderr(&arguments.command);
+    log_to_stderr(&arguments);
     if let Err(error) = accounts::route_sqlite() {
         tracing::warn!(%error, "what SQLite holds is not counted");
     }
@@ -60,15 +65,18 @@ fn main() -> ExitCode {
 }
 
 /// `RUST_LOG` says what; standard output belongs to what the commands answer.
-fn log_to_stderr(command: &Command) {
+fn log_to_stderr(arguments: &Arguments) {
     // Who waits for a warm-up on a terminal is shown its progress, and not each of its jobs.
-    let of_jobs = if matches!(command, Command::Warm(_)) { "warn" } else { "info" };
+    let of_jobs = if matches!(arguments.command, Command::Warm(_)) { "warn" } else { "info" };
     let quiet =
         || EnvFilter::new(format!("info,rusqlite_migration=warn,samovar::memory={of_jobs}"));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| quiet());
     let colours = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
-    log.with_writer(io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match arguments.global.log_format {
+        LogFormat::Text => log.with_ansi(colours).init(),
+        LogFormat::Json => log.with_ansi(false).json().flatten_event(true).init(),
+    }
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -84,6 +92,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         match arguments.command {
             Command::Serve(arguments) => serve::serve(global, arguments).await,
             Command::Demo(arguments) => demo::demo(arguments).await,
+            Command::Init(arguments) => init::init(global, &arguments),
+            Command::Completions { shell } => commands::completions(shell),
+            Command::Prove(arguments) => commands::prove(global, &arguments),
             Command::Check => serve::check(global).await,
             Command::Status(arguments) => commands::status(global, &arguments).await,
             Command::Why(arguments) => commands::why(global, &arguments).await,
@@ -94,6 +105,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Cleanup(arguments) => commands::cleanup(global, &arguments).await,
             Command::Token(command) => commands::token(global, &command).await,
             Command::User(command) => commands::user(global, &command).await,
+            Command::Top(arguments) => commands::top(global, &arguments).await,
             Command::Audit(arguments) => commands::audit(global, &arguments).await,
             Command::Capture(command) => commands::capture(global, &command).await,
             Command::Memory(command) => commands::memory(global, &command).await,

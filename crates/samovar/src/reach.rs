@@ -1,20 +1,22 @@
 //! How a command reaches what it is about: through the socket of the server that owns the folder, or
 //! with an engine of its own. Both answer the same requests.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    http::{Method, Request, StatusCode, header},
+    http::{HeaderValue, Method, Request, StatusCode, header},
 };
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
 use samovar_clock::Clock;
 use samovar_engine::Ask;
-use samovar_server::Server;
 use serde_json::Value;
-use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
 use tower::ServiceExt;
 
 use crate::{
@@ -29,11 +31,22 @@ use crate::{
 pub(crate) const SOCKET: &str = "samovar.sock";
 /// Bytes of an answer. More is not what a command can show.
 const MOST_BYTES: usize = 64 << 20;
+/// A server that does not take a connection within this time is not there.
+const CONNECT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) enum Reach {
-    Owner(hyper::client::conn::http1::SendRequest<Body>),
+    Server(Server),
     Own(Own),
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    sender: hyper::client::conn::http1::SendRequest<Body>,
+    host: String,
+    /// None is needed at the owner's socket.
+    token: Option<HeaderValue>,
 }
 
 /// An engine for one command.
@@ -56,20 +69,9 @@ impl Reach {
         Self::open_as(config, true).await
     }
 
-    /// The server of the folder. `None` where there is none, or the store is no folder.
-    pub(crate) async fn server(config: &Config) -> Result<Option<Self>, Failure> {
-        let Store::Embedded { folder } = &config.store else { return Ok(None) };
-        let Some(stream) = connect(&folder.join(SOCKET)).await? else { return Ok(None) };
-        let failed = |error| Failure::failed("speaking with the server", error);
-        let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = shaken.map_err(failed)?;
-        tokio::spawn(connection);
-        Ok(Some(Reach::Owner(sender)))
-    }
-
     async fn open_as(config: &Config, working: bool) -> Result<Self, Failure> {
-        if let Some(server) = Self::server(config).await? {
-            return Ok(server);
+        if let Some(owner) = Self::owner(config).await? {
+            return Ok(owner);
         }
         let catalogue = config.catalogue(Ask::Nobody).await?;
         let state = State::open(config).await?;
@@ -77,7 +79,7 @@ impl Reach {
             let start = || Working::start(Some(&config.workers), &engine, &state, None);
             Ok((
                 working.then(start).transpose()?,
-                Server::router(engine.clone(), state.access.clone()),
+                samovar_server::Server::router(engine.clone(), state.access.clone()),
             ))
         });
         match started {
@@ -86,6 +88,46 @@ impl Reach {
                 state.close().await;
                 Err(failure)
             }
+        }
+    }
+
+    /// The server that owns the folder; nothing where there is none, or no folder.
+    pub(crate) async fn owner(config: &Config) -> Result<Option<Self>, Failure> {
+        let Store::Embedded { folder } = &config.store else { return Ok(None) };
+        let Some(stream) = connect(&folder.join(SOCKET)).await? else { return Ok(None) };
+        let server = Server::over(stream, "localhost".to_owned(), None).await?;
+        Ok(Some(Reach::Server(server)))
+    }
+
+    /// A server somewhere, by what it is called in a browser.
+    pub(crate) async fn at(url: &str, token: Option<&str>) -> Result<Self, Failure> {
+        let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+        let Some(host) = host.filter(|host| !host.is_empty() && !host.contains(['/', '@'])) else {
+            return Err(Failure::Use(format!(
+                "`{url}` is no address: write it like http://127.0.0.1:7070"
+            )));
+        };
+        let bearer = |token: &str| {
+            let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
+                .map_err(|_| Failure::Use("what was given as a token is none".to_owned()))?;
+            bearer.set_sensitive(true);
+            Ok(bearer)
+        };
+        let token = token.map(bearer).transpose()?;
+        let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+        let connected = Clock::System.timeout(CONNECT, TcpStream::connect(&address)).await;
+        let silent = |_| Err(io::ErrorKind::TimedOut.into());
+        let stream = connected.unwrap_or_else(silent);
+        let stream =
+            stream.map_err(|error| Failure::failed(format!("connecting to {url}"), error))?;
+        Ok(Reach::Server(Server::over(stream, host.to_owned(), token).await?))
+    }
+
+    /// [`Reach::get`], with what is said where it is refused.
+    pub(crate) async fn get_or_refusal(&mut self, path: &str) -> Result<Value, Failure> {
+        match self.get(path, &[]).await {
+            Err(Failure::Refused { error }) => Ok(error),
+            answer => answer,
         }
     }
 
@@ -113,10 +155,9 @@ impl Reach {
     }
 
     async fn send(&mut self, method: Method, uri: &str, body: Body) -> Result<Value, Failure> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(uri)
-            .header(header::HOST, "localhost")
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
             .map_err(|error| Failure::failed("making a request", error))?;
@@ -124,8 +165,14 @@ impl Reach {
             Failure::Failed(anyhow::anyhow!("reading the answer: {error}"))
         };
         let (status, bytes) = match self {
-            Reach::Owner(sender) => {
+            Reach::Server(Server { sender, host, token }) => {
                 let failed = |error| Failure::failed("asking the server", error);
+                let host = HeaderValue::try_from(host.as_str());
+                let host = host.map_err(|error| Failure::failed("making a request", error))?;
+                request.headers_mut().insert(header::HOST, host);
+                if let Some(token) = token {
+                    request.headers_mut().insert(header::AUTHORIZATION, token.clone());
+                }
                 // A moment ago it may have carried another answer.
                 sender.ready().await.map_err(failed)?;
                 let answer = sender.send_request(request).await.map_err(failed)?;
@@ -152,6 +199,20 @@ impl Reach {
             }
             state.close().await;
         }
+    }
+}
+
+impl Server {
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        host: String,
+        token: Option<HeaderValue>,
+    ) -> Result<Self, Failure> {
+        let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let failed = |error| Failure::failed("speaking with the server", error);
+        let (sender, connection) = shaken.map_err(failed)?;
+        tokio::spawn(connection);
+        Ok(Self { sender, host, token })
     }
 }
 

@@ -1,13 +1,14 @@
 //! The composition root: what is loaded, opened, started, waited for and stopped, in this order.
 
 use std::{
+    future::Future,
     io::{self, Write},
     net::SocketAddr,
     time::Duration,
 };
 
 use samovar_clock::{Clock, Instant};
-use samovar_engine::{Ask, Catalogue};
+use samovar_engine::{Ask, Catalogue, Engine};
 use samovar_server::Server;
 use samovar_widgets::Problem;
 use serde_json::json;
@@ -35,7 +36,8 @@ pub(crate) async fn serve(global: &Global, arguments: ServeArguments) -> Result<
     let listen = arguments.listen.unwrap_or(config.listen);
     may_listen(listen, &config)?;
     let state = State::open(&config).await?;
-    run(&config, catalogue, state, listen, |address| format!("listening on http://{address}")).await
+    let announce = async |_: &Engine, address| format!("listening on http://{address}");
+    run(&config, catalogue, state, listen, announce).await
 }
 
 /// Told before anything is opened.
@@ -87,13 +89,13 @@ fn as_json(file: &str, widgets: Option<usize>, problems: &[Problem]) -> serde_js
 }
 
 /// Serves and works until a signal, and leaves the store in good order however that ends. `announce`
-/// says that it listens, and where.
+/// makes what is said when it serves: where it listens, after what it likes to do before.
 pub(crate) async fn run(
     config: &Config,
     catalogue: Catalogue,
     state: State,
     listen: SocketAddr,
-    announce: impl FnOnce(SocketAddr) -> String,
+    announce: impl AsyncFnOnce(&Engine, SocketAddr) -> String,
 ) -> Result<(), Failure> {
     let served = async {
         let engine = state.engine(config, catalogue)?;
@@ -122,11 +124,8 @@ pub(crate) async fn run(
         if let Err(error) = engine.warm_at_start().await {
             tracing::warn!(%error, "nothing is warmed at start");
         }
-        let announced = print(&announce(address));
-        let deadline = match &announced {
-            Ok(()) => serve_until(server, stop).await,
-            Err(_) => Clock::System.now(),
-        };
+        let announced = async { print(&announce(&engine, address).await) };
+        let (announced, deadline) = serve_until(server, stop, announced).await;
         capturing.stop().await;
         alerting.stop().await;
         working.stop(deadline).await;
@@ -137,11 +136,24 @@ pub(crate) async fn run(
     served
 }
 
-/// Gives until when all else has to be over.
-async fn serve_until(server: Server, mut stop: Stop) -> Instant {
+/// Until a signal, or until nobody can be told that it serves. Gives until when all else has to be over.
+async fn serve_until(
+    server: Server,
+    mut stop: Stop,
+    announced: impl Future<Output = Result<(), Failure>>,
+) -> (Result<(), Failure>, Instant) {
     let (drain, draining) = tokio::sync::oneshot::channel();
     let mut serving = tokio::spawn(server.run(async { drop(draining.await) }));
-    stop.wait().await;
+    let mut told = Ok(());
+    tokio::select! {
+        announced = announced => {
+            told = announced;
+            if told.is_ok() {
+                stop.wait().await;
+            }
+        }
+        () = stop.wait() => {}
+    }
     tracing::info!(
         "stopping: requests that were begun are answered, jobs that run come to their end"
     );
@@ -151,7 +163,7 @@ async fn serve_until(server: Server, mut stop: Stop) -> Instant {
         serving.abort();
         tracing::warn!(drain_s = DRAIN.as_secs(), "requests were given up");
     }
-    deadline
+    (told, deadline)
 }
 
 /// SIGTERM or ctrl-c.

@@ -55,6 +55,12 @@ pub(crate) fn no_session() -> ApiError {
         .hint("a token ends when it is revoked: DELETE /v1/tokens/{id}")
 }
 
+pub(crate) fn no_link() -> ApiError {
+    let message = "the link is not known, was used already, or is too old";
+    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_link", message)
+        .hint("it holds once, for ten minutes: `samovar demo` prints another one when it is started again")
+}
+
 pub(crate) fn unknown_token() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "unknown_token", "there is no such token")
         .hint("GET /v1/tokens lists them")

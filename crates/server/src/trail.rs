@@ -86,7 +86,7 @@ pub(crate) async fn leave(
 
 fn outcome(status: StatusCode) -> Outcome {
     match status {
-        status if status.is_success() => Outcome::Done,
+        status if status.is_success() || status.is_redirection() => Outcome::Done,
         status if status.is_client_error() => Outcome::Refused,
         _ => Outcome::Failed,
     }

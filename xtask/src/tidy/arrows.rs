@@ -1,7 +1,8 @@
 //! Crates know each other only as ARCHITECTURE.md draws it.
 //!
 //! There, a fenced block headed `arrows` has a line per crate: `cache -> clock store`. A crate
-//! without an arrow stands alone, `*` stands for all. Tests may always use the testkit.
+//! without an arrow stands alone, `*` stands for all. Tests and examples may always use the testkit and the
+//! data of packs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use super::{
 const DOCUMENT: &str = "ARCHITECTURE.md";
 const FENCE: &str = "```arrows";
 const EVERYTHING: &str = "*";
-const TESTKIT: &str = "testkit";
+const FOR_TESTS: [&str; 2] = ["testkit", "packs"];
 
 type Arrows<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
@@ -43,7 +44,7 @@ fn check_package(package: &Package, arrows: &Arrows<'_>) -> Vec<Finding> {
     let ours = package.dependencies.iter().filter(|dependency| dependency.path.is_some());
     ours.filter_map(|dependency| {
         let to = short_name(&dependency.name);
-        let is_for_tests = dependency.kind == Some(Kind::Dev) && to == TESTKIT;
+        let is_for_tests = dependency.kind == Some(Kind::Dev) && FOR_TESTS.contains(&to);
         let is_drawn = drawn.contains(to) || drawn.contains(EVERYTHING);
         // A crate's tests may turn on features of itself.
         let is_itself = to == from;

@@ -184,6 +184,7 @@ impl Store {
         match kind {
             SecretKind::Token => on!(self, store => store.find_token(hash)),
             SecretKind::Session => on!(self, store => store.find_session(hash)),
+            SecretKind::Link => Ok(None),
         }
     }
 }

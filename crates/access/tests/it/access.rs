@@ -184,3 +184,27 @@ async fn many_sign_ins_at_a_time_are_no_way_around_the_limit() {
     let compared = ended.iter().filter(|it| matches!(it, Err(Denied::Wrong))).count();
     assert_eq!(compared, limits::FAILED_SIGN_INS as usize);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_signs_its_user_in_once_and_soon() {
+    let Fixture { access, clock, .. } = fixture().await;
+    let user = NewUser { name: name("anna"), role: Role::Owner, scope: Scope::All };
+    let password = Password::new("nobody knows it").expect("long enough");
+    access.create_user(user, &password).await.expect("made");
+    let link = access.create_link(name("anna"));
+    let follow = async |link: &Secret| access.follow_link(link.exposed().as_bytes(), HERE).await;
+    assert_eq!(access.check(&link, HERE).await, Err(Denied::Unknown), "it is no session");
+    let signed_in = follow(&link).await.expect("signed in");
+    assert_eq!(signed_in.principal.role, Role::Owner);
+    assert_eq!(follow(&link).await.expect_err("once"), Denied::Unknown);
+    let principal = access.check(&signed_in.secret, HERE).await.expect("let in");
+    assert_eq!(principal.role, Role::Owner);
+
+    let late = access.create_link(name("anna"));
+    clock.advance(limits::LINK);
+    assert_eq!(follow(&late).await.expect_err("too late"), Denied::Unknown);
+    let nobodys = access.create_link(name("nobody"));
+    assert_eq!(follow(&nobodys).await.expect_err("no such user"), Denied::Unknown);
+    let session = signed_in.secret.exposed().as_bytes();
+    assert_eq!(access.follow_link(session, HERE).await.expect_err("no link"), Denied::Unknown);
+}

@@ -12,7 +12,7 @@ mod shop;
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use samovar_cache::{Cache, Folder, Settings};
 use samovar_clock::{Clock, Random};
 use samovar_engine::{
@@ -27,7 +27,7 @@ use samovar_memory::{
     Account, Budget, MB, Metered, ProcessMemory,
     sqlite::{self, Payer},
 };
-
+use samovar_packs::commerce;
 use samovar_widgets::{Definitions, Document};
 
 #[global_allocator]
@@ -170,11 +170,11 @@ async fn one(orders: u64, beside_plain: bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let (last, zone) = &today();
     let connection = shop(folder.path());
-    shop::generate(&connection, 1, orders, (*last, zone));
+    shop::generate(&connection, 1, orders, (now(), zone));
     println!(
         "{orders} orders, {} ranges, {} channels and all of them, {} widgets",
         shop::RANGES.len(),
-        shop::CHANNELS,
+        commerce::CHANNELS.len(),
         shop::WIDGETS.len()
     );
 
@@ -220,7 +220,7 @@ async fn one(orders: u64, beside_plain: bool) {
                 format!("{plain:.1?} | {:.1} |", plain.as_secs_f64() / cold.as_secs_f64())
             })
         };
-        let (all, one) = (beside("all"), beside("channel-3"));
+        let (all, one) = (beside("all"), beside(commerce::CHANNELS[3]));
         println!(
             "| {read} | {cold:.1?} | {:.2} | {:.1} MB | {all} {one}",
             cold.as_secs_f64() * 1e6 / read as f64,
@@ -245,13 +245,14 @@ async fn again(place: &Place, connection: &Connection, (last, zone): (Date, &Tim
             if round == 1 {
                 (before, spent) = (place.source().await, ticks());
             }
-            let (at, channel, total, items) = shop::order(1, (day, zone), &random);
-            let at = if age == 0 { now() } else { at };
-            let tags = vec![zone.to_datetime(at).strftime("orders/%Y/%m/%d/%H").to_string()];
+            let mut order = commerce::order(day, (now(), zone), &random);
+            if age == 0 {
+                order.received_at = now();
+            }
+            let hour = zone.to_datetime(order.received_at).strftime("orders/%Y/%m/%d/%H");
+            let tags = vec![hour.to_string()];
             let change = Change { tenant: Some("t0".to_owned()), tags, ..Change::default() };
-            let order = params!["t0", shop::text(at), channel, total, 1, items];
-            let insert = "insert into orders values (?, ?, ?, ?, ?, ?)";
-            connection.execute(insert, order).expect("written");
+            shop::insert(connection, "t0", &order);
             place.engine.invalidate(&change).await.expect("invalidated");
             let (took, _) = place.warm(&WarmUp::default()).await;
             times.push(took);
@@ -310,7 +311,7 @@ async fn many(tenants: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let (last, zone) = &today();
     let connection = shop(folder.path());
-    shop::generate(&connection, tenants, ORDERS, (*last, zone));
+    shop::generate(&connection, tenants, ORDERS, (now(), zone));
     let index = "create index by_time on orders (tenant_id, received_at)";
     connection.execute_batch(index).expect("an index");
     let place =

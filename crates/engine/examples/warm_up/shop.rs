@@ -1,19 +1,14 @@
-//! A shop of orders, as a POS sends them, and the widgets over it.
+//! The shop of the commerce pack, and widgets over it for each of which there is plain SQL.
 
 use std::fmt::Write;
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use rusqlite::{Connection, params};
 use samovar_clock::Random;
+use samovar_packs::commerce::{self, Order};
 
 pub(crate) const RANGES: [(&str, i64, i64); 5] =
     [("1d", 0, 0), ("yesterday", 1, 1), ("7d", 0, 6), ("30d", 0, 29), ("90d", 0, 89)];
-pub(crate) const CHANNELS: usize = 8;
-/// Of 20,425: orders that are no more than so many days old.
-const AGES: [(i64, u64); 6] =
-    [(0, 237), (1, 463), (6, 1826), (29, 7658), (89, 10_834), (1099, 20_425)];
-const ALL: u64 = 20_425;
-
 const ROLLUP: &str = r#"
 [rollup.days]
 source = "shop"
@@ -44,11 +39,6 @@ pub(crate) fn zone(now: Timestamp) -> TimeZone {
     let east = 21 - i32::from(now.to_zoned(TimeZone::UTC).hour());
     let east = if east > 14 { east - 24 } else { east };
     TimeZone::get(&format!("Etc/GMT{:+}", -east)).expect("from +12 to -14")
-}
-
-/// As it is stored.
-pub(crate) fn text(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// What it shows, and plain SQL for the same; `{}` is where the range and the channel go.
@@ -102,7 +92,7 @@ pub(crate) fn definitions(
     write!(text, "[source.shop]\nurl = \"{url}\"\ntimeout = \"10m\"\n{ROLLUP}").expect("text");
     let ranges = RANGES.iter().map(|(name, ..)| *name).chain(whole);
     let ranges: Vec<_> = ranges.map(|name| format!("\"{name}\"")).collect();
-    let channels = (0..CHANNELS).map(|it| format!("\"channel-{it}\""));
+    let channels = commerce::CHANNELS.map(|it| format!("{it:?}")).into_iter();
     let channels: Vec<_> = std::iter::once("\"all\"".to_owned()).chain(channels).collect();
     for (index, (widget, _)) in WIDGETS.iter().enumerate() {
         write!(
@@ -117,73 +107,33 @@ pub(crate) fn definitions(
     text
 }
 
-/// Orders of about 2 KB with one to six items, `count` of each tenant.
+/// `count` orders of each tenant, without an index.
 pub(crate) fn generate(
     connection: &Connection,
     tenants: usize,
     count: u64,
-    (last, zone): (Date, &TimeZone),
+    (now, zone): (Timestamp, &TimeZone),
 ) {
-    let table = "create table orders (tenant_id text, received_at text, channel text, total real, \
-                 customer_id integer, items text); begin";
-    connection.execute_batch(table).expect("a table");
+    connection.execute_batch(commerce::SCHEMA).expect("a table");
+    connection.execute_batch("begin").expect("begun");
     let random = Random::seeded(7);
-    let insert = "insert into orders values (?, ?, ?, ?, ?, ?)";
-    let mut insert = connection.prepare(insert).expect("SQL");
     for tenant in 0..tenants {
-        let tenant = format!("t{tenant}");
-        for index in 0..count {
-            let (day, place) = (last - age(index * ALL / count, &random).days(), index);
-            let (at, channel, total, items) = order(place, (day, zone), &random);
-            let buyer = random.below(5000) as i64;
-            let at = text(at);
-            insert.execute(params![tenant, at, channel, total, buyer, items]).expect("an order");
+        for order in commerce::orders(count, (now, zone), &random) {
+            insert(connection, &format!("t{tenant}"), &order);
         }
     }
-    drop(insert);
     connection.execute_batch("commit").expect("written");
     // Nobody's log is as long as this one.
     let checkpoint = "pragma wal_checkpoint(truncate)";
     connection.query_row(checkpoint, [], |_| Ok(())).expect("written");
 }
 
-fn age(place: u64, random: &Random) -> i64 {
-    let mut least = 0;
-    for (age, until) in AGES {
-        if place < until {
-            return least + random.below((age - least + 1) as u64) as i64;
-        }
-        least = age + 1;
-    }
-    least
-}
-
-pub(crate) fn order(
-    index: u64,
-    (day, zone): (Date, &TimeZone),
-    random: &Random,
-) -> (Timestamp, String, f64, String) {
-    let filler = "A comfortable piece for every day, made of sound material, washable and light. ";
-    let midnight = zone.to_timestamp(day.at(0, 0, 0, 0)).expect("a time");
-    let at = midnight + (random.below(86_400) as i64).seconds();
-    let (mut items, mut total, amount) = (String::from("["), 0, 1 + random.below(6));
-    for item in 0..amount {
-        let (sku, qty) = (random.below(400), 1 + random.below(4));
-        let cents = 100 + random.below(9900);
-        total += qty * cents;
-        let comma = if item > 0 { "," } else { "" };
-        let about = filler.repeat((1800 / amount as usize / filler.len()).max(1));
-        let price = format!("{}.{:02}", cents / 100, cents % 100);
-        write!(
-            items,
-            "{comma}{{\"id\":{index},\"sku\":\"SKU-{sku:05}\",\"name\":\"Product {sku}\",\
-             \"about\":\"{about}\",\"qty\":{qty},\"price\":{price}}}",
-        )
-        .expect("text");
-    }
-    items.push(']');
-    let channel = format!("channel-{}", random.below(CHANNELS as u64));
-    (at, channel, total as f64 / 100.0, items)
+pub(crate) fn insert(connection: &Connection, tenant: &str, order: &Order) {
+    let Order { received_at, channel, total, refund, customer, items } = order;
+    let at = commerce::text(*received_at);
+    let mut insert = connection.prepare_cached(commerce::INSERT).expect("SQL");
+    let row = params![tenant, at, channel, total, refund, customer, items];
+    insert.execute(row).expect("an order");
 }
 
 /// Every widget by plain SQL, of every range, for one channel or all. How many rows came out.
@@ -192,7 +142,7 @@ pub(crate) fn by_plain_sql(
     (last, zone): (Date, &TimeZone),
     channel: &str,
 ) -> u64 {
-    let begin = |day: Date| text(zone.to_timestamp(day.at(0, 0, 0, 0)).expect("a time"));
+    let begin = |day: Date| commerce::text(zone.to_timestamp(day.at(0, 0, 0, 0)).expect("a time"));
     let mut count = 0;
     for (_, sql) in WIDGETS {
         for (_, newest, oldest) in RANGES {

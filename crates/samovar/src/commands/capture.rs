@@ -120,7 +120,7 @@ async fn open(
 }
 
 /// In the form in which the API refuses.
-fn refused(error: &InstallError) -> Failure {
+pub(crate) fn refused(error: &InstallError) -> Failure {
     let error = json!({ "message": error.to_string(), "hint": error.hint() });
     Failure::Refused { error: json!({ "error": error }) }
 }

@@ -67,7 +67,7 @@ struct Watch<'c> {
 
 impl<'c> Watch<'c> {
     async fn begin(config: &'c Config, arguments: &MemoryWatchArguments) -> Result<Self, Failure> {
-        let Some(server) = Reach::server(config).await? else {
+        let Some(server) = Reach::owner(config).await? else {
             let message = "no server runs on this folder, so there is nothing to watch: start \
                            `samovar serve`";
             return Err(Failure::Failed(anyhow::anyhow!(message)));
@@ -105,7 +105,7 @@ impl<'c> Watch<'c> {
     async fn look(&mut self) -> Result<Value, Failure> {
         let asked = async {
             if self.server.is_none() {
-                self.server = Reach::server(self.config).await?;
+                self.server = Reach::owner(self.config).await?;
             }
             match &mut self.server {
                 Some(server) => server.get("/v1/memory", &[]).await,

@@ -7,13 +7,17 @@ mod batches;
 mod capture;
 mod cleanup;
 mod clear;
+mod completions;
 mod invalidate;
 mod jobs;
 mod memory;
+mod progress;
+mod prove;
 mod queues;
 mod schedules;
 mod status;
 mod token;
+mod top;
 mod user;
 mod verify;
 mod warm;
@@ -26,9 +30,26 @@ use comfy_table::{Table, presets::NOTHING};
 use serde_json::Value;
 
 pub(crate) use self::{
-    audit::audit, batches::batches, capture::capture, cleanup::cleanup, clear::clear,
-    invalidate::invalidate, jobs::jobs, memory::memory, queues::queues, schedules::schedules,
-    status::status, token::token, user::user, verify::verify, warm::warm, why::why,
+    audit::audit,
+    batches::batches,
+    capture::{capture, refused},
+    cleanup::cleanup,
+    clear::clear,
+    completions::completions,
+    invalidate::invalidate,
+    jobs::jobs,
+    memory::memory,
+    progress::Progress,
+    prove::prove,
+    queues::queues,
+    schedules::schedules,
+    status::status,
+    token::token,
+    top::top,
+    user::user,
+    verify::verify,
+    warm::warm,
+    why::why,
     workers::workers,
 };
 use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
@@ -132,7 +153,7 @@ fn counted(count: &Value, what: &str) -> String {
 }
 
 /// Milliseconds as people say them.
-fn duration(ms: &Value) -> String {
+pub(crate) fn duration(ms: &Value) -> String {
     let Some(ms) = ms.as_f64() else { return "-".to_owned() };
     match ms {
         ms if ms < 1000.0 => format!("{} ms", (ms * 10.0).round() / 10.0),

@@ -27,8 +27,9 @@ async fn ask(reach: &mut Reach, arguments: &StatusArguments) -> Result<Value, Fa
     }
     if arguments.widget.is_empty() {
         let mut answer = reach.get("/v1/cache/stats", &[]).await?;
+        // Where the jobs cannot be asked, the cache is shown all the same.
         let (workers, queues) =
-            (jobs(reach, "/v1/workers").await?, jobs(reach, "/v1/queues").await?);
+            (reach.get_or_refusal("/v1/workers").await?, reach.get_or_refusal("/v1/queues").await?);
         answer["captures"] = reach.get("/v1/capture", &[]).await?["sources"].clone();
         answer["alerts"] = reach.get("/v1/alerts", &[]).await?;
         answer["jobs"] = queues.get("store").unwrap_or(&queues).clone();
@@ -42,14 +43,6 @@ async fn ask(reach: &mut Reach, arguments: &StatusArguments) -> Result<Value, Fa
         widgets.insert(widget.clone(), answer);
     }
     Ok(Value::Object(widgets))
-}
-
-/// Where the jobs cannot be asked, the cache is shown all the same.
-async fn jobs(reach: &mut Reach, path: &str) -> Result<Value, Failure> {
-    match reach.get(path, &[]).await {
-        Err(Failure::Refused { error }) => Ok(error),
-        answer => answer,
-    }
 }
 
 fn overview(status: &Value, detailed: bool) -> String {

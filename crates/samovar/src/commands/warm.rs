@@ -1,21 +1,15 @@
 //! `samovar warm`: readings are computed before anybody asks for them.
 
-use std::{io::IsTerminal, time::Duration};
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use samovar_clock::Clock;
 use serde_json::{Value, json};
 
-use super::{duration, list, show, text};
+use super::{duration, list, progress::Progress, show, text};
 use crate::{
     arguments::{Global, WarmArguments},
     config::Config,
     failure::Failure,
     reach::Reach,
 };
-
-/// Between two looks at how far it is.
-const LOOK: Duration = Duration::from_millis(100);
 
 pub(crate) async fn warm(global: &Global, arguments: &WarmArguments) -> Result<(), Failure> {
     let config = Config::load(&global.config)?;
@@ -49,40 +43,24 @@ async fn begin(reach: &mut Reach, arguments: &WarmArguments) -> Result<Value, Fa
 /// Until it has ended. Whoever interrupts it cancels it.
 async fn follow(reach: &mut Reach, batch: &str) -> Result<Value, Failure> {
     let path = format!("/v1/batches/{batch}");
-    let bar = progress_bar();
+    let progress = Progress::counting("{bar:40} {pos} of {len} jobs, {elapsed}, {eta} left {msg}");
     let mut is_cancelled = false;
     loop {
         let now = reach.get(&path, &[]).await?;
         let count = |name: &str| now[name].as_u64().unwrap_or(0);
-        bar.set_length(count("total"));
-        bar.set_position(count("total") - count("pending"));
+        progress.show(count("total") - count("pending"), count("total"));
         if now["finished_ms"].is_u64() {
-            bar.finish_and_clear();
             return Ok(now);
         }
         tokio::select! {
-            () = Clock::System.sleep(LOOK) => {}
+            () = Clock::System.sleep(Progress::LOOK) => {}
             _ = tokio::signal::ctrl_c(), if !is_cancelled => {
                 is_cancelled = true;
-                bar.set_message("cancelling");
+                progress.say("cancelling");
                 reach.post(&format!("{path}/cancel"), &json!({})).await?;
             }
         }
     }
-}
-
-/// On standard error, and on a terminal only.
-fn progress_bar() -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(None, target);
-    let template = "{bar:40} {pos} of {len} jobs, {elapsed}, {eta} left {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 fn for_people(answer: &Value) -> String {

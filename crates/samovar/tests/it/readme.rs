@@ -1,8 +1,8 @@
 //! What the README shows is what happens.
 
 use crate::{
-    http::get,
-    shop::{LIMIT, Served, Shop},
+    demo::{Demo, in_a_shell},
+    shop::Shop,
 };
 
 const README: &str = include_str!("../../../../README.md");
@@ -15,37 +15,33 @@ fn block(kind: &str) -> &'static str {
 }
 
 #[test]
-fn the_calls_are_those_of_the_demo_and_so_are_the_answers() {
+fn a_shell_takes_the_calls_and_the_answer_is_the_one_that_is_shown() {
     let shop = Shop::new();
-    let folder = shop.path("demo").display().to_string();
-    let demo = shop.start(&["demo", "--data-dir", &folder, "--listen", "127.0.0.1:0"]);
-    let demo = Served::of(demo);
-    for call in 0..5 {
-        let call = demo.process.hear("  curl ", LIMIT).unwrap_or_else(|_| panic!("call {call}"));
-        let call = call.replace(&demo.address, ADDRESS);
-        let shown = README.contains(&format!("$ curl {call}\n"))
-            || README.contains(&format!("$ curl {}\n", call.trim_start_matches("-i ")));
-        assert!(shown, "{call}");
-    }
-    let said = demo.process.stdout();
-    let orders = said.split(" in ").next().expect("a first line");
-    assert!(README.contains(orders), "{orders}");
-
+    let demo = Demo::start(&shop, &[]);
+    let (_, section) = README.split_once("## Try it").expect("there is one");
+    let (section, _) = section.split_once("The tests, in one command").expect("it ends");
+    let orders = demo.said.split(" in ").next().expect("a first line");
+    assert!(section.contains(orders), "{orders}");
+    let database = shop.path("demo/shop.db").display().to_string();
+    let calls = section.lines().filter_map(|line| line.strip_prefix("$ "));
+    let calls: Vec<String> = calls
+        .filter(|call| !call.starts_with("cargo "))
+        .map(|call| call.replace(ADDRESS, &demo.served.address).replace("DATABASE", &database))
+        .map(|call| call.replace("smv_...", &demo.token()))
+        .map(|call| call.replacen("curl ", "curl -sS --fail-with-body ", 1))
+        .collect();
+    assert_eq!(calls.len(), 7, "{calls:?}");
+    let answers = in_a_shell(&calls.iter().map(String::as_str).collect::<Vec<_>>());
+    let (head, body) = answers[1].split_once("\r\n\r\n").expect("a head and a body");
+    let shown = section.lines().find(|line| line.starts_with("{\"widget\"")).expect("it is shown");
     // Whole up to the place where the README leaves something out.
-    let answers: Vec<_> = README.lines().filter(|line| line.starts_with("{\"widget\"")).collect();
-    assert_eq!(answers.len(), 2);
-    for (path, shown) in [
-        ("sales_by_channel?tenant=north", answers[0]),
-        ("top_products?tenant=north&channel=web", answers[1]),
-    ] {
-        let answer = get(&demo.address, &format!("/v1/widgets/{path}"), &[]);
-        let (start, end) = shown.split_once('…').expect("it is shortened");
-        let body = String::from_utf8(answer.body.clone()).expect("it is JSON");
-        assert!(body.starts_with(start) && body.ends_with(end), "{shown}\n{body}");
-        if path.starts_with("sales") {
-            assert!(README.contains(&format!("etag: {}", answer.header("etag"))));
-        }
-    }
+    let (start, end) = shown.split_once('…').expect("it is shortened");
+    assert!(body.starts_with(start) && body.ends_with(end), "{shown}\n{body}");
+    let shown_head = section.lines().skip_while(|line| !line.starts_with("HTTP/1.1 200"));
+    let name = |line: &str| line.split(": ").next().unwrap_or_default().to_owned();
+    let shown_head: Vec<String> =
+        shown_head.take_while(|line| !line.is_empty()).map(name).collect();
+    assert_eq!(head.lines().map(name).collect::<Vec<_>>(), shown_head, "{head}");
 }
 
 #[test]

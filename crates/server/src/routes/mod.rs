@@ -36,6 +36,7 @@ mod schedule_run;
 mod schedules;
 mod session;
 mod sessions;
+mod sign_in;
 mod statistics;
 mod stream;
 mod table;

@@ -10,8 +10,9 @@ use super::{
     App, alerts, audit_log, batch, batch_cancel, batches, board, boards, capture, cleanup, clear,
     events, failed_jobs, health, healthz, hooks, invalidate, job, job_cancel, job_retry, jobs,
     jobs_prune, memory, metrics, openapi, orders, own_password, page, queue, queues, reading,
-    readyz, schedule_run, schedules, session, sessions, statistics, stream, token, tokens, user,
-    user_password, users, usual, values, verify, warm, why, widget_statistics, widgets, workers,
+    readyz, schedule_run, schedules, session, sessions, sign_in, statistics, stream, token, tokens,
+    user, user_password, users, usual, values, verify, warm, why, widget_statistics, widgets,
+    workers,
 };
 use crate::limits;
 
@@ -91,6 +92,7 @@ pub(super) fn routes() -> Vec<Row> {
         get("/v1/boards/{name}", VIEWER, Query, board::get),
         get("/v1/stream", VIEWER, Query, stream::get),
         get("/", VIEWER, Answer, page::get),
+        get("/sign-in", ANYONE, Nobodys, sign_in::get),
         get("/openapi.json", ANYONE, Nobodys, openapi::get),
         get("/metrics", MANAGER, Nobodys, metrics::get),
         get("/v1/why/{name}", MANAGER, Query, why::get),

@@ -307,6 +307,7 @@ fn no_route_is_open_by_accident() {
     let known = [
         ("GET", "/healthz"),
         ("GET", "/readyz"),
+        ("GET", "/sign-in"),
         ("GET", "/openapi.json"),
         ("POST", "/v1/hooks/{name}"),
         ("POST", "/v1/sessions"),

@@ -12,3 +12,4 @@ mod open;
 mod redacted;
 mod server;
 mod sessions;
+mod slow;

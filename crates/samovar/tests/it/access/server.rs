@@ -60,6 +60,11 @@ impl Shop {
     }
 
     pub(crate) async fn start(settings: Settings) -> Self {
+        Self::start_by(settings, Clock::System).await
+    }
+
+    /// By another clock, whose time is the test's.
+    pub(crate) async fn start_by(settings: Settings, clock: Clock) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let database = rusqlite::Connection::open(folder.path().join("shop.db")).expect("a file");
         let rows = "create table orders (tenant text, total integer);
@@ -67,12 +72,13 @@ impl Shop {
         database.execute_batch(rows).expect("rows");
         let document = Document::parse(DEFINITIONS).expect("it is TOML");
         let definitions = Definitions::read(&mut document.root());
-        let catalogue = Catalogue::check(&definitions, folder.path(), &Clock::System, Ask::All);
+        let catalogue = Catalogue::check(&definitions, folder.path(), &clock, Ask::All);
         let catalogue = catalogue.await.expect("nothing is wrong");
         let owned = Folder::own(folder.path().join("store")).expect("owned");
         let cached = samovar_cache::Settings::default();
-        let cache = Cache::builder().settings(cached.clone()).open_in(owned.clone()).await;
-        let (clock, random) = (Clock::System, Random::System);
+        let cache = Cache::builder().settings(cached.clone()).clock(clock.clone());
+        let cache = cache.open_in(owned.clone()).await;
+        let random = Random::System;
         let jobs =
             samovar_jobs::store::EmbeddedStore::open(owned.clone(), clock.clone(), random.clone());
         let jobs = Arc::new(samovar_jobs::Store::Embedded(jobs.await.expect("opens")));
