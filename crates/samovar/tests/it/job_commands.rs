@@ -29,7 +29,7 @@ fn push(shop: &Shop, application: &Application, order: u32) -> Value {
 fn lives(store: &str) {
     let application = Application::start("500 Broken");
     let shop = application.shop(store);
-    assert_eq!(shop.said(&["jobs", "list"]), "there are no such jobs\n");
+    assert!(shop.said(&["jobs", "list"]).starts_with("there are no such jobs\n"));
     let id = push(&shop, &application, 7);
     let id = id.as_str().expect("an id");
     let listed = shop.said(&["jobs", "list", "--state", "waiting"]);
@@ -89,7 +89,7 @@ fn lives(store: &str) {
     let retried = shop.json(&["jobs", "retry", "--queue", "default"]);
     assert_eq!(retried, json!({ "retried": 1, "key_taken": 0, "more": false }));
     wait::until(LIMIT, "the job to fail again", failed).expect("after its tries");
-    assert_eq!(shop.said(&["jobs", "forget", id]), format!("{id} is forgotten\n"));
+    assert!(shop.said(&["jobs", "forget", id]).starts_with(&format!("{id} is forgotten\n")));
     let (code, _) = shop.ending(&["jobs", "show", id]);
     assert_eq!(code, Some(1));
     assert!(shop.said(&["jobs", "flush", "--all", "--force"]).starts_with("forgot 0 failed jobs"));

@@ -163,6 +163,26 @@ fn a_worker_serves_the_queues_it_is_told_and_drains() {
 }
 
 #[test]
+fn a_job_that_leaves_it_open_is_tried_as_often_as_its_worker_is_told() {
+    let (redis, application) = (redis(), Application::start("500 Broken"));
+    let shop = application.shop(&on(&redis));
+    let served = shop.serve();
+    let _worker = work(&shop, &["--tries", "1"]);
+    let payload: Value = serde_json::from_str(&application.payload(1)).expect("JSON");
+    for (tries, attempts) in [(3, 1), (4, 4)] {
+        let job = json!({ "kind": "http", "payload": payload, "tries": tries });
+        let id = post(&served.address, "/v1/jobs", &job).json()["id"].clone();
+        let path = format!("/v1/jobs/{}", id.as_str().expect("an id"));
+        let failed = || {
+            let shown = get(&served.address, &path, &[]).json();
+            (shown["state"] == "failed").then(|| shown["attempt"].clone())
+        };
+        let attempt = wait::until(LIMIT, "the job to fail", failed).expect("it does");
+        assert_eq!(attempt, attempts, "3 is the default, which leaves it to the worker");
+    }
+}
+
+#[test]
 fn wrong_uses_of_a_worker_are_told() {
     let shop = Shop::new();
     let (code, said) = shop.ending(&["work"]);
