@@ -86,13 +86,12 @@ fn is_signed(hook: &HookDefinition, signed: &impl Signed, body: &[u8], now: Wall
         }
         timestamp = at;
     }
-    let part = |part: &'_ SignedPart| match part {
-        SignedPart::Text(text) => text.clone().into_bytes(),
-        SignedPart::Timestamp => timestamp.as_bytes().to_vec(),
-        SignedPart::Body => body.to_vec(),
-    };
-    let parts: Vec<Vec<u8>> = hook.signs.iter().map(part).collect();
-    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    let parts = hook.signs.iter().map(|part| match part {
+        SignedPart::Text(text) => text.as_bytes(),
+        SignedPart::Timestamp => timestamp.as_bytes(),
+        SignedPart::Body => body,
+    });
+    let parts: Vec<&[u8]> = parts.collect();
     signature::is_signed(&hook.secret, &parts, given)
 }
 

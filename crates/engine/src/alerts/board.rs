@@ -39,9 +39,11 @@ struct Standing {
 pub(super) struct Notice {
     #[serde(skip)]
     pub(super) kind: AlertKind,
+    #[serde(skip)]
+    pub(super) turn: Turn,
     pub(super) alert: &'static str,
     /// `firing` or `resolved`.
-    pub(super) state: &'static str,
+    state: &'static str,
     /// For people.
     pub(super) message: String,
     value: Option<f64>,
@@ -158,6 +160,7 @@ impl Standing {
         };
         Notice {
             kind: rule.kind,
+            turn,
             alert: about.name,
             state: if is_over { "resolved" } else { "firing" },
             message: if is_over { format!("over: {message}") } else { message },

@@ -153,12 +153,11 @@ impl Desk {
 
     async fn tell(&self, inner: &Inner, rule: &AlertRule, notice: Notice) {
         let (alert, message) = (notice.alert, notice.message.as_str());
-        let turn = if notice.state == "firing" { Turn::Fires } else { Turn::Over };
-        match turn {
+        match notice.turn {
             Turn::Fires => tracing::warn!(alert, message, "an alert fires"),
             Turn::Over => tracing::info!(alert, message, "an alert is over"),
         }
-        if notice.shared && !is_mine(inner, notice.kind, turn).await {
+        if notice.shared && !is_mine(inner, notice.kind, notice.turn).await {
             return;
         }
         let notice = Arc::new(notice);

@@ -33,12 +33,11 @@ pub(super) fn table(alerts: &Value) -> String {
             (Some(unit), _) => format!("{} {unit}", number(value)),
             (None, _) => number(value),
         };
-        let told = format!(
-            "{} {} for {}",
-            text(&it["side"]),
-            shown(&it["threshold"]),
-            duration(&it["for_ms"])
-        );
+        let lasts = match it["for_ms"].as_u64() {
+            Some(0) => "at once".to_owned(),
+            _ => format!("for {}", duration(&it["for_ms"])),
+        };
+        let told = format!("{} {}, {lasts}", text(&it["side"]), shown(&it["threshold"]));
         let detail = it["detail"].as_str().unwrap_or_default().to_owned();
         vec![text(&it["name"]).to_owned(), state, shown(&it["value"]), told, detail]
     };

@@ -106,7 +106,10 @@ fn the_command_shows_how_alerts_stand_where_somebody_looks() {
     let served = shop.serve();
     until(&served, "hit_rate", "fine");
     let said = shop.said(&["status", "--alerts"]);
-    assert!(said.contains("store_unreachable  fine") && said.contains("below 90 %"), "{said}");
+    assert!(
+        said.contains("store_unreachable  fine") && said.contains("below 90 %, for 5.0 min"),
+        "{said}"
+    );
     let split = said.lines().find(|line| line.contains("memory_split")).expect("a line");
     assert!(split.contains(" off "), "{split}");
     let json = shop.json(&["status", "--alerts"]);
