@@ -309,7 +309,7 @@ async fn history(place: &Place, last: Date) {
 async fn many(tenants: usize) {
     const ORDERS: u64 = 400;
     let folder = tempfile::tempdir().expect("a folder");
-    let (last, zone) = &today();
+    let (_, zone) = &today();
     let connection = shop(folder.path());
     shop::generate(&connection, tenants, ORDERS, (now(), zone));
     let index = "create index by_time on orders (tenant_id, received_at)";
