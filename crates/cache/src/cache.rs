@@ -47,7 +47,7 @@ pub(crate) struct Inner {
 }
 
 /// What can be set when a cache is opened. Everything has a default.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Bytes of the local tier.
     pub memory: u64,

@@ -87,6 +87,28 @@ impl Config {
         warnings
     }
 
+    /// What a process is made of stays as it was `before`. Gives the sections of which that is a part.
+    pub(crate) fn stay_made_of(&mut self, before: &Self) -> Vec<&'static str> {
+        let mut differ = Vec::new();
+        if (self.listen, self.connections) != (before.listen, before.connections) {
+            differ.push("[server]");
+        }
+        if self.store != before.store {
+            differ.push("[store]");
+        }
+        if self.cache != before.cache || self.cache_url != before.cache_url {
+            differ.push("[cache]");
+        }
+        if self.access != before.access {
+            differ.push("[access]");
+        }
+        (self.listen, self.connections) = (before.listen, before.connections);
+        self.store = before.store.clone();
+        (self.cache, self.cache_url) = (before.cache.clone(), before.cache_url.clone());
+        self.access = before.access.clone();
+        differ
+    }
+
     /// Where relative paths begin.
     pub(crate) fn folder(&self) -> &Path {
         folder_of(&self.file)

@@ -59,7 +59,7 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
                 let warmed = warm(engine).await;
                 invitation.text(address, &warmed)
             };
-            Box::pin(run(&config, catalogue, state, arguments.listen, announce)).await
+            Box::pin(run(config, catalogue, state, arguments.listen, announce)).await
         }
         Err(failure) => {
             state.close().await;

@@ -2,12 +2,14 @@
 
 mod accounts;
 mod arguments;
+mod beside;
 mod commands;
 mod config;
 mod demo;
 mod failure;
 mod init;
 mod reach;
+mod reload;
 mod serve;
 mod state;
 mod work;

@@ -1,6 +1,7 @@
 //! The composition root: what is loaded, opened, started, waited for and stopped, in this order.
 
 use std::{
+    convert::Infallible,
     future::Future,
     io::{self, Write},
     net::SocketAddr,
@@ -16,11 +17,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     arguments::{Global, ServeArguments},
+    beside::Beside,
     config::{Config, Store},
     failure::{Failure, counted, tell},
     reach::SOCKET,
+    reload::Hangup,
     state::State,
-    working::{Working, instance},
 };
 
 /// Requests that are not answered this long after the signal are given up, and jobs that have not
@@ -29,15 +31,20 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 
 pub(crate) async fn serve(global: &Global, arguments: ServeArguments) -> Result<(), Failure> {
     let (config, catalogue) = Config::load_with_catalogue(&global.config, Ask::Reachable).await?;
-    for warning in config.warnings(&catalogue) {
-        let (hint, variable) = (warning.hint.unwrap_or_default(), warning.variable);
-        tracing::warn!(line = warning.line, variable, hint, "{}", warning.reason);
-    }
+    warn(&config, &catalogue);
     let listen = arguments.listen.unwrap_or(config.listen);
     may_listen(listen, &config)?;
     let state = State::open(&config).await?;
     let announce = async |_: &Engine, address| format!("listening on http://{address}");
-    run(&config, catalogue, state, listen, announce).await
+    run(config, catalogue, state, listen, announce).await
+}
+
+/// Of what is probably wrong.
+pub(crate) fn warn(config: &Config, catalogue: &Catalogue) {
+    for warning in config.warnings(catalogue) {
+        let (hint, variable) = (warning.hint.unwrap_or_default(), warning.variable);
+        tracing::warn!(line = warning.line, variable, hint, "{}", warning.reason);
+    }
 }
 
 /// Told before anything is opened.
@@ -91,16 +98,14 @@ fn as_json(file: &str, widgets: Option<usize>, problems: &[Problem]) -> serde_js
 /// Serves and works until a signal, and leaves the store in good order however that ends. `announce`
 /// makes what is said when it serves: where it listens, after what it likes to do before.
 pub(crate) async fn run(
-    config: &Config,
+    config: Config,
     catalogue: Catalogue,
     state: State,
     listen: SocketAddr,
     announce: impl AsyncFnOnce(&Engine, SocketAddr) -> String,
 ) -> Result<(), Failure> {
     let served = async {
-        let engine = state.engine(config, catalogue)?;
-        let schedules = engine.schedules();
-        let schedules = schedules.map_err(|error| Failure::failed("reading schedules", error))?;
+        let engine = state.engine(&config, catalogue)?;
         let mut server = Server::bind(listen, engine.clone(), state.access.clone())
             .await
             .map_err(|error| Failure::failed("starting the server", error))?;
@@ -113,22 +118,18 @@ pub(crate) async fn run(
         }
         // Before anybody is told where it listens: from then on a signal must be heard.
         let stop = Stop::listen().map_err(|error| Failure::failed("waiting for signals", error))?;
+        let hangup = Hangup::listen()?;
         let address =
             server.address().map_err(|error| Failure::failed("asking for the address", error))?;
-        let workers = config.workers.in_server.then_some(&config.workers);
-        let working = Working::start(workers, &engine, &state, Some(schedules))?;
-        let alerting = engine.start_alerting(config.alerts.clone(), instance(), working.budget());
-        let alerting =
-            alerting.map_err(|error| Failure::failed("starting to look for alerts", error))?;
-        let capturing = engine.start_capturing();
+        let mut beside = Beside::start(config, &engine, &state)?;
         if let Err(error) = engine.warm_at_start().await {
             tracing::warn!(%error, "nothing is warmed at start");
         }
         let announced = async { print(&announce(&engine, address).await) };
-        let (announced, deadline) = serve_until(server, stop, announced).await;
-        capturing.stop().await;
-        alerting.stop().await;
-        working.stop(deadline).await;
+        let live = server.live();
+        let others = async || beside.follow(hangup, &live, &state).await;
+        let (announced, deadline) = Box::pin(serve_until(server, stop, announced, others)).await;
+        beside.stop(deadline).await;
         announced
     };
     let served = served.await;
@@ -141,6 +142,7 @@ async fn serve_until(
     server: Server,
     mut stop: Stop,
     announced: impl Future<Output = Result<(), Failure>>,
+    meanwhile: impl AsyncFnOnce() -> Infallible,
 ) -> (Result<(), Failure>, Instant) {
     let (drain, draining) = tokio::sync::oneshot::channel();
     let mut serving = tokio::spawn(server.run(async { drop(draining.await) }));
@@ -149,7 +151,10 @@ async fn serve_until(
         announced = announced => {
             told = announced;
             if told.is_ok() {
-                stop.wait().await;
+                tokio::select! {
+                    () = stop.wait() => {}
+                    never = meanwhile() => match never {},
+                }
             }
         }
         () = stop.wait() => {}

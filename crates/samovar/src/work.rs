@@ -7,6 +7,7 @@ use crate::{
     arguments::{Global, WorkArguments},
     config::{Config, Store, Workers},
     failure::Failure,
+    reload::{self, Hangup},
     serve::{DRAIN, Stop, print},
     state::State,
     working::Working,
@@ -28,13 +29,31 @@ pub(crate) async fn work(global: &Global, arguments: &WorkArguments) -> Result<(
         // Before anybody is told that it works: from then on a signal must be heard.
         let mut stop =
             Stop::listen().map_err(|error| Failure::failed("waiting for signals", error))?;
+        let mut hangup = Hangup::listen()?;
         // Schedules are left to servers.
         let mut working = Working::start(Some(&workers), &engine, &state, None)?;
         let announced = print(&announcement(&workers));
         if announced.is_ok() {
-            tokio::select! {
-                () = stop.wait() => tracing::info!("stopping: jobs that run come to their end"),
-                () = working.ended() => {}
+            let mut config = config;
+            loop {
+                tokio::select! {
+                    () = stop.wait() => {
+                        tracing::info!("stopping: jobs that run come to their end");
+                        break;
+                    }
+                    () = working.ended() => break,
+                    next = hangup.next(&config, &state) => {
+                        let Some((next, engine)) = next else { continue };
+                        match next.workers.clone().told(arguments) {
+                            Ok(workers) => {
+                                working.go_on_with(Some(&workers), &engine, None).await;
+                                config = next;
+                                reload::taken(&config);
+                            }
+                            Err(failure) => reload::refused(&failure),
+                        }
+                    }
+                }
             }
         }
         working.stop(Clock::System.now() + DRAIN).await;

@@ -23,11 +23,12 @@ use crate::{accounts, config::Workers, failure::Failure, state::State};
 pub(crate) struct Working {
     scheduler: Option<Scheduler>,
     pruner: JoinHandle<()>,
-    /// Nothing where others work.
-    budget: Option<Budget>,
+    jobs: Arc<Store>,
+    /// What workers are started with; nothing where others work.
+    office: watch::Sender<Option<Arc<Office>>>,
     /// Until when jobs that run may go on.
     stop: watch::Sender<Option<Instant>>,
-    /// Nothing where others work, or when it has ended.
+    /// Nothing when it has ended.
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -39,20 +40,35 @@ impl Working {
         state: &State,
         schedules: Option<Schedules>,
     ) -> Result<Self, Failure> {
+        let jobs = state.jobs.clone();
+        let office = config.map(|config| Office::open(config, engine, &jobs));
+        let first = office.as_deref().map(Office::worker).transpose()?;
+        let (office, offices) = watch::channel(office);
         let (stop, stopped) = watch::channel(None);
-        let budget = config.map(Workers::budget);
-        let office = config.zip(budget.clone());
-        let office = office.map(|(it, budget)| Office::open(it, budget, engine, state, stopped));
-        let keeper = office.transpose()?;
-        let fired = |it| Scheduler::start(it, state.jobs.clone(), Clock::System, Random::System);
-        let scheduler = schedules.map(fired);
-        let pruner = tokio::spawn(prune(state.jobs.clone()));
-        Ok(Self { scheduler, pruner, budget, stop, keeper })
+        let keeper = Some(tokio::spawn(keep(first, offices, stopped)));
+        let scheduler = schedules.map(|it| fire(it, &jobs));
+        let pruner = tokio::spawn(prune(jobs.clone()));
+        Ok(Self { scheduler, pruner, jobs, office, stop, keeper })
     }
 
     /// Of all its jobs, where it runs any.
     pub(crate) fn budget(&self) -> Option<Budget> {
-        self.budget.clone()
+        self.office.borrow().as_ref().map(|office| office.budget.clone())
+    }
+
+    /// By other definitions: what runs comes to its end before anything more is claimed.
+    pub(crate) async fn go_on_with(
+        &mut self,
+        config: Option<&Workers>,
+        engine: &Engine,
+        schedules: Option<Schedules>,
+    ) {
+        let office = config.map(|config| Office::open(config, engine, &self.jobs));
+        self.office.send_replace(office);
+        if let Some(before) = self.scheduler.take() {
+            before.drain().await;
+        }
+        self.scheduler = schedules.map(|it| fire(it, &self.jobs));
     }
 
     /// Until the worker was told to end, and has.
@@ -77,6 +93,10 @@ impl Working {
     }
 }
 
+fn fire(schedules: Schedules, jobs: &Arc<Store>) -> Scheduler {
+    Scheduler::start(schedules, jobs.clone(), Clock::System, Random::System)
+}
+
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "the worker ended badly");
@@ -84,6 +104,7 @@ fn report(ended: Result<(), JoinError>) {
 }
 
 /// All that a worker is started with, again and again.
+#[derive(Debug)]
 struct Office {
     config: Workers,
     engine: Engine,
@@ -92,18 +113,11 @@ struct Office {
 }
 
 impl Office {
-    fn open(
-        config: &Workers,
-        budget: Budget,
-        engine: &Engine,
-        state: &State,
-        stopped: watch::Receiver<Option<Instant>>,
-    ) -> Result<JoinHandle<()>, Failure> {
-        let (engine, jobs) = (engine.clone(), state.jobs.clone());
+    fn open(config: &Workers, engine: &Engine, jobs: &Arc<Store>) -> Arc<Self> {
+        let budget = config.budget();
         accounts::exempt_from(&budget);
-        let office = Self { config: config.clone(), engine, jobs, budget };
-        let first = office.worker()?;
-        Ok(tokio::spawn(office.keep(first, stopped)))
+        let (engine, jobs) = (engine.clone(), jobs.clone());
+        Arc::new(Self { config: config.clone(), engine, jobs, budget })
     }
 
     fn worker(&self) -> Result<Worker, Failure> {
@@ -115,28 +129,46 @@ impl Office {
         Worker::start(settings, jobs, registry, budget, Clock::System, Random::System)
             .map_err(|error| failed(anyhow::Error::from(error)))
     }
+}
 
-    async fn keep(self, mut worker: Worker, stopped: watch::Receiver<Option<Instant>>) {
-        loop {
-            let order = tokio::select! {
+/// One worker after the other: the next one when it is told to restart, or when there is another office.
+async fn keep(
+    mut worker: Option<Worker>,
+    mut offices: watch::Receiver<Option<Arc<Office>>>,
+    stopped: watch::Receiver<Option<Instant>>,
+) {
+    loop {
+        let Some(running) = worker.take() else {
+            tokio::select! {
                 biased;
-                until = told(stopped.clone()) => return worker.drain_by(ready(until)).await,
-                order = worker.ordered() => order,
-            };
-            tracing::info!(order = order.name(), "the worker was told to end");
-            worker.drain_by(told(stopped.clone())).await;
-            if order == Order::Drain || stopped.borrow().is_some() {
-                return;
+                _ = told(stopped.clone()) => return,
+                changed = offices.changed() => match changed {
+                    Ok(()) => worker = next(&mut offices),
+                    Err(_) => return,
+                },
             }
-            worker = match self.worker() {
-                Ok(next) => next,
-                Err(failure) => {
-                    tracing::error!(%failure, "no other worker took its place");
-                    return;
-                }
-            };
+            continue;
+        };
+        let order = tokio::select! {
+            biased;
+            until = told(stopped.clone()) => return running.drain_by(ready(until)).await,
+            order = running.ordered() => Some(order),
+            Ok(()) = offices.changed() => None,
+        };
+        let why = order.map_or("other definitions", |order| order.name());
+        tracing::info!(order = why, "the worker was told to end");
+        running.drain_by(told(stopped.clone())).await;
+        if order == Some(Order::Drain) || stopped.borrow().is_some() {
+            return;
         }
+        worker = next(&mut offices);
     }
+}
+
+fn next(offices: &mut watch::Receiver<Option<Arc<Office>>>) -> Option<Worker> {
+    let office = offices.borrow_and_update().clone()?;
+    let worker = office.worker();
+    worker.map_err(|failure| tracing::error!(%failure, "no other worker took its place")).ok()
 }
 
 /// Jobs that ended this long ago are forgotten, failed ones among them.

@@ -18,7 +18,7 @@ use samovar_store::redis::{Options, OptionsError};
 use samovar_widgets::{Located, Problem, Section};
 
 /// Where jobs are kept, and the shared tier unless it is told to be elsewhere.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Store {
     Embedded { folder: PathBuf },
     Redis { url: RedisUrl, durability: Durability },
@@ -41,7 +41,7 @@ pub(super) struct CacheRead {
 }
 
 /// It may hold a password, so nothing of it shows when it is printed.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RedisUrl(String);
 
 impl RedisUrl {

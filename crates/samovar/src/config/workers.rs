@@ -69,6 +69,11 @@ impl Workers {
         Ok(self)
     }
 
+    /// Nothing where the server leaves jobs to others.
+    pub(crate) fn here(&self) -> Option<&Self> {
+        self.in_server.then_some(self)
+    }
+
     /// What the process holds by now is not counted.
     pub(crate) fn budget(&self) -> Budget {
         Budget::new(self.budget_bytes, Clock::System)
