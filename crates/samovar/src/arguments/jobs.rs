@@ -151,13 +151,16 @@ pub(crate) struct Failed {
     pub(crate) reason: Option<String>,
 }
 
+const PAYLOAD: &str =
+    r#"Like '{"url": "https://app.example.com/jobs/invoice", "body": {"order": 7}}'"#;
+
 #[derive(Debug, Args)]
 pub(crate) struct PushArguments {
     /// `http`
     #[arg(value_name = "KIND")]
     pub(crate) kind: String,
-    /// Like '{"url": "https://app.example.com/jobs/invoice", "body": {"order": 7}}'
-    #[arg(long, value_name = "JSON", value_parser = super::parse_json)]
+    /// What the kind of job takes: of `http` a url and a body
+    #[arg(long, value_name = "JSON", value_parser = super::parse_json, help = PAYLOAD)]
     pub(crate) payload: serde_json::Value,
     #[arg(long, value_name = "NAME")]
     pub(crate) queue: Option<String>,
