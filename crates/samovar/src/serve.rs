@@ -196,5 +196,9 @@ impl Stop {
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let printed = writeln!(out, "{text}").and_then(|()| out.flush());
-    printed.map_err(|error| Failure::failed("writing to standard output", error))
+    printed.map_err(|error| match error.kind() {
+        // Whoever read it has seen enough, and nobody has to be told.
+        io::ErrorKind::BrokenPipe => Failure::Said,
+        _ => Failure::failed("writing to standard output", error),
+    })
 }
