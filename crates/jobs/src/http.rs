@@ -102,6 +102,7 @@ const OURS: &[&str] = &[
     "idempotency-key",
     "samovar-attempt",
     "samovar-job",
+    "samovar-tenant",
     "transfer-encoding",
 ];
 
@@ -118,11 +119,15 @@ impl Job for Http {
         if let Some(authorization) = &target.authorization {
             headers.insert(reqwest::header::AUTHORIZATION, authorization.clone());
         }
+        // As bytes: it may hold letters beyond ASCII.
+        let tenant = HeaderValue::from_bytes(cx.tenant().as_str().as_bytes());
+        let tenant = tenant.map_err(|_| Stop::Hopeless("its tenant cannot be sent".to_owned()))?;
         let request = targets
             .client
             .post(url)
             .headers(headers)
             .header("samovar-job", cx.id().to_string())
+            .header("samovar-tenant", tenant)
             .header("samovar-attempt", cx.attempt().to_string())
             .header("idempotency-key", cx.id().to_string())
             .body(self.body.get().to_owned());
@@ -241,8 +246,16 @@ impl Target {
         let path = self.url.path();
         let below = url.path().strip_prefix(path);
         let is_below = |rest: &str| rest.is_empty() || path.ends_with('/') || rest.starts_with('/');
-        url.origin() == self.url.origin() && below.is_some_and(is_below)
+        let is_within = |rest: &str| is_below(rest) && (path == "/" || steps_nowhere(rest));
+        url.origin() == self.url.origin() && below.is_some_and(is_within)
     }
+}
+
+/// Whoever decodes a path once more, or takes `..;` for a step up, still finds nothing above it.
+fn steps_nowhere(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    let is_hidden = ["%2f", "%5c", "%2e", "%25"].iter().any(|it| path.contains(it));
+    !is_hidden && !path.split('/').any(|part| part.starts_with(".."))
 }
 
 impl fmt::Debug for Target {
@@ -278,6 +291,8 @@ mod tests {
             ("https://a.example/jobs", "https://a.example/jobs/1?x=2"),
             ("https://a.example/jobs/", "https://a.example:443/jobs/1"),
             ("http://a.example:8080", "http://a.example:8080/whatever"),
+            ("http://a.example:8080", "http://a.example:8080/a%2fb"),
+            ("https://a.example/jobs/", "https://a.example/jobs/a.b/caf%C3%A9"),
         ] {
             assert!(allows(target, url), "{target} {url}");
         }
@@ -287,6 +302,11 @@ mod tests {
             ("https://a.example/jobs/", "http://a.example/jobs/1"),
             ("https://a.example/jobs/", "https://a.example:8443/jobs/1"),
             ("https://a.example/jobs/", "https://a.example.evil/jobs/1"),
+            // What may be decoded behind it to a step up.
+            ("https://a.example/jobs/", "https://a.example/jobs/..%2fadmin"),
+            ("https://a.example/jobs/", "https://a.example/jobs/..%5Cadmin"),
+            ("https://a.example/jobs/", "https://a.example/jobs/%252e%252e/admin"),
+            ("https://a.example/jobs/", "https://a.example/jobs/..;/admin"),
         ] {
             assert!(!allows(target, url), "{target} {url}");
         }

@@ -83,9 +83,11 @@ fn check_url(url: &str) -> Result<(), Failure> {
 
 /// One that stands there itself.
 fn has_password(url: &str) -> bool {
-    let user = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
-    let password = user.and_then(|(user, _)| user.split_once(':'));
-    password.is_some_and(|(_, password)| !password.is_empty() && !password.starts_with("${"))
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let stands = |it: &str| !it.is_empty() && !(it.starts_with("${") && it.ends_with('}'));
+    let user = rest.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
+    let mut options = rest.split(['?', '&']).filter_map(|it| it.strip_prefix("password="));
+    user.is_some_and(|(_, password)| stands(password)) || options.any(stands)
 }
 
 /// Nothing is written over, also if it came a moment ago.
@@ -115,6 +117,9 @@ mod tests {
         for (url, expected) in [
             ("postgres://anna:secret@db/shop", true),
             ("postgres://anna:p@ss@db/shop", true),
+            ("postgres://anna:${HALF}secret@db/shop", true),
+            ("postgres://db/shop?user=anna&password=secret", true),
+            ("postgres://db/shop?password=${PASSWORD}&user=anna", false),
             ("postgres://anna:${PASSWORD}@db/shop", false),
             ("postgres://anna@db:5432/shop", false),
             ("sqlite://a:b.db", false),

@@ -165,7 +165,12 @@ impl JobsWanted {
         // Who is claimed runs as good as.
         let state = self.state()?.filter(|state| *state != State::Running);
         let queue = queue_named(self.queue.as_deref())?;
-        let reason = self.reason.clone().filter(|reason| !reason.is_empty());
+        let reason = self.reason.clone();
+        if reason.as_ref().is_some_and(String::is_empty) {
+            // It would be in each of them.
+            let (field, what) = ("reason", "text to look for");
+            return Err(JobFailure::Value { field, found: String::new(), what });
+        }
         Ok(Some(Filter { queue, kind, tenants, reason, batch, state }))
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use samovar_jobs::{
-    JobId, Kind, NewJob, Pushed,
+    JobId, Kind, NewJob, Pushed, Tenant,
     http::Http,
     run::{Job, new_job},
 };
@@ -65,10 +65,20 @@ impl Engine {
         let mut job = self.wanted(wanted)?;
         if let Some(tenant) = &wanted.tenant {
             self.0.member(tenant).await?;
+            // It would be nobody's, and nobody who is bound could see it.
+            let whose = owner(Some(tenant));
+            if whose.as_str() != tenant || whose == Tenant::system() {
+                let (field, what) = ("tenant", "name that jobs can have");
+                return Err(JobFailure::Value { field, found: tenant.clone(), what });
+            }
         }
         job.tenant = owner(wanted.tenant.as_deref());
-        // Of one tenant's jobs alone.
-        job.unique_key = wanted.unique_key.as_ref().map(|key| format!("{}/{key}", job.tenant));
+        // Of one tenant's jobs alone, and of those from outside: names may hold what separates them.
+        let key = |key: &String| {
+            let tenant = job.tenant.as_str();
+            format!("pushed/{}/{tenant}/{key}", tenant.len())
+        };
+        job.unique_key = wanted.unique_key.as_ref().map(key);
         let (queue, kind) = (job.queue.to_string(), job.kind.to_string());
         let pushed = store.push(vec![job.clone()]).await?;
         let (id, pushed) = match pushed.first() {

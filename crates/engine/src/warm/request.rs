@@ -142,10 +142,9 @@ impl Inner {
         let (failed, queue) = (view.failed, view.queue.clone());
         let mut batch = Batch::from(view);
         if failed > 0 {
-            let filter = Filter { queue: Some(queue), ..Filter::default() };
-            let page = jobs.failed(filter, None, limits::PAGE).await?;
-            let of_this = page.jobs.into_iter().filter(|job| job.batch == Some(id));
-            batch.failures = of_this.take(FAILURES_SHOWN).map(FailedJob::from).collect();
+            let filter = Filter { queue: Some(queue), batch: Some(id), ..Filter::default() };
+            let page = jobs.failed(filter, None, FAILURES_SHOWN).await?;
+            batch.failures = page.jobs.into_iter().map(FailedJob::from).collect();
         }
         Ok(Some(batch))
     }

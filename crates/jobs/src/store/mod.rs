@@ -371,6 +371,7 @@ impl Store {
     }
 
     pub async fn count_failed(&self, filter: Filter) -> Result<Count, StoreError> {
+        within("tenants", filter.tenants.len(), limits::TENANTS_IN_A_FILTER)?;
         on!(self, store => store.count_failed(filter))
     }
 

@@ -69,6 +69,7 @@ async fn a_payload_is_posted_until_the_answer_is_good() {
         "authorization: bearer s3cret",
         "samovar-attempt: 1",
         &format!("samovar-job: {id}"),
+        &format!("samovar-tenant: {}", details.job.tenant),
         &format!("idempotency-key: {id}"),
     ] {
         assert!(request.contains(header), "{header} is missing: {request}");

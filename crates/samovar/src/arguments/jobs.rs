@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand, builder::NonEmptyStringValueParser};
 use samovar_engine::parse_duration;
 
 #[derive(Debug, Args)]
@@ -121,7 +121,7 @@ pub(crate) struct ListArguments {
     #[arg(long, value_name = "ID")]
     pub(crate) tenant: Option<String>,
     /// In the reason of the last attempt
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: Option<String>,
     /// How many, at most 500
     #[arg(long, value_name = "N")]
@@ -147,7 +147,7 @@ pub(crate) struct Failed {
     #[arg(long, value_name = "ID")]
     pub(crate) tenant: Vec<String>,
     /// In the reason of the last attempt
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: Option<String>,
 }
 

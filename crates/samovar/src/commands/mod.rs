@@ -63,7 +63,10 @@ fn show(
     if global.json {
         return print(&format!("{answer:#}"));
     }
-    print(for_people(answer).trim_end())
+    // What others have named or answered may hold anything, and a terminal obeys some of it.
+    let said = for_people(answer);
+    let said: String = said.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+    print(said.trim_end())
 }
 
 async fn reach(global: &Global) -> Result<Reach, Failure> {
@@ -111,7 +114,8 @@ fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Strin
         table.set_header(heading.iter().copied());
     }
     for row in rows {
-        table.add_row(row);
+        // A cell is one line, whatever others have put into it.
+        table.add_row(row.into_iter().map(|cell| cell.replace(char::is_control, " ")));
     }
     let lines = table.lines().map(|line| line.trim_end().to_owned());
     lines.collect::<Vec<_>>().join("\n")

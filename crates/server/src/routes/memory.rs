@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use samovar_engine::{Engine, MemoryPoint, MemoryShown};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ApiError, input::UrlQuery};
+use crate::{error::ApiError, identity::Identity, input::UrlQuery};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,10 +23,16 @@ pub(super) struct Output {
     history: Option<Vec<MemoryPoint>>,
 }
 
+/// Which jobs run is for whoever may see those of all tenants.
 pub(super) async fn get(
     State(engine): State<Engine>,
+    identity: Identity,
     UrlQuery(input): UrlQuery<Input>,
 ) -> Result<Json<Output>, ApiError> {
     let history = input.history.then(|| engine.memory_history());
-    Ok(Json(Output { now: engine.memory().await, history }))
+    let mut now = engine.memory().await;
+    if !identity.principal.is_unbound() {
+        now.sample.jobs.clear();
+    }
+    Ok(Json(Output { now, history }))
 }

@@ -34,10 +34,10 @@ local function unseen(key, most)
   if descends then
     command, first, last = 'ZREVRANGEBYSCORE', '+inf', '-inf'
   end
-  local entries, offset = {}, 0
+  local entries, offset, step = {}, 0, math.min(500, most)
   while true do
     local part = call(command, base .. key, seen_at and ARGV[2] or first, last, 'WITHSCORES',
-      'LIMIT', offset, 500)
+      'LIMIT', offset, step)
     for at = 1, #part, 2 do
       local entry = {
         at = tonumber(part[at + 1]), seq = (struct.unpack('>I6', part[at])),
@@ -50,10 +50,11 @@ local function unseen(key, most)
         end
       end
     end
-    if #part < 1000 then
+    -- Each with its score.
+    if #part < 2 * step then
       return entries, false
     end
-    offset = offset + 500
+    offset = offset + step
   end
 end
 
@@ -86,12 +87,18 @@ local function waiting()
 end
 
 local function reason_of(id)
-  local attempt = call('LINDEX', base .. 'a:' .. id, -1)
-  if not attempt then
-    return ''
+  -- An end that was good has none, and stands behind the last attempt that was not.
+  for place = -1, -2, -1 do
+    local attempt = call('LINDEX', base .. 'a:' .. id, place)
+    if not attempt then
+      return ''
+    end
+    local _, _, step, _, _, at = struct.unpack('>I6I6Bc0Bc0I4c0', attempt)
+    if step ~= 'finish' then
+      return string.sub(attempt, at)
+    end
   end
-  local _, _, _, _, _, at = struct.unpack('>I6I6Bc0Bc0I4c0', attempt)
-  return string.sub(attempt, at)
+  return ''
 end
 
 local function shown(entry)
