@@ -263,6 +263,10 @@ impl Cache {
     pub fn declare(&self, definition: Definition) -> Result<Widget, DefinitionError> {
         let widget = definition.check()?;
         let mut widgets = self.0.widgets.lock().unwrap_or_else(PoisonError::into_inner);
+        if widgets.len() >= limits::WIDGETS {
+            // Whoever has declared them has let them go.
+            widgets.retain(|_, known| Arc::strong_count(&known.0) > 1);
+        }
         if widgets.len() >= limits::WIDGETS && !widgets.contains_key(&widget.0.name) {
             return Err(DefinitionError::TooMany);
         }

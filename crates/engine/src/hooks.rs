@@ -7,7 +7,7 @@ use samovar_clock::WallTime;
 use samovar_widgets::{HookDefinition, HookTenant, Pointer, SignedPart, instant, nearest};
 use serde_json::{Map, Value};
 
-use crate::{Event, EventFailure, Raised, engine::Engine, signature};
+use crate::{Event, EventFailure, Raised, engine::Engine, events::MOST_EVENTS, signature};
 
 /// By name.
 pub(crate) type Hooks = BTreeMap<String, Arc<HookDefinition>>;
@@ -116,6 +116,11 @@ fn events(hook: &HookDefinition, body: &[u8]) -> Result<Vec<Event>, HookFailure>
     let elements = body.pointer(each.as_str()).and_then(Value::as_array);
     let elements =
         elements.ok_or_else(|| HookFailure::NoList { pointer: each.as_str().to_owned() })?;
+    // Each takes along what it needs of the whole body.
+    let found = elements.len();
+    if found > MOST_EVENTS {
+        return Err(EventFailure::TooMany { found, most: MOST_EVENTS }.into());
+    }
     let event = |element| Taken { hook, body: &body, element: Some((each, element)) }.event();
     elements.iter().map(event).collect()
 }

@@ -35,8 +35,8 @@ mod warm;
 mod watch;
 
 pub use alerts::{
-    AlertKind, AlertRule, AlertSettings, AlertShown, Alerting, AlertsShown, SIGNATURE, SIGNED_AT,
-    Side, Unit, Webhook, WebhookShown,
+    AlertKind, AlertRule, AlertSettings, AlertShown, Alerting, AlertsShown, Firing, SIGNATURE,
+    SIGNED_AT, Side, Unit, Webhook, WebhookShown,
 };
 pub use asked::Asked;
 pub use board::{BoardAnswer, BoardShown, Tile};

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use samovar_clock::Instant;
-use samovar_engine::{Alerting, Capturing, Engine};
+use samovar_engine::{Alerting, Capturing, Engine, Firing};
 use samovar_jobs::schedule::Schedules;
 use samovar_memory::Budget;
 use samovar_server::Live;
@@ -20,21 +20,18 @@ use crate::{
 pub(crate) struct Beside {
     config: Config,
     working: Working,
-    watching: Watching,
-}
-
-/// Nothing of it has to come to an end.
-struct Watching {
-    alerting: Alerting,
-    capturing: Capturing,
+    /// Nothing while others take their place.
+    alerting: Option<Alerting>,
+    capturing: Option<Capturing>,
 }
 
 impl Beside {
     pub(crate) fn start(config: Config, engine: &Engine, state: &State) -> Result<Self, Failure> {
-        let working =
-            Working::start(config.workers.here(), engine, state, Some(schedules(engine)?))?;
-        let watching = Watching::start(&config, engine, working.budget())?;
-        Ok(Self { config, working, watching })
+        let schedules = Some(schedules(engine)?);
+        let working = Working::start(config.workers.here(), engine, state, schedules)?;
+        let alerting = Some(alerting(&config, engine, working.budget(), Firing::default())?);
+        let capturing = Some(engine.start_capturing());
+        Ok(Self { config, working, alerting, capturing })
     }
 
     /// Serves other definitions whenever there are some.
@@ -46,25 +43,40 @@ impl Beside {
     ) -> Infallible {
         loop {
             let Some((config, engine)) = hangup.next(&self.config, state).await else { continue };
-            match self.take(config, &engine, live).await {
-                Ok(()) => reload::taken(&self.config),
+            match schedules(&engine) {
+                Ok(schedules) => self.take(config, &engine, schedules, live).await,
                 Err(failure) => reload::refused(&failure),
             }
         }
     }
 
-    async fn take(&mut self, config: Config, engine: &Engine, live: &Live) -> Result<(), Failure> {
-        let schedules = schedules(engine)?;
+    async fn take(&mut self, config: Config, engine: &Engine, schedules: Schedules, live: &Live) {
+        // What is captured meanwhile waits for the new rules.
+        if let Some(before) = self.capturing.take() {
+            before.stop().await;
+        }
         live.serve(engine.clone());
+        self.capturing = Some(engine.start_capturing());
         self.working.go_on_with(config.workers.here(), engine, Some(schedules)).await;
-        let next = Watching::start(&config, engine, self.working.budget())?;
-        std::mem::replace(&mut self.watching, next).stop().await;
+        let firing = match self.alerting.take() {
+            Some(before) => before.stop().await,
+            None => Firing::default(),
+        };
+        match alerting(&config, engine, self.working.budget(), firing) {
+            Ok(alerting) => self.alerting = Some(alerting),
+            Err(failure) => tracing::error!(%failure, "nobody looks for alerts any more"),
+        }
+        reload::taken(&config);
         self.config = config;
-        Ok(())
     }
 
     pub(crate) async fn stop(self, until: Instant) {
-        self.watching.stop().await;
+        if let Some(capturing) = self.capturing {
+            capturing.stop().await;
+        }
+        if let Some(alerting) = self.alerting {
+            alerting.stop().await;
+        }
         self.working.stop(until).await;
     }
 }
@@ -73,16 +85,12 @@ fn schedules(engine: &Engine) -> Result<Schedules, Failure> {
     engine.schedules().map_err(|error| Failure::failed("reading schedules", error))
 }
 
-impl Watching {
-    fn start(config: &Config, engine: &Engine, budget: Option<Budget>) -> Result<Self, Failure> {
-        let alerting = engine.start_alerting(config.alerts.clone(), instance(), budget);
-        let alerting =
-            alerting.map_err(|error| Failure::failed("starting to look for alerts", error))?;
-        Ok(Self { alerting, capturing: engine.start_capturing() })
-    }
-
-    async fn stop(self) {
-        self.capturing.stop().await;
-        self.alerting.stop().await;
-    }
+fn alerting(
+    config: &Config,
+    engine: &Engine,
+    budget: Option<Budget>,
+    firing: Firing,
+) -> Result<Alerting, Failure> {
+    let alerting = engine.start_alerting(config.alerts.clone(), instance(), budget, firing);
+    alerting.map_err(|error| Failure::failed("starting to look for alerts", error))
 }

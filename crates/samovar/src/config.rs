@@ -102,6 +102,11 @@ impl Config {
         if self.access != before.access {
             differ.push("[access]");
         }
+        if matches!(before.store, Store::Embedded { .. }) && !self.workers.in_server {
+            // Nobody else can run the jobs of a folder.
+            self.workers.in_server = true;
+            differ.push("`in_server` in [workers]");
+        }
         (self.listen, self.connections) = (before.listen, before.connections);
         self.store = before.store.clone();
         (self.cache, self.cache_url) = (before.cache.clone(), before.cache_url.clone());

@@ -84,7 +84,8 @@ fn check_url(url: &str) -> Result<(), Failure> {
 /// One that stands there itself.
 fn has_password(url: &str) -> bool {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    let stands = |it: &str| !it.is_empty() && !(it.starts_with("${") && it.ends_with('}'));
+    let is_named = |it: &str| it.starts_with("${") && it.ends_with('}');
+    let stands = |it: &str| !it.is_empty() && !is_named(it);
     let user = rest.rsplit_once('@').and_then(|(user, _)| user.split_once(':'));
     let mut options = rest.split(['?', '&']).filter_map(|it| it.strip_prefix("password="));
     user.is_some_and(|(_, password)| stands(password)) || options.any(stands)

@@ -125,7 +125,8 @@ pub(crate) async fn run(
         if let Err(error) = engine.warm_at_start().await {
             tracing::warn!(%error, "nothing is warmed at start");
         }
-        let announced = async { print(&announce(&engine, address).await) };
+        // Whoever announces is the last to hold the engine here: it ends when another takes its place.
+        let announced = async move { print(&announce(&engine, address).await) };
         let live = server.live();
         let others = async || beside.follow(hangup, &live, &state).await;
         let (announced, deadline) = Box::pin(serve_until(server, stop, announced, others)).await;

@@ -32,6 +32,8 @@ pub(crate) async fn work(global: &Global, arguments: &WorkArguments) -> Result<(
         let mut hangup = Hangup::listen()?;
         // Schedules are left to servers.
         let mut working = Working::start(Some(&workers), &engine, &state, None)?;
+        // It ends with the last who works by it.
+        drop(engine);
         let announced = print(&announcement(&workers));
         if announced.is_ok() {
             let mut config = config;

@@ -131,6 +131,9 @@ impl Office {
     }
 }
 
+/// After a worker that could not be started.
+const START_AGAIN: Duration = Duration::from_secs(5);
+
 /// One worker after the other: the next one when it is told to restart, or when there is another office.
 async fn keep(
     mut worker: Option<Worker>,
@@ -139,14 +142,14 @@ async fn keep(
 ) {
     loop {
         let Some(running) = worker.take() else {
+            let is_wanted = offices.borrow().is_some();
             tokio::select! {
                 biased;
                 _ = told(stopped.clone()) => return,
-                changed = offices.changed() => match changed {
-                    Ok(()) => worker = next(&mut offices),
-                    Err(_) => return,
-                },
+                Ok(()) = offices.changed() => {}
+                () = Clock::System.sleep(START_AGAIN), if is_wanted => {}
             }
+            worker = next(&mut offices);
             continue;
         };
         let order = tokio::select! {
@@ -168,7 +171,7 @@ async fn keep(
 fn next(offices: &mut watch::Receiver<Option<Arc<Office>>>) -> Option<Worker> {
     let office = offices.borrow_and_update().clone()?;
     let worker = office.worker();
-    worker.map_err(|failure| tracing::error!(%failure, "no other worker took its place")).ok()
+    worker.map_err(|failure| tracing::error!(%failure, "no worker could be started")).ok()
 }
 
 /// Jobs that ended this long ago are forgotten, failed ones among them.

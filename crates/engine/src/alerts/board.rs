@@ -24,6 +24,14 @@ struct Watched {
     senders: Arc<Vec<Sender>>,
 }
 
+/// An alert that fires, and of which somebody was told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Told {
+    pub(super) kind: AlertKind,
+    /// Where it is known.
+    pub(super) since: Option<WallTime>,
+}
+
 /// One alert of this process.
 #[derive(Debug)]
 struct Standing {
@@ -97,20 +105,24 @@ impl Board {
         instance: &str,
         rules: Vec<AlertRule>,
         senders: Arc<Vec<Sender>>,
-        told_before: impl Fn(AlertKind) -> bool,
+        told_before: &[Told],
         at: WallTime,
     ) {
         let standing = |rule: AlertRule| {
-            let fires = rule.is_on && told_before(rule.kind);
-            let phase = if fires { Phase::Firing { fine: None } } else { Phase::Fine };
-            Standing { rule, phase, last: Measured::Quiet, since: at }
+            let told = told_before.iter().find(|it| rule.is_on && it.kind == rule.kind);
+            let phase = if told.is_some() { Phase::Firing { fine: None } } else { Phase::Fine };
+            let since = told.and_then(|it| it.since).unwrap_or(at);
+            Standing { rule, phase, last: Measured::Quiet, since }
         };
         let standings = rules.into_iter().map(standing).collect();
         *self.watched() = Watched { instance: Some(instance.to_owned()), standings, senders };
     }
 
-    pub(super) fn end(&self) {
-        *self.watched() = Watched::default();
+    /// Gives what fires.
+    pub(super) fn end(&self) -> Vec<Told> {
+        let watched = std::mem::take(&mut *self.watched());
+        let firing = watched.standings.iter().filter(|it| matches!(it.phase, Phase::Firing { .. }));
+        firing.map(|it| Told { kind: it.rule.kind, since: Some(it.since) }).collect()
     }
 
     /// What is to be told after this look, with the rule that asks for it.

@@ -23,6 +23,6 @@ mod window;
 pub(crate) use board::Board;
 pub use board::{AlertShown, AlertsShown};
 pub use kind::{AlertKind, Side, Unit};
-pub use run::Alerting;
+pub use run::{Alerting, Firing};
 pub use settings::{AlertRule, AlertSettings, Webhook};
 pub use webhook::{SIGNATURE, SIGNED_AT, WebhookShown};

@@ -9,7 +9,7 @@ use samovar_memory::{Alert as MemoryAlert, AlertMark, Budget, Detector, Sample, 
 use tokio::task::JoinHandle;
 
 use super::{
-    board::{AlertsShown, Notice},
+    board::{AlertsShown, Notice, Told},
     kind::AlertKind,
     measure::{Queues, Seen},
     phase::Turn,
@@ -37,7 +37,7 @@ pub struct Alerting {
 
 impl Engine {
     /// For a process that stays. `instance` tells processes apart; memory is that of the jobs of
-    /// `budget`.
+    /// `budget`. Of what fires `before` it somebody was told.
     ///
     /// # Errors
     /// When there is no way to send anything.
@@ -46,6 +46,7 @@ impl Engine {
         settings: AlertSettings,
         instance: String,
         budget: Option<Budget>,
+        before: Firing,
     ) -> Result<Alerting, InvalidHttp> {
         let inner = &self.0;
         let poster = Poster::new()?;
@@ -65,7 +66,7 @@ impl Engine {
             instance,
             senders,
         };
-        let task = tokio::spawn(keep_looking(inner.clone(), desk));
+        let task = tokio::spawn(keep_looking(inner.clone(), desk, before));
         Ok(Alerting { engine: self.clone(), task })
     }
 
@@ -75,22 +76,26 @@ impl Engine {
     }
 }
 
+/// What fires when nobody looks any more, for whoever looks next.
+#[derive(Debug, Default)]
+pub struct Firing(Vec<Told>);
+
 impl Alerting {
-    /// What waits to be sent is not sent any more.
-    pub async fn stop(self) {
+    /// What waits to be sent is sent still, as long as the process lives.
+    pub async fn stop(self) -> Firing {
         self.task.abort();
         // It was told to end.
         let _ = self.task.await;
-        self.engine.0.alerts.end();
+        Firing(self.engine.0.alerts.end())
     }
 }
 
-async fn keep_looking(inner: Arc<Inner>, mut desk: Desk) {
-    let told_before = desk.told_before(&inner).await;
+async fn keep_looking(inner: Arc<Inner>, mut desk: Desk, Firing(mut told_before): Firing) {
+    told_before.extend(desk.told_before(&inner).await);
     let rules = std::mem::take(&mut desk.rules);
     let at = inner.clock.wall();
     let (instance, senders) = (&desk.instance, desk.senders.clone());
-    inner.alerts.begin(instance, rules, senders, |kind| told_before.contains(&kind), at);
+    inner.alerts.begin(instance, rules, senders, &told_before, at);
     match desk.look_for_ever(&inner).await {}
 }
 
@@ -167,12 +172,13 @@ impl Desk {
     }
 
     /// By any process, of alerts that all of them see.
-    async fn told_before(&self, inner: &Inner) -> Vec<AlertKind> {
+    async fn told_before(&self, inner: &Inner) -> Vec<Told> {
         let Some(jobs) = &inner.jobs else { return Vec::new() };
-        match inner.clock.timeout(ANSWERS_WITHIN, told::firing(jobs)).await {
+        let firing = match inner.clock.timeout(ANSWERS_WITHIN, told::firing(jobs)).await {
             Ok(Ok(firing)) => firing,
             Ok(Err(_)) | Err(_) => Vec::new(),
-        }
+        };
+        firing.into_iter().map(|kind| Told { kind, since: None }).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use samovar_clock::{Clock, Random};
 use samovar_jobs::post::{NotTaken, Poster};
 use serde::Serialize;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::sync::mpsc;
 
 use super::{board::Notice, settings::Webhook};
 use crate::signature;
@@ -51,7 +51,6 @@ pub(super) struct Sender {
     pub(super) name: String,
     notices: mpsc::Sender<Arc<Notice>>,
     figures: Arc<Mutex<WebhookShown>>,
-    task: JoinHandle<()>,
 }
 
 impl Sender {
@@ -67,7 +66,9 @@ impl Sender {
         }));
         let name = webhook.name.clone();
         let sending = Sending { webhook, poster, clock, random, figures: figures.clone() };
-        Self { name, notices, figures, task: tokio::spawn(sending.keep(waiting)) }
+        // It ends when nobody sends any more, and what waits has been sent or given up.
+        tokio::spawn(sending.keep(waiting));
+        Self { name, notices, figures }
     }
 
     /// Without a wait.
@@ -84,13 +85,6 @@ impl Sender {
 
     pub(super) fn shown(&self) -> WebhookShown {
         lock(&self.figures).clone()
-    }
-}
-
-/// What waits is not sent any more: whoever looks next sees how things stand then.
-impl Drop for Sender {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -13,6 +13,7 @@ mod rule;
 
 pub(crate) use covers::covers;
 pub(crate) use jobs::{Settle, SettleError};
+pub(crate) use raise::MOST_EVENTS;
 pub use raise::{Event, EventFailure, Invalidated, Raised, Settling, WarmingBegun};
 pub use rule::{EventFault, EventShown};
 pub(crate) use rule::{EventRule, check, check_capture};

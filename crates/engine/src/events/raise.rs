@@ -90,7 +90,7 @@ pub enum EventFailure {
 }
 
 /// Events in one call.
-const MOST_EVENTS: usize = 1000;
+pub(crate) const MOST_EVENTS: usize = 1000;
 /// Tags of one change, and of one that is made once more: as many as the cache takes in a call.
 const TAGS_AT_ONCE: usize = 1024;
 /// Changes that are made at the same time.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use samovar_clock::{Clock, ManualClock};
 use samovar_engine::{
-    AlertKind, AlertSettings, AlertShown, Alerting, SIGNATURE, SIGNED_AT, Signed, Webhook,
+    AlertKind, AlertSettings, AlertShown, Alerting, Firing, SIGNATURE, SIGNED_AT, Signed, Webhook,
 };
 use samovar_testkit::{
     Receiver,
@@ -51,7 +51,11 @@ fn only(kind: AlertKind, webhooks: Vec<Webhook>) -> AlertSettings {
 }
 
 fn start(desk: &Desk, settings: AlertSettings) -> Alerting {
-    desk.engine.start_alerting(settings, "here-1".to_owned(), None).expect("it starts")
+    start_after(desk, settings, Firing::default())
+}
+
+fn start_after(desk: &Desk, settings: AlertSettings, before: Firing) -> Alerting {
+    desk.engine.start_alerting(settings, "here-1".to_owned(), None, before).expect("it starts")
 }
 
 fn webhook(name: &str, receiver: &Receiver) -> Webhook {
@@ -122,6 +126,38 @@ async fn a_hit_rate_that_falls_is_told_once_and_once_that_it_is_over() {
     assert_eq!(webhooks[0].to, receiver.url(), "the path may be a secret");
     alerting.stop().await;
     assert!(!desk.engine.alerts().watching);
+}
+
+/// As when other definitions are served.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fires_goes_on_with_whoever_looks_next_and_what_waited_is_sent() {
+    let away = Answer::Status("503 Away".to_owned());
+    let receiver = Receiver::start(vec![away]).expect("it listens");
+    let (desk, clock) = desk().await;
+    let settings = || only(AlertKind::HitRate, vec![webhook("ops", &receiver)]);
+    let before = start(&desk, settings());
+    until(&desk, &clock, AlertKind::HitRate, "fine", 0).await;
+    miss(&desk, 0..25).await;
+    until(&desk, &clock, AlertKind::HitRate, "firing", 2).await;
+    let since = shown(&desk, AlertKind::HitRate).expect("one of each").since_ms;
+    let state = |post: Post| {
+        let body: Value = serde_json::from_slice(&post.body).expect("it is JSON");
+        (body["state"].as_str().expect("a text").to_owned(), body["since_ms"].as_i64())
+    };
+    let firing = ("firing".to_owned(), Some(since));
+    // It is to be sent again, which takes a moment of the clock.
+    assert_eq!(state(receiver.next(PATIENCE).expect("a try")), firing);
+    let handed = before.stop().await;
+    let _next = start_after(&desk, settings(), handed);
+    let again = wait::until_async(PATIENCE, "the second try", async || {
+        clock.advance(Duration::from_secs(1));
+        receiver.try_next()
+    });
+    assert_eq!(state(again.await.expect("it is sent")), firing);
+    until(&desk, &clock, AlertKind::HitRate, "fine", 20).await;
+    let over = receiver.next(PATIENCE).expect("it is told");
+    assert_eq!(state(over), ("resolved".to_owned(), Some(since)));
+    assert!(receiver.try_next().is_none(), "told twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -151,7 +151,6 @@ fn said(status: u16, id: &str) -> &'static str {
         200 => "Done.",
         201 => "Made.",
         202 => "Begun.",
-        303 => "Go on there.",
         304 => "The client has these bytes already.",
         400 => "The path, the query or the form of the body is wrong.",
         401 => "Nobody is known by what was presented, or nothing was.",

@@ -128,7 +128,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         &[(200, Text("text/html")), (503, ERROR)]),
     get("/sign-in", "follow_link", "Whoever follows a link is signed in by a cookie, and sent to the first page.",
         &[query("code", "string", true, "Of the link; it holds once.")],
-        &[(303, Nothing), (400, ERROR), (401, ERROR), (429, ERROR), (503, ERROR)]),
+        &[(200, Text("text/html")), (400, ERROR), (401, ERROR), (429, ERROR), (503, ERROR)]),
     get("/healthz", "healthz", "The process answers.", &[], &[(200, TEXT)]),
     get("/readyz", "readyz", "The store can be reached, so requests may be sent here.", &[],
         &[(200, TEXT), (503, ERROR)]),

@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-        header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE},
+        header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE},
     },
 };
 use samovar_access::{Access, Denied, SignedIn};
@@ -18,6 +18,11 @@ use crate::{
     trail::{self, Code, Trail},
 };
 
+/// It goes on by itself. After a redirect the first page would still be asked for by the site of the link,
+/// and a browser would keep the cookie back.
+const ON: &str =
+    "<!doctype html><meta http-equiv=\"refresh\" content=\"0;url=/\"><a href=\"/\">Go on</a>";
+
 #[derive(Deserialize)]
 pub(super) struct Input {
     #[serde(default)]
@@ -30,7 +35,7 @@ pub(super) async fn get(
     method: Method,
     headers: HeaderMap,
     UrlQuery(Input { code }): UrlQuery<Input>,
-) -> Result<(StatusCode, [(HeaderName, HeaderValue); 4]), ApiError> {
+) -> Result<([(HeaderName, HeaderValue); 4], &'static str), ApiError> {
     // Whoever only looks at a link does not use it up.
     if method == Method::HEAD {
         return Err(denied::no_link());
@@ -44,12 +49,12 @@ pub(super) async fn get(
     })?;
     let cookie = cookie::given(&signed_in.secret, signed_in.lifetime, &headers);
     let headers = [
-        (LOCATION, HeaderValue::from_static("/")),
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (SET_COOKIE, cookie),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ];
-    Ok((StatusCode::SEE_OTHER, headers))
+    Ok((headers, ON))
 }
 
 /// It begins a session, although it is no write by its method.
@@ -58,7 +63,7 @@ async fn note(access: &Access, peer: Peer, followed: &Result<SignedIn, Denied>) 
     let became = match followed {
         Ok(signed_in) => {
             trail.note(Vec::new(), Some(signed_in.principal.who.to_string()));
-            (StatusCode::SEE_OTHER, None)
+            (StatusCode::OK, None)
         }
         Err(Denied::Unknown) => (StatusCode::UNAUTHORIZED, Some(Code("invalid_link"))),
         Err(_) => return,
