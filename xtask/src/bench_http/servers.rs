@@ -126,7 +126,13 @@ impl Nginx {
         curl(&format!("http://{}{}", server.address, super::PATH))?;
         let master = server.child.id();
         let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"))?;
-        server.pids = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        // Others look after the cache, and one of them ends after a while.
+        let answers = |pid: &u32| {
+            let named = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            named.contains("worker process")
+        };
+        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        server.pids = children.filter(answers).collect();
         Ok(Self(server))
     }
 
