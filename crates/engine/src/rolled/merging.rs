@@ -1,20 +1,25 @@
 //! Partials become the answers of many readings.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use samovar_cache::{Answer as Cached, Parts, Provenance, Value};
 use samovar_widgets::{Answer as RollupAnswer, Dates, Partial, Rollup, Show, Slot, plan};
 
-use crate::reading::BoundReading;
+use crate::reading::{BoundReading, RANGE};
 
 /// The answers of readings of one rollup and one tenant in the making.
 pub(super) struct Merging<'r> {
     rollup: &'r Rollup,
     stretches: Vec<Stretch>,
     readings: Vec<One<'r>>,
+    sums: Vec<Sum>,
 }
 
 struct One<'r> {
     reading: &'r BoundReading,
+    /// An earlier one whose rows it shares, by its place: it shows the same of another range.
+    twin: Option<usize>,
     /// The way to what is kept.
     parts: Option<&'r Parts>,
     now: Period<'r>,
@@ -36,9 +41,17 @@ struct Stretch {
     /// In order.
     slots: Vec<Slot>,
     /// Merged once for all readings that show them as one.
-    whole: Option<Partial>,
+    is_shared: bool,
     /// The slot that is being added is one of them.
     is_touched: bool,
+}
+
+/// The slots that lie in the same stretches, as one: of ranges that lie in one another each slot is
+/// merged once.
+struct Sum {
+    /// Shared ones, by their places.
+    of: Vec<usize>,
+    merged: Partial,
 }
 
 /// For fewer readings it costs less to take from each partial only what they show.
@@ -52,9 +65,21 @@ impl<'r> Merging<'r> {
         let mut stretches = Vec::new();
         let readings = readings.iter().map(|(it, parts)| One::new(it, *parts, &mut stretches));
         let readings: Vec<One<'r>> = readings.collect::<Result<_, _>>()?;
-        let mut merging = Self { rollup, stretches, readings };
+        let mut merging = Self { rollup, stretches, readings, sums: Vec::new() };
+        merging.find_twins();
         merging.share_wholes();
         Ok(merging)
+    }
+
+    fn find_twins(&mut self) {
+        let mut first = HashMap::new();
+        let readings = self.readings.iter_mut().enumerate();
+        for (place, one) in readings.filter(|(_, one)| one.now.answer.has_rows_of_slots()) {
+            let given = one.reading.params().iter().filter(|(name, _)| *name != RANGE);
+            let same = (one.reading.widget(), given.collect::<Vec<_>>());
+            one.twin = first.get(&same).copied();
+            first.entry(same).or_insert(place);
+        }
     }
 
     /// What many show as one is merged once.
@@ -64,11 +89,10 @@ impl<'r> Merging<'r> {
             counted[period.stretch] += 1;
         }
         for (stretch, count) in self.stretches.iter_mut().zip(counted) {
-            let is_worth = count >= WORTH_A_WHOLE && !stretch.slots.is_empty();
-            stretch.whole = is_worth.then(|| Partial::empty(self.rollup));
+            stretch.is_shared = count >= WORTH_A_WHOLE && !stretch.slots.is_empty();
         }
         for period in self.readings.iter_mut().flat_map(One::periods) {
-            period.is_whole &= self.stretches[period.stretch].whole.is_some();
+            period.is_whole &= self.stretches[period.stretch].is_shared;
         }
     }
 
@@ -85,21 +109,36 @@ impl<'r> Merging<'r> {
     pub(super) fn add(&mut self, slot: &Slot, partial: &Partial, aging: Option<&Cached>) {
         for stretch in &mut self.stretches {
             stretch.is_touched = stretch.slots.binary_search_by_key(&order(slot), order).is_ok();
-            if let (true, Some(whole)) = (stretch.is_touched, &mut stretch.whole) {
-                whole.merge(self.rollup, partial);
-            }
         }
-        for one in &mut self.readings {
-            one.add(&self.stretches, slot, partial, aging);
+        let stretches = self.stretches.iter().enumerate();
+        let of = stretches.filter(|(_, it)| it.is_touched && it.is_shared).map(|(place, _)| place);
+        let of: Vec<usize> = of.collect();
+        if !of.is_empty() {
+            let known = self.sums.iter().position(|sum| sum.of == of);
+            let place = known.unwrap_or_else(|| {
+                self.sums.push(Sum { of, merged: Partial::empty(self.rollup) });
+                self.sums.len() - 1
+            });
+            self.sums[place].merged.merge(self.rollup, partial);
+        }
+        for place in 0..self.readings.len() {
+            let (earlier, rest) = self.readings.split_at_mut(place);
+            let twin = rest[0].twin.map(|twin| &earlier[twin].now);
+            let twin = twin.filter(|it| self.stretches[it.stretch].is_touched);
+            rest[0].add(&self.stretches, slot, (partial, aging), twin);
         }
     }
 
     /// In the order of the readings.
     pub(super) fn finish(mut self, queries: u32) -> Vec<Value> {
-        for period in self.readings.iter_mut().flat_map(One::periods).filter(|it| it.is_whole) {
-            let stretch = &self.stretches[period.stretch];
-            if let Some(whole) = &stretch.whole {
-                period.answer.add(&stretch.slots[0], whole);
+        for (place, stretch) in self.stretches.iter().enumerate().filter(|(_, it)| it.is_shared) {
+            let mut whole = Partial::empty(self.rollup);
+            for sum in self.sums.iter().filter(|sum| sum.of.contains(&place)) {
+                whole.merge(self.rollup, &sum.merged);
+            }
+            let periods = self.readings.iter_mut().flat_map(One::periods);
+            for period in periods.filter(|it| it.is_whole && it.stretch == place) {
+                period.answer.add(&stretch.slots[0], &whole);
             }
         }
         self.readings.into_iter().map(|one| one.finish(queries)).collect()
@@ -121,7 +160,7 @@ impl<'r> One<'r> {
             let known = stretches.iter().position(|stretch| stretch.dates == dates);
             let stretch = known.unwrap_or_else(|| {
                 let slots = plan(dates, rolled.rollup.unit(), &reading.member.zone);
-                stretches.push(Stretch { dates, slots, whole: None, is_touched: false });
+                stretches.push(Stretch { dates, slots, is_shared: false, is_touched: false });
                 stretches.len() - 1
             });
             let slots = &stretches[stretch].slots;
@@ -130,7 +169,7 @@ impl<'r> One<'r> {
             Period { stretch, answer, is_whole: !is_cut }
         };
         let before = previous(dates).filter(|_| widget.shown.compare).map(&mut of);
-        Ok(Self { reading, parts, now: of(dates), before })
+        Ok(Self { reading, twin: None, parts, now: of(dates), before })
     }
 
     fn periods(&mut self) -> impl Iterator<Item = &mut Period<'r>> {
@@ -141,13 +180,18 @@ impl<'r> One<'r> {
         &mut self,
         stretches: &[Stretch],
         slot: &Slot,
-        partial: &Partial,
-        aging: Option<&Cached>,
+        (partial, aging): (&Partial, Option<&Cached>),
+        twin: Option<&Period<'r>>,
     ) {
         let mut is_used = false;
-        for period in self.periods().filter(|it| stretches[it.stretch].is_touched) {
-            if !period.is_whole {
-                period.answer.add(slot, partial);
+        if let Some(period) = self.before.as_mut().filter(|it| stretches[it.stretch].is_touched) {
+            period.add(slot, partial);
+            is_used = true;
+        }
+        if stretches[self.now.stretch].is_touched {
+            match twin {
+                Some(twin) => self.now.answer.share(slot, &twin.answer),
+                None => self.now.add(slot, partial),
             }
             is_used = true;
         }
@@ -161,6 +205,14 @@ impl<'r> One<'r> {
         self.now.answer.write(self.before.as_ref().map(|it| &it.answer), &mut body);
         body.push(b'}');
         Value::Read(body.into(), Provenance { moment: 0, queries })
+    }
+}
+
+impl Period<'_> {
+    fn add(&mut self, slot: &Slot, partial: &Partial) {
+        if !self.is_whole {
+            self.answer.add(slot, partial);
+        }
     }
 }
 

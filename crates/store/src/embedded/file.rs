@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 use samovar_clock::{Clock, Random};
 
 use super::{
@@ -136,6 +136,8 @@ fn configure(writer: &Connection, options: &Options) -> rusqlite::Result<()> {
 
 fn tune(connection: &Connection, options: &Options, cache_bytes: u64) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(options.statements);
+    // Otherwise what is given as LIMIT is part of the plan, which is made anew for each value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
     // Answers with the size it took, or with nothing where mapping is compiled out.

@@ -1,6 +1,6 @@
 //! What a widget shows of a range, from the partials of its slots.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::civil::{DateTime, Time};
 
@@ -33,7 +33,7 @@ pub struct Answer<'r> {
 enum Held {
     Merged(Partial),
     /// Nothing is merged with it any more: its measures as they are written, which takes far less.
-    Written(Vec<u8>),
+    Written(Arc<[u8]>),
 }
 
 /// A dimension must have the value.
@@ -154,13 +154,25 @@ impl<'r> Answer<'r> {
         if self.is_cut_by_slot {
             let mut json = Vec::new();
             self.write_alone(partial, &mut json);
-            json.shrink_to_fit();
-            self.buckets.insert(bucket, Held::Written(json));
+            self.buckets.insert(bucket, Held::Written(json.into()));
             return;
         }
         let empty = Held::Merged(self.nothing());
         if let Held::Merged(merged) = self.buckets.entry(bucket).or_insert(empty) {
             merged.gather(partial, &self.views, |view, group| passes(&self.filters, view, group));
+        }
+    }
+
+    /// Each slot has a row of its own, which answers of other ranges with the same filters share.
+    pub fn has_rows_of_slots(&self) -> bool {
+        self.is_cut_by_slot
+    }
+
+    /// Instead of its partial the row that an answer of another range has of the slot.
+    pub fn share(&mut self, slot: &Slot, other: &Self) {
+        let bucket = self.bucket(slot);
+        if let Some(Held::Written(row)) = other.buckets.get(&bucket) {
+            self.buckets.insert(bucket, Held::Written(row.clone()));
         }
     }
 
@@ -261,7 +273,7 @@ impl<'r> Answer<'r> {
     fn write_held(&self, held: &Held, json: &mut Vec<u8>) {
         match held {
             Held::Merged(merged) => self.write_measures(merged, None, json),
-            Held::Written(written) => json.extend(written),
+            Held::Written(written) => json.extend_from_slice(written),
         }
     }
 

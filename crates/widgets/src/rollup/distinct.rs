@@ -159,8 +159,7 @@ fn united(mine: &[u64], theirs: &[u64]) -> Vec<u64> {
 /// between small and large.
 fn estimate(registers: &[u8; REGISTERS]) -> u64 {
     const SCALE: f64 = 0.721_347_520_444_481_7;
-    let mut counts = [0u32; MOST_RANK as usize + 1];
-    registers.iter().for_each(|rank| counts[usize::from(*rank)] += 1);
+    let counts = counts(registers);
     let m = REGISTERS as f64;
     let full = f64::from(counts[usize::from(MOST_RANK)]);
     let mut z = m * tau(1.0 - full / m);
@@ -171,6 +170,19 @@ fn estimate(registers: &[u8; REGISTERS]) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 10^12")]
     let estimate = (SCALE * m * m / z).round() as u64;
     estimate
+}
+
+/// How many registers have each rank. Neighbours are counted apart: most have one of a few ranks, and a
+/// count that was just written to has to be waited for.
+fn counts(registers: &[u8; REGISTERS]) -> [u32; MOST_RANK as usize + 1] {
+    const APART: usize = 4;
+    let mut counted = [[0u32; MOST_RANK as usize + 1]; APART];
+    for some in registers.as_chunks::<APART>().0 {
+        for (rank, counts) in some.iter().zip(&mut counted) {
+            counts[usize::from(*rank)] += 1;
+        }
+    }
+    std::array::from_fn(|rank| counted.iter().map(|counts| counts[rank]).sum())
 }
 
 fn tau(mut x: f64) -> f64 {

@@ -72,8 +72,18 @@ impl Quantiles {
         self.extend(other.least, other.greatest, other.count);
         if self.buckets.is_empty() {
             self.buckets.clone_from(&other.buckets);
-        } else {
-            other.buckets.iter().for_each(|(bucket, count)| self.add_bucket(*bucket, *count));
+            return;
+        }
+        // Both are in order, and mostly of the same buckets.
+        let mut place = 0;
+        for (bucket, count) in &other.buckets {
+            while self.buckets.get(place).is_some_and(|(known, _)| known < bucket) {
+                place += 1;
+            }
+            match self.buckets.get_mut(place).filter(|(known, _)| known == bucket) {
+                Some((_, mine)) => *mine = mine.saturating_add(*count),
+                None => self.buckets.insert(place, (*bucket, *count)),
+            }
         }
     }
 

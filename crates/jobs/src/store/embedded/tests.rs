@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 use samovar_clock::{Clock, ManualClock, Random, WallTime};
 use samovar_store::embedded::Folder;
 use tempfile::TempDir;
@@ -55,6 +55,8 @@ fn ask(most: usize) -> Claim {
 #[test]
 fn every_statement_that_is_asked_often_walks_one_index() {
     let connection = Connection::open_in_memory().expect("opens");
+    // As files are opened.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).expect("known");
     for version in [sql::SCHEMA, sql::BATCH_TENANT, sql::BATCH_OPEN] {
         connection.execute_batch(version).expect("sound");
     }

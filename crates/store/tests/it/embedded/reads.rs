@@ -2,6 +2,7 @@
 
 use std::sync::Barrier;
 
+use rusqlite::StatementStatus;
 use samovar_store::embedded::ReadError;
 
 use super::*;
@@ -107,4 +108,21 @@ async fn a_full_queue_of_reads_is_busy_in_the_end() {
     drop(release);
     first.await.expect("readable");
     second.await.expect("had a place");
+}
+
+/// A plan that looked at a value would be thrown away with it, and made again for the next one.
+#[tokio::test]
+async fn a_statement_is_planned_once_whatever_it_is_given() {
+    let home = Home::new();
+    let database = home.open();
+    let plans = |connection: &Connection| {
+        let mut older =
+            connection.prepare_cached("SELECT text FROM note WHERE id < ?1 LIMIT ?1")?;
+        for id in [3_i64, 5, 7] {
+            older.exists([id])?;
+        }
+        Ok::<_, rusqlite::Error>(older.get_status(StatementStatus::RePrepare))
+    };
+    assert_eq!(database.read(plans).await.expect("read"), 0);
+    assert_eq!(database.write(plans).await.expect("written"), 0);
 }
