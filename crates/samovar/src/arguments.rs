@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Show how the cache fares: health, store, and each widget
     Status(StatusArguments),
     /// Watch a running server, once a second: reads, hits, queues, workers, slow computes
-    Top(TopArguments),
+    Top(ServerArguments),
     /// Explain a reading: what is stored, what it depends on, who computes it, when it is refreshed
     Why(WhyArguments),
     /// Compute readings before anybody asks for them, the most read first
@@ -131,6 +131,8 @@ pub(crate) enum MemoryCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct MemoryWatchArguments {
+    #[command(flatten)]
+    pub(crate) server: ServerArguments,
     /// Between two samples, like 500ms or 5s; a number alone is in seconds
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_seconds)]
     pub(crate) interval: Duration,
@@ -239,7 +241,7 @@ pub(crate) struct StatusArguments {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TopArguments {
+pub(crate) struct ServerArguments {
     /// Another server than that of the configuration, like http://127.0.0.1:7070
     #[arg(long)]
     pub(crate) url: Option<String>,

@@ -20,6 +20,7 @@ use tokio::{
 use tower::ServiceExt;
 
 use crate::{
+    arguments::{Global, ServerArguments},
     config::{Config, Store},
     failure::Failure,
     serve::DRAIN,
@@ -38,6 +39,17 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub(crate) enum Reach {
     Server(Server),
     Own(Own),
+}
+
+/// A running server that is looked at, again and again.
+#[derive(Debug)]
+pub(crate) enum Watched {
+    /// That owns the folder of this configuration.
+    Owner(Box<Config>),
+    At {
+        url: String,
+        token: Option<String>,
+    },
 }
 
 /// A connection to a server.
@@ -198,6 +210,27 @@ impl Reach {
                 working.stop(Clock::System.now() + DRAIN).await;
             }
             state.close().await;
+        }
+    }
+}
+
+impl Watched {
+    pub(crate) fn meant(global: &Global, arguments: &ServerArguments) -> Result<Self, Failure> {
+        let ServerArguments { url, token } = arguments;
+        match url {
+            Some(url) => Ok(Watched::At { url: url.clone(), token: token.clone() }),
+            None => Ok(Watched::Owner(Box::new(Config::load(&global.config)?))),
+        }
+    }
+
+    pub(crate) async fn reach(&self) -> Result<Reach, Failure> {
+        match self {
+            Watched::At { url, token } => Reach::at(url, token.as_deref()).await,
+            Watched::Owner(config) => Reach::owner(config).await?.ok_or_else(|| {
+                let message = "no server runs here that could be looked at: start `samovar serve`, \
+                               or name another one with --url http://HOST:PORT";
+                Failure::Use(message.to_owned())
+            }),
         }
     }
 }

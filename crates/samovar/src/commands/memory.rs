@@ -15,9 +15,8 @@ use serde_json::{Value, json};
 use super::show;
 use crate::{
     arguments::{Global, MemoryCommand, MemoryWatchArguments},
-    config::{Config, Store},
     failure::Failure,
-    reach::Reach,
+    reach::{Reach, Watched},
     serve::{Stop, print},
 };
 
@@ -26,13 +25,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) async fn memory(global: &Global, command: &MemoryCommand) -> Result<(), Failure> {
     let MemoryCommand::Watch(arguments) = command;
-    let config = Config::load(&global.config)?;
-    if matches!(config.store, Store::Redis { .. }) {
-        let message = "a server on Redis has no socket to be asked through: ask each one by HTTP, \
-                       GET /v1/memory";
-        return Err(Failure::Use(message.to_owned()));
-    }
-    let mut watch = Watch::begin(&config, arguments).await?;
+    let mut watch = Watch::begin(Watched::meant(global, &arguments.server)?, arguments).await?;
     let ended = watch.run(arguments).await;
     // What was written is kept, however it ended.
     watch.lines.close()?;
@@ -52,10 +45,10 @@ pub(crate) async fn memory(global: &Global, command: &MemoryCommand) -> Result<(
     if crossed > 0 { Err(Failure::Found) } else { Ok(()) }
 }
 
-struct Watch<'c> {
-    config: &'c Config,
+struct Watch {
+    server: Watched,
     /// Nothing while it does not answer.
-    server: Option<Reach>,
+    reach: Option<Reach>,
     detector: Detector,
     lines: Lines,
     samples: u64,
@@ -65,18 +58,14 @@ struct Watch<'c> {
     crossed: u64,
 }
 
-impl<'c> Watch<'c> {
-    async fn begin(config: &'c Config, arguments: &MemoryWatchArguments) -> Result<Self, Failure> {
-        let Some(server) = Reach::owner(config).await? else {
-            let message = "no server runs on this folder, so there is nothing to watch: start \
-                           `samovar serve`";
-            return Err(Failure::Failed(anyhow::anyhow!(message)));
-        };
+impl Watch {
+    async fn begin(server: Watched, arguments: &MemoryWatchArguments) -> Result<Self, Failure> {
+        let reach = Some(server.reach().await?);
         let usage_percentage = arguments.threshold;
         let detector = Detector::new(Thresholds { usage_percentage, ..Thresholds::default() });
         let lines = Lines::open(arguments.output.as_deref())?;
         let (samples, failed, crossed) = (0, 0, 0);
-        Ok(Self { config, server: Some(server), detector, lines, samples, failed, crossed })
+        Ok(Self { server, reach, detector, lines, samples, failed, crossed })
     }
 
     /// One sample at the beginning, and one for each interval that fits.
@@ -104,20 +93,19 @@ impl<'c> Watch<'c> {
 
     async fn look(&mut self) -> Result<Value, Failure> {
         let asked = async {
-            if self.server.is_none() {
-                self.server = Reach::owner(self.config).await?;
-            }
-            match &mut self.server {
-                Some(server) => server.get("/v1/memory", &[]).await,
-                None => Err(Failure::Failed(anyhow::anyhow!("no server runs"))),
-            }
+            let reach = match self.reach.take() {
+                Some(reach) => reach,
+                None => self.server.reach().await?,
+            };
+            // A question that is given up leaves a connection on which nothing else can be asked.
+            self.reach.insert(reach).get("/v1/memory", &[]).await
         };
         let asked = Clock::System.timeout(ANSWERS_WITHIN, asked).await;
         let answer = asked.unwrap_or_else(|_| {
             Err(Failure::Failed(anyhow::anyhow!("no answer within {ANSWERS_WITHIN:?}")))
         });
         if answer.is_err() {
-            self.server = None;
+            self.reach = None;
         }
         answer
     }

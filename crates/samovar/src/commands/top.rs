@@ -18,10 +18,9 @@ use self::{
     terminal::Screen,
 };
 use crate::{
-    arguments::{Global, TopArguments},
-    config::Config,
+    arguments::{Global, ServerArguments},
     failure::Failure,
-    reach::Reach,
+    reach::{Reach, Watched},
     serve::print,
 };
 
@@ -32,8 +31,8 @@ const CTRL_C: u8 = 3;
 /// What is printed where there is no terminal has no edge.
 const PAGE: Size = Size { columns: 200, rows: 1000 };
 
-pub(crate) async fn top(global: &Global, arguments: &TopArguments) -> Result<(), Failure> {
-    let server = Server::meant(global, arguments)?;
+pub(crate) async fn top(global: &Global, arguments: &ServerArguments) -> Result<(), Failure> {
+    let server = Watched::meant(global, arguments)?;
     let mut reach = server.reach().await?;
     let first = look(&mut reach).await?;
     if !global.json && terminal::is_there() {
@@ -49,37 +48,6 @@ pub(crate) async fn top(global: &Global, arguments: &TopArguments) -> Result<(),
     print(lines.join("\n").trim_end())
 }
 
-/// The server that is looked at.
-enum Server {
-    /// That owns the folder of this configuration.
-    Owner(Box<Config>),
-    At {
-        url: String,
-        token: Option<String>,
-    },
-}
-
-impl Server {
-    fn meant(global: &Global, arguments: &TopArguments) -> Result<Self, Failure> {
-        let TopArguments { url, token } = arguments;
-        match url {
-            Some(url) => Ok(Server::At { url: url.clone(), token: token.clone() }),
-            None => Ok(Server::Owner(Box::new(Config::load(&global.config)?))),
-        }
-    }
-
-    async fn reach(&self) -> Result<Reach, Failure> {
-        match self {
-            Server::At { url, token } => Reach::at(url, token.as_deref()).await,
-            Server::Owner(config) => Reach::owner(config).await?.ok_or_else(|| {
-                let message = "no server runs here whose figures could be shown: start `samovar \
-                               serve`, or name another one with --url http://HOST:PORT";
-                Failure::Use(message.to_owned())
-            }),
-        }
-    }
-}
-
 async fn look(reach: &mut Reach) -> Result<Sample, Failure> {
     let stats = reach.get("/v1/cache/stats", &[]).await?;
     let workers = reach.get_or_refusal("/v1/workers").await?;
@@ -88,7 +56,7 @@ async fn look(reach: &mut Reach) -> Result<Sample, Failure> {
 }
 
 /// Until somebody quits. The terminal is as it was when this returns, however it does.
-async fn watch(server: &Server, reach: Reach, first: Sample) -> Result<(), Failure> {
+async fn watch(server: &Watched, reach: Reach, first: Sample) -> Result<(), Failure> {
     let failed = |error| Failure::failed("watching", error);
     let mut ends = Ends::listen().map_err(failed)?;
     let mut resized = signal(SignalKind::window_change()).map_err(failed)?;
@@ -128,7 +96,7 @@ impl Live {
     }
 
     /// At this time; may be given up and begun again.
-    async fn renew(&mut self, server: &Server, at: Instant) {
+    async fn renew(&mut self, server: &Watched, at: Instant) {
         Clock::System.sleep_until(at).await;
         // A question that is given up leaves a connection on which nothing else can be asked.
         let mut reach = match self.reach.take() {

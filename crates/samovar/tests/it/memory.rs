@@ -36,8 +36,8 @@ fn interrupt(process: &Process) {
 fn without_a_server_there_is_nothing_to_watch() {
     let shop = Shop::new();
     let (code, said) = shop.ending(&["memory", "watch", "--duration", "1"]);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("no server runs on this folder"), "{said}");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("no server runs here") && said.contains("--url"), "{said}");
     for wrong in [["--threshold", "0"], ["--interval", "1ms"], ["--duration", "soon"]] {
         let (code, said) = shop.ending(&[&["memory", "watch"][..], &wrong].concat());
         assert_eq!(code, Some(2), "{said}");
@@ -69,6 +69,12 @@ fn samples_are_lines_with_system_process_jobs_and_queues() {
         assert_eq!((&sample["jobs"], &sample["alerts"]), (&json!([]), &json!([])));
         assert!(sample["queues"].is_array() && sample["firing"].is_array(), "{sample}");
     }
+    // By its address, as one on Redis is reached.
+    let url = format!("http://{}", served.address);
+    let said = shop.said(&["memory", "watch", "--duration", "10ms", "--url", &url]);
+    let sample = said.lines().next().expect("a sample");
+    let sample: Value = serde_json::from_str(sample).expect("JSON");
+    assert!(sample["process"]["rss_bytes"].is_u64(), "{sample}");
     let history = get(&served.address, "/v1/memory?history=true", &[]).json();
     assert!(history["history"][0]["rss_bytes"].is_u64(), "{history}");
 }
