@@ -306,6 +306,17 @@ mod tests {
         assert_eq!(of(&whole, &body), Ok(vec![event("7", json!({ "shop": "7", "id": 1 }))]));
     }
 
+    /// Each element takes along what it needs of the body, so that a list without a limit would become
+    /// many times as large before anybody counted its events.
+    #[test]
+    fn a_list_longer_than_a_call_takes_becomes_no_event() {
+        let listed = hook("tenant = \"/shop\"\neach = \"/orders\"\ndata = { id = \"/at\" }");
+        let body = |count: usize| json!({ "shop": 7, "at": [1, 2], "orders": vec![0; count] });
+        assert_eq!(of(&listed, &body(MOST_EVENTS)).map(|it| it.len()), Ok(1000));
+        let refused = EventFailure::TooMany { found: 1001, most: 1000 };
+        assert_eq!(of(&listed, &body(MOST_EVENTS + 1)), Err(refused.into()));
+    }
+
     #[test]
     fn what_is_not_meant_becomes_nothing_and_what_is_missing_is_told_by_its_place() {
         let hook = hook(

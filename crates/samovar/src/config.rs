@@ -30,8 +30,8 @@ pub(crate) use workers::Workers;
 pub(crate) struct Config {
     pub(crate) file: PathBuf,
     pub(crate) listen: SocketAddr,
-    /// At a time.
-    pub(crate) connections: usize,
+    /// At a time, if that is said.
+    pub(crate) connections: Option<usize>,
     pub(crate) access: samovar_access::Settings,
     pub(crate) store: Store,
     pub(crate) cache: Settings,

@@ -63,6 +63,11 @@ impl fmt::Display for Failure {
     }
 }
 
+/// What others have named or answered may hold anything, and a terminal obeys some of it.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
 /// One problem as it is printed: where, what, and what to do.
 pub(crate) fn tell(out: &mut impl fmt::Write, file: &str, problem: &Problem) -> fmt::Result {
     let Problem { line, variable, reason, hint, .. } = problem;

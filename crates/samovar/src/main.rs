@@ -27,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     arguments::{Arguments, Command, LogFormat},
-    failure::Failure,
+    failure::{Failure, printable},
 };
 
 /// Gives memory back to the system, does not fragment under many sizes, and knows which job holds what.
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let said = failure.to_string();
+            let said = printable(&failure.to_string());
             if !said.is_empty() {
                 // Nobody is left to tell when this fails as well.
                 let _ = writeln!(io::stderr(), "{said}");

@@ -109,7 +109,9 @@ pub(crate) async fn run(
         let mut server = Server::bind(listen, engine.clone(), state.access.clone())
             .await
             .map_err(|error| Failure::failed("starting the server", error))?;
-        server.most_connections(config.connections);
+        if let Some(connections) = config.connections {
+            server.most_connections(connections);
+        }
         if let Store::Embedded { folder } = &config.store
             && let Err(error) = server.also_at(&folder.join(SOCKET))
         {

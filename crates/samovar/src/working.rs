@@ -131,7 +131,7 @@ impl Office {
     }
 }
 
-/// After a worker that could not be started.
+/// After a worker that could not be started, or has ended by itself.
 const START_AGAIN: Duration = Duration::from_secs(5);
 
 /// One worker after the other: the next one when it is told to restart, or when there is another office.
@@ -155,7 +155,14 @@ async fn keep(
         let order = tokio::select! {
             biased;
             until = told(stopped.clone()) => return running.drain_by(ready(until)).await,
-            order = running.ordered() => Some(order),
+            order = running.ordered() => match order {
+                Some(order) => Some(order),
+                None => {
+                    // It says why, and there is nothing to wait for.
+                    running.drain().await;
+                    continue;
+                }
+            },
             Ok(()) = offices.changed() => None,
         };
         let why = order.map_or("other definitions", |order| order.name());
@@ -217,14 +224,4 @@ pub(crate) fn instance() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_is_called_by_its_process_and_no_two_are_called_alike() {
-        let random = Random::seeded(1);
-        let (one, other) = (name(&random), name(&random));
-        assert!(one.as_str().contains(&format!("-{}-", std::process::id())), "{one}");
-        assert_ne!(one, other);
-    }
-}
+mod tests;

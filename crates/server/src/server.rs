@@ -36,7 +36,8 @@ pub struct Server {
     socket: Option<Socket>,
     clock: Clock,
     front: Arc<ArcSwap<Front>>,
-    connections: usize,
+    /// That were asked for.
+    connections: Option<usize>,
     /// A connection has ended.
     ended: Arc<Notify>,
 }
@@ -103,14 +104,15 @@ impl Server {
             socket: None,
             clock,
             front: Arc::new(ArcSwap::from_pointee(Front::new(engine, access))),
-            connections: limits::CONNECTIONS,
+            connections: None,
             ended: Arc::new(Notify::new()),
         })
     }
 
-    /// Connections at a time. More wait in the system's queue until one ends.
+    /// Connections at a time. More wait in the system's queue until one ends. Otherwise as many as is
+    /// usual, or as the system's limit of descriptors has room for.
     pub fn most_connections(&mut self, connections: usize) {
-        self.connections = connections.clamp(1, limits::MOST_CONNECTIONS);
+        self.connections = Some(connections.clamp(1, limits::MOST_CONNECTIONS));
     }
 
     /// Listens at a path as well, where only this user may connect. What lies there is removed: it
@@ -159,8 +161,8 @@ impl Server {
     /// Serves until `stop` is over, then takes no more connections and returns when every request
     /// of which a byte was read is answered.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        descriptors::make_room_for(self.connections);
-        let places = Arc::new(Semaphore::new(self.connections));
+        let connections = descriptors::make_room_for(self.connections);
+        let places = Arc::new(Semaphore::new(connections));
         let (stopping, stopped) = watch::channel(false);
         let mut stop = pin!(stop);
         loop {
@@ -172,7 +174,7 @@ impl Server {
                 self.serve(stream, peer, place, stopped.clone());
             }
         }
-        let all = u32::try_from(self.connections).unwrap_or(u32::MAX);
+        let all = u32::try_from(connections).unwrap_or(u32::MAX);
         drop((self.listener, self.socket, stopped));
         stopping.send_replace(true);
         // Every connection that has ended has given its place back.

@@ -30,6 +30,8 @@ pub(super) struct Told {
     pub(super) kind: AlertKind,
     /// Where it is known.
     pub(super) since: Option<WallTime>,
+    /// No other process can know that somebody was told.
+    pub(super) is_unmarked: bool,
 }
 
 /// One alert of this process.
@@ -40,6 +42,8 @@ struct Standing {
     last: Measured,
     /// Since when it fires, or has not fired.
     since: WallTime,
+    /// Its last turn was told while its mark could not be moved.
+    unmarked: Option<Turn>,
 }
 
 /// What is told: the body of a webhook.
@@ -49,6 +53,9 @@ pub(super) struct Notice {
     pub(super) kind: AlertKind,
     #[serde(skip)]
     pub(super) turn: Turn,
+    /// The turn before was told, and has left no mark.
+    #[serde(skip)]
+    pub(super) follows_unmarked: bool,
     pub(super) alert: &'static str,
     /// `firing` or `resolved`.
     state: &'static str,
@@ -112,7 +119,8 @@ impl Board {
             let told = told_before.iter().find(|it| rule.is_on && it.kind == rule.kind);
             let phase = if told.is_some() { Phase::Firing { fine: None } } else { Phase::Fine };
             let since = told.and_then(|it| it.since).unwrap_or(at);
-            Standing { rule, phase, last: Measured::Quiet, since }
+            let unmarked = told.filter(|it| it.is_unmarked).map(|_| Turn::Fires);
+            Standing { rule, phase, last: Measured::Quiet, since, unmarked }
         };
         let standings = rules.into_iter().map(standing).collect();
         *self.watched() = Watched { instance: Some(instance.to_owned()), standings, senders };
@@ -122,7 +130,36 @@ impl Board {
     pub(super) fn end(&self) -> Vec<Told> {
         let watched = std::mem::take(&mut *self.watched());
         let firing = watched.standings.iter().filter(|it| matches!(it.phase, Phase::Firing { .. }));
-        firing.map(|it| Told { kind: it.rule.kind, since: Some(it.since) }).collect()
+        let told = |it: &Standing| Told {
+            kind: it.rule.kind,
+            since: Some(it.since),
+            is_unmarked: it.unmarked.is_some(),
+        };
+        firing.map(told).collect()
+    }
+
+    /// What was told before this process began, where that was not known when it did.
+    pub(super) fn recall(&self, told_before: &[Told], at: WallTime) {
+        let mut watched = self.watched();
+        for standing in watched.standings.iter_mut().filter(|it| it.rule.is_on) {
+            let is_told = told_before.iter().any(|it| it.kind == standing.rule.kind);
+            if is_told && !matches!(standing.phase, Phase::Firing { .. }) {
+                (standing.phase, standing.since) = (Phase::Firing { fine: None }, at);
+            }
+        }
+    }
+
+    /// The turns that have left no mark yet.
+    pub(super) fn unmarked(&self) -> Vec<(AlertKind, Turn)> {
+        let watched = self.watched();
+        watched.standings.iter().filter_map(|it| Some((it.rule.kind, it.unmarked?))).collect()
+    }
+
+    /// Whether the last turn of this alert has left none.
+    pub(super) fn set_unmarked(&self, kind: AlertKind, turn: Option<Turn>) {
+        let mut watched = self.watched();
+        let standing = watched.standings.iter_mut().find(|it| it.rule.kind == kind);
+        standing.into_iter().for_each(|it| it.unmarked = turn);
     }
 
     /// What is to be told after this look, with the rule that asks for it.
@@ -136,7 +173,9 @@ impl Board {
             let look = standing.last.look(rule.kind.side(), rule.threshold);
             let Some(turn) = standing.phase.step(look, now, rule.lasts) else { continue };
             let since = std::mem::replace(&mut standing.since, at);
-            notices.push((rule.clone(), standing.notice(turn, &instance, at, since)));
+            let follows_unmarked = standing.unmarked.take().is_some();
+            let notice = standing.notice(turn, &instance, at, since);
+            notices.push((rule.clone(), Notice { follows_unmarked, ..notice }));
         }
         notices
     }
@@ -173,6 +212,7 @@ impl Standing {
         Notice {
             kind: rule.kind,
             turn,
+            follows_unmarked: false,
             alert: about.name,
             state: if is_over { "resolved" } else { "firing" },
             message: if is_over { format!("over: {message}") } else { message },
@@ -189,7 +229,7 @@ impl Standing {
     }
 
     fn shown(&self) -> AlertShown {
-        let Self { rule, phase, last, since } = self;
+        let Self { rule, phase, last, since, .. } = self;
         let (about, (value, detail)) = (rule.kind.about(), last.value());
         AlertShown {
             name: about.name,

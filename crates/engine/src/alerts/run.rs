@@ -91,12 +91,13 @@ impl Alerting {
 }
 
 async fn keep_looking(inner: Arc<Inner>, mut desk: Desk, Firing(mut told_before): Firing) {
-    told_before.extend(desk.told_before(&inner).await);
+    let marks = marks(&inner).await;
+    told_before.extend(marks.iter().flatten().copied());
     let rules = std::mem::take(&mut desk.rules);
     let at = inner.clock.wall();
     let (instance, senders) = (&desk.instance, desk.senders.clone());
     inner.alerts.begin(instance, rules, senders, &told_before, at);
-    match desk.look_for_ever(&inner).await {}
+    match Box::pin(desk.look_for_ever(&inner, marks.is_some())).await {}
 }
 
 struct Desk {
@@ -116,9 +117,10 @@ struct Memory {
 }
 
 impl Desk {
-    async fn look_for_ever(&mut self, inner: &Inner) -> Infallible {
+    async fn look_for_ever(&mut self, inner: &Inner, mut knows_marks: bool) -> Infallible {
         loop {
-            let seen = self.see(inner).await;
+            let (seen, ()) =
+                futures_util::join!(self.see(inner), catch_up(inner, &mut knows_marks));
             let (now, at) = (inner.clock.now(), inner.clock.wall());
             for (rule, notice) in inner.alerts.look(&seen, now, at) {
                 self.tell(inner, &rule, notice).await;
@@ -162,23 +164,20 @@ impl Desk {
             Turn::Fires => tracing::warn!(alert, message, "an alert fires"),
             Turn::Over => tracing::info!(alert, message, "an alert is over"),
         }
-        if notice.shared && !is_mine(inner, notice.kind, notice.turn).await {
-            return;
+        if notice.shared {
+            let is_mine = is_mine(inner, notice.kind, notice.turn).await;
+            if is_mine.is_none() {
+                inner.alerts.set_unmarked(notice.kind, Some(notice.turn));
+            }
+            // Told twice is better than not at all.
+            if is_mine == Some(false) && !notice.follows_unmarked {
+                return;
+            }
         }
         let notice = Arc::new(notice);
         for sender in self.senders.iter().filter(|it| rule.tells(&it.name)) {
             sender.send(notice.clone());
         }
-    }
-
-    /// By any process, of alerts that all of them see.
-    async fn told_before(&self, inner: &Inner) -> Vec<Told> {
-        let Some(jobs) = &inner.jobs else { return Vec::new() };
-        let firing = match inner.clock.timeout(ANSWERS_WITHIN, told::firing(jobs)).await {
-            Ok(Ok(firing)) => firing,
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        };
-        firing.into_iter().map(|kind| Told { kind, since: None }).collect()
     }
 }
 
@@ -198,11 +197,33 @@ impl Memory {
     }
 }
 
-/// Told twice is better than not at all.
-async fn is_mine(inner: &Inner, kind: AlertKind, turn: Turn) -> bool {
-    let Some(jobs) = &inner.jobs else { return true };
+/// Reads and moves the marks that could not be while the store of jobs was silent.
+async fn catch_up(inner: &Inner, knows_marks: &mut bool) {
+    if !*knows_marks && let Some(told_before) = marks(inner).await {
+        inner.alerts.recall(&told_before, inner.clock.wall());
+        *knows_marks = true;
+    }
+    for (kind, turn) in inner.alerts.unmarked() {
+        // Another process may have moved it, and have told as well.
+        if is_mine(inner, kind, turn).await.is_some() {
+            inner.alerts.set_unmarked(kind, None);
+        }
+    }
+}
+
+/// What any process has told of alerts that all of them see. Nothing: the store of jobs is silent.
+async fn marks(inner: &Inner) -> Option<Vec<Told>> {
+    let Some(jobs) = &inner.jobs else { return Some(Vec::new()) };
+    let firing = inner.clock.timeout(ANSWERS_WITHIN, told::firing(jobs)).await.ok()?.ok()?;
+    let told = |kind| Told { kind, since: None, is_unmarked: false };
+    Some(firing.into_iter().map(told).collect())
+}
+
+/// Nothing: the store of jobs is silent.
+async fn is_mine(inner: &Inner, kind: AlertKind, turn: Turn) -> Option<bool> {
+    let Some(jobs) = &inner.jobs else { return Some(true) };
     let asked = told::is_mine(jobs, kind, turn);
-    matches!(inner.clock.timeout(ANSWERS_WITHIN, asked).await, Ok(Ok(true)) | Ok(Err(_)) | Err(_))
+    inner.clock.timeout(ANSWERS_WITHIN, asked).await.ok()?.ok()
 }
 
 async fn queues(inner: &Inner) -> Queues {

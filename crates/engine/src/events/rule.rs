@@ -88,11 +88,10 @@ const SHOWN_CHARS: usize = 80;
 pub(crate) fn check(definition: &EventDefinition, problems: &mut Vec<Problem>) -> EventRule {
     check_tags(&definition.invalidates, problems);
     let name = &definition.name.value;
-    let named = |warm_up| WarmUp { name: Some(name.clone()), ..warm_up };
     EventRule {
         invalidates: definition.invalidates.clone(),
         at: definition.at.clone(),
-        warm: definition.warm.as_ref().map(|warm| named(WarmUp::from(warm))),
+        warm: definition.warm.as_ref().map(|warm| WarmUp::from(warm).called(name)),
         settle: definition.settle,
     }
 }

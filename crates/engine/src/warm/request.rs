@@ -35,6 +35,13 @@ pub struct WarmUp {
     pub name: Option<String>,
 }
 
+impl WarmUp {
+    /// Unless it has a name of its own.
+    pub(crate) fn called(self, name: &str) -> Self {
+        Self { name: self.name.or_else(|| Some(name.to_owned())), ..self }
+    }
+}
+
 /// A warm-up that was begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warming {

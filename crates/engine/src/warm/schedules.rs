@@ -27,7 +27,7 @@ impl From<&WarmDefinition> for WarmUp {
             force: definition.force,
             parallel: definition.parallel,
             queue: definition.queue.clone(),
-            name: None,
+            name: definition.name.clone(),
         }
     }
 }
@@ -53,7 +53,7 @@ impl Engine {
     /// Pushes what is to be warmed when a process starts. Of processes that start together one does.
     pub async fn warm_at_start(&self) -> Result<(), WarmFailure> {
         let Some(definition) = &self.0.warming.at_start else { return Ok(()) };
-        let warm_up = WarmUp { name: Some("at-start".to_owned()), ..WarmUp::from(definition) };
+        let warm_up = WarmUp::from(definition).called("at-start");
         let job = Dispatch { warm_up, unique: Some(AT_START.to_owned()) };
         let job = new_job(&job, &self.0.random).expect("plain data");
         self.0.jobs()?.push(vec![job]).await?;
@@ -64,7 +64,7 @@ impl Engine {
 /// While one is under way there is no second one.
 fn schedule(definition: &ScheduleDefinition, random: &Random) -> Schedule {
     let name = &definition.name.value;
-    let warm_up = WarmUp { name: Some(name.clone()), ..WarmUp::from(&definition.warm) };
+    let warm_up = WarmUp::from(&definition.warm).called(name);
     let job = Dispatch { warm_up, unique: Some(format!("schedule/{name}")) };
     Schedule {
         // Their letters are a part of those that are allowed.

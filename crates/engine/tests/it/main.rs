@@ -7,6 +7,7 @@ mod desk;
 mod documents;
 mod equality;
 mod events;
+mod marks;
 mod modes;
 mod partials;
 mod rollups;

@@ -126,6 +126,8 @@ pub struct Worker {
     signs: Signs,
     woken: Arc<Notify>,
     task: JoinHandle<()>,
+    /// Its other end goes with the task, however that ends.
+    ended: watch::Receiver<()>,
 }
 
 impl Worker {
@@ -179,8 +181,10 @@ impl Worker {
             tries: settings.tries,
             ending: signs.ending(),
         };
-        let watching =
-            tokio::spawn(watching(host.clone(), settings.watch, settings.relief.clone()));
+        // It ends with its owner.
+        let mut watched = JoinSet::new();
+        watched.spawn(watching(host.clone(), settings.watch, settings.relief.clone()));
+        let (lives, ended) = watch::channel(());
         let round = Loop {
             settings,
             store,
@@ -198,13 +202,13 @@ impl Worker {
             dry: HashSet::new(),
         };
         let task = tokio::spawn(async move {
+            let _lives = lives;
             round.run().await;
-            watching.abort();
-            drop(beating);
+            drop((watched, beating));
             // It says good-bye.
             let _ = tokio::task::spawn_blocking(|| beats.join()).await;
         });
-        Ok(Self { signs, woken, task })
+        Ok(Self { signs, woken, task, ended })
     }
 
     pub fn state(&self) -> WorkerState {
@@ -219,9 +223,15 @@ impl Worker {
     }
 
     /// Until somebody has told this worker to end, by [`Store::order`]. It drains already: what is
-    /// left is [`Worker::drain`], and to start another one after [`Order::Restart`].
-    pub async fn ordered(&self) -> Order {
-        told_to_end(self.signs.ending()).await
+    /// left is [`Worker::drain`], and to start another one after [`Order::Restart`]. Nothing: it has
+    /// ended by itself, by a mistake of ours, and what it ran is taken back when its leases are over.
+    pub async fn ordered(&self) -> Option<Order> {
+        let mut ended = self.ended.clone();
+        tokio::select! {
+            biased;
+            order = told_to_end(self.signs.ending()) => Some(order),
+            _ = ended.changed() => None,
+        }
     }
 
     /// Claims nothing more, gives back what has not started, and waits for what runs; what takes

@@ -93,7 +93,7 @@ async fn a_worker_is_seen_told_to_end_and_gone() {
     assert_eq!((presence.pid, presence.budget.running), (std::process::id(), 2));
     assert_eq!(presence.queues.len(), 1);
     assert_eq!(scene.bench.store.order(name(), Order::Restart).await, Ok(true));
-    assert_eq!(worker.ordered().await, Order::Restart);
+    assert_eq!(worker.ordered().await, Some(Order::Restart));
     assert!(worker.state().draining);
     // What runs may end; the third stays for others.
     scene.world.gate.add_permits(2);

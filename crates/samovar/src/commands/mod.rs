@@ -52,7 +52,13 @@ pub(crate) use self::{
     why::why,
     workers::workers,
 };
-use crate::{arguments::Global, config::Config, failure::Failure, reach::Reach, serve::print};
+use crate::{
+    arguments::Global,
+    config::Config,
+    failure::{Failure, printable},
+    reach::Reach,
+    serve::print,
+};
 
 /// What `samovar COMMAND --json` prints is the answer itself.
 fn show(
@@ -63,10 +69,7 @@ fn show(
     if global.json {
         return print(&format!("{answer:#}"));
     }
-    // What others have named or answered may hold anything, and a terminal obeys some of it.
-    let said = for_people(answer);
-    let said: String = said.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
-    print(said.trim_end())
+    print(printable(&for_people(answer)).trim_end())
 }
 
 async fn reach(global: &Global) -> Result<Reach, Failure> {
@@ -181,6 +184,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_row_is_one_line_whatever_stands_in_its_cells() {
+        let rows = [vec!["a\nb\u{1b}[31m\tc".to_owned(), "d".to_owned()]];
+        assert_eq!(table(&[], rows).trim_start(), "a b [31m c  d");
+    }
 
     #[test]
     fn figures_are_written_as_people_say_them() {

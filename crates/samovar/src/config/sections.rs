@@ -10,10 +10,7 @@ use std::{
 use samovar_cache::Settings;
 use samovar_engine::Observe;
 use samovar_jobs::store::Durability;
-use samovar_server::{
-    Server,
-    limits::{CONNECTIONS, MOST_CONNECTIONS},
-};
+use samovar_server::{Server, limits::MOST_CONNECTIONS};
 use samovar_store::redis::{Options, OptionsError};
 use samovar_widgets::{Located, Problem, Section};
 
@@ -86,13 +83,13 @@ pub(super) const MOST_BYTES: u64 = 1024 * GIGABYTE;
 /// A value is decompressed in one piece.
 const MOST_VALUE: u64 = GIGABYTE;
 
-/// Where it listens, and to how many connections at a time.
+/// Where it listens, and to how many connections at a time, if that is said.
 pub(super) fn read_server(
     root: &mut Section<'_>,
     access: &samovar_access::Settings,
-) -> (SocketAddr, usize) {
+) -> (SocketAddr, Option<usize>) {
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 7070));
-    let Some(mut section) = root.section("server") else { return (default, CONNECTIONS) };
+    let Some(mut section) = root.section("server") else { return (default, None) };
     let connections = section.count("max_connections", 1..MOST_CONNECTIONS + 1);
     let listen = section.text("listen").and_then(|listen| {
         let address = listen.value.parse::<SocketAddr>().map_err(|_| {
@@ -113,7 +110,7 @@ pub(super) fn read_server(
         allowed.map_err(|problem| section.note(problem)).ok()
     });
     section.finish();
-    (listen.unwrap_or(default), connections.map_or(CONNECTIONS, |it| it.value))
+    (listen.unwrap_or(default), connections.map(|it| it.value))
 }
 
 const URL: &str = "url = \"redis://host:6379\", redis+sentinel://host/service or \

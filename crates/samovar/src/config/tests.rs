@@ -40,7 +40,10 @@ fn settings_are_read_as_written() {
          [cache]\nmemory = \"64MB\"\nvalue_limit = \"1MB\"\n",
     )
     .expect("all is known");
-    assert_eq!((config.listen.to_string().as_str(), config.connections), ("[::1]:80", 50_000));
+    assert_eq!(
+        (config.listen.to_string().as_str(), config.connections),
+        ("[::1]:80", Some(50_000))
+    );
     assert_eq!(config.store, Store::Redis { url: url("redis://r"), durability: Durability::Local });
     assert_eq!((config.cache.memory, config.cache.value_limit), (64 << 20, 1 << 20));
 }
@@ -211,7 +214,7 @@ fn variables_set_keys_whatever_the_file_says() {
     let config = config.expect("nothing is wrong");
     assert_eq!((config.cache.memory, config.cache.disk), (512 << 20, 1 << 30));
     assert_eq!(config.cache.lease.as_secs(), 45);
-    assert_eq!(config.connections, 7);
+    assert_eq!(config.connections, Some(7));
     assert_eq!(config.workers.settings(WorkerName::new("w").expect("a name")).slots.max, 3);
     assert_eq!(config.definitions.widgets[0].query.value, "select 2");
     assert_eq!(config.store, Store::Embedded { folder: "/var/x".into() });

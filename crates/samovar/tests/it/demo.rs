@@ -7,7 +7,7 @@ use samovar_testkit::{Process, wait};
 use serde_json::{Value, json};
 
 use crate::{
-    http::{Response, get},
+    http::{Response, get, send},
     shop::{LIMIT, Served, Shop},
 };
 
@@ -163,4 +163,34 @@ fn other_orders_are_not_hidden_by_what_was_cached_of_the_first_and_changes_outli
         (third.total("north", "1100d") == json!(990)).then_some(())
     })
     .expect("it is seen");
+}
+
+#[test]
+fn what_was_synced_is_warmed_by_a_batch_of_that_name_on_low() {
+    let shop = Shop::new();
+    let demo = Demo::start(&shop, &["--orders", "100"]);
+    let token = format!("authorization: Bearer {}", demo.token());
+    let headers = [token.as_str(), "content-type: application/json"];
+    let event = json!({ "name": "orders.synced", "tenant": "north" }).to_string();
+    let raised = send(&demo.served.address, "POST /v1/events", &headers, &event).answer().json();
+    let id = raised["warming"][0]["batch"].as_str().expect("a batch").to_owned();
+    let finished = || {
+        let batch = demo.get(&format!("/v1/batches/{id}")).json();
+        batch["finished_ms"].is_u64().then_some(batch)
+    };
+    let batch = wait::until(LIMIT, "the batch", finished).expect("it ends");
+    let shown = ["name", "queue", "tenant", "state"].map(|it| batch[it].clone());
+    assert_eq!(shown, ["warm-metrics-cache", "low", "north", "done"].map(|it| json!(it)));
+    let jobs = demo.get(&format!("/v1/jobs?batch={id}")).json();
+    let job = jobs["jobs"][0]["id"].as_str().expect("a job").to_owned();
+    let policy = demo.get(&format!("/v1/jobs/{job}")).json()["policy"].clone();
+    let bounds = ["tries", "timeout", "max_exceptions"].map(|it| policy[it].clone());
+    assert_eq!(bounds, [3, 120_000, 3].map(|it| json!(it)), "{policy}");
+    // It is told with how many ranges there were.
+    let completed = || {
+        let said = demo.served.process.stderr();
+        let mut lines = said.lines().filter(|it| it.contains("cache warming batch completed"));
+        lines.any(|it| it.contains(&id) && it.contains("periods=")).then_some(())
+    };
+    wait::until(LIMIT, "its end to be told", completed).expect("it is logged");
 }

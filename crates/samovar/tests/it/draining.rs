@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
+    sync::mpsc::channel,
     thread,
 };
 
@@ -58,9 +59,10 @@ fn what_was_begun_is_answered_and_what_rests_is_closed() {
     assert_eq!(get(&served.address, "/v1/widgets/sales?tenant=north", &[]).status, 200);
     let connect = || Client::connect(&served.address);
 
+    let (tell, begun_to_load) = channel();
     let loaded: Vec<_> = (0..32)
         .map(|_| {
-            let mut client = connect();
+            let (mut client, tell) = (connect(), tell.clone());
             thread::spawn(move || {
                 let mut answers = 0;
                 while client.send(SALES) {
@@ -70,6 +72,9 @@ fn what_was_begun_is_answered_and_what_rests_is_closed() {
                         None => break,
                     }
                     answers += 1;
+                    if answers == 1 {
+                        tell.send(()).expect("it is waited for");
+                    }
                 }
                 answers
             })
@@ -93,6 +98,9 @@ fn what_was_begun_is_answered_and_what_rests_is_closed() {
         }
     }
 
+    for _ in &loaded {
+        begun_to_load.recv_timeout(LIMIT).expect("all of them are answered");
+    }
     served.process.terminate().expect("it runs");
     wait::until(LIMIT, "the listener to close", || TcpStream::connect(&served.address).err())
         .expect("it takes no more connections");

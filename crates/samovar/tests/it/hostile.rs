@@ -3,11 +3,14 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
+    process::{Command, Stdio},
 };
+
+use samovar_testkit::Process;
 
 use crate::{
     http::{get, post, send},
-    shop::{LIMIT, Shop},
+    shop::{LIMIT, Served, Shop},
 };
 
 /// Everything that comes back until the connection ends.
@@ -143,4 +146,27 @@ fn the_first_page_links_to_what_can_be_read_and_runs_nothing() {
         let answer = get(&served.address, &link.replace("&amp;", "&"), &[]);
         assert_eq!(answer.status, 200, "{link}");
     }
+}
+
+/// The story: whoever had said nothing of connections was told to raise a limit that was high enough.
+#[test]
+fn too_few_descriptors_are_told_to_whoever_asked_for_more_connections() {
+    let shop = Shop::new();
+    let serve = || {
+        let mut shell = Command::new("sh");
+        let line = "ulimit -n 1024 && exec \"$0\" serve --listen 127.0.0.1:0";
+        shell.args(["-c", line, env!("CARGO_BIN_EXE_samovar")]).current_dir(shop.path("."));
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let served = Served::of(Process::spawn(shell).expect("it starts"));
+        assert_eq!(get(&served.address, "/healthz", &[]).status, 200);
+        served.process.terminate().expect("it runs");
+        served.process.wait_for_success(LIMIT).expect("a good end");
+        served.process.stderr()
+    };
+    let said = serve();
+    assert!(!said.contains("descriptors"), "{said}");
+    shop.change_config("[cache]", "[server]\nmax_connections = 2000\n[cache]");
+    let said = serve();
+    let told = said.lines().filter(|line| line.contains("lower [server] max_connections"));
+    assert_eq!(told.count(), 1, "{said}");
 }

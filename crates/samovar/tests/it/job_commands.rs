@@ -221,3 +221,39 @@ fn what_is_pushed_over_http_is_pushed_once_and_where_it_may() {
     let refused = job(json!({ "payload": other }));
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (422, &json!("invalid_job")));
 }
+
+/// Jobs of these would have been nobody's, which whoever is bound could neither see nor cancel; and the
+/// keys of one tenant ran into those of another whose name goes on with a slash.
+#[test]
+fn jobs_are_pushed_for_tenants_whose_jobs_can_be_theirs_and_keys_of_two_are_two() {
+    let application = Application::start("200 OK");
+    let shop = application.shop("");
+    let tenants =
+        "list = [{ id = \"a\" }, { id = \"a/b\" }, { id = \"a b\" }, { id = \"system\" }]";
+    shop.change_again("list = [{ id = \"north\" }, { id = \"south\" }]", tenants);
+    let served = shop.serve();
+    let payload: Value = serde_json::from_str(&application.payload(1)).expect("JSON");
+    let push = |tenant: &str, key: &str| {
+        let job = json!({ "kind": "http", "payload": payload, "tenant": tenant, "unique_key": key, "delay": "1h" });
+        post(&served.address, "/v1/jobs", &job)
+    };
+    for nameless in ["a b", "system"] {
+        let error = push(nameless, "report").error(422);
+        assert_eq!((&error["code"], &error["field"]), (&json!("invalid_value"), &json!("tenant")));
+    }
+    let pushed = [push("a", "b/c"), push("a/b", "c"), push("a", "b/c")];
+    assert_eq!(pushed.each_ref().map(|it| it.status), [201, 201, 200]);
+    assert_eq!(pushed[2].json()["id"], pushed[0].json()["id"]);
+    let listed = get(&served.address, "/v1/jobs?tenant=a%2Fb", &[]).json();
+    assert_eq!(listed["jobs"].as_array().map(Vec::len), Some(1));
+}
+
+/// It stands in every reason: what was meant for some jobs was done to all of them.
+#[test]
+fn an_empty_reason_matches_nothing_by_being_refused() {
+    let shop = Shop::new();
+    for what in [&["list"][..], &["retry"], &["flush", "--force"]] {
+        let (code, said) = shop.ending(&[&["jobs"], what, &["--reason", ""]].concat());
+        assert_eq!((code, said.contains("--reason")), (Some(2), true), "{what:?}: {said}");
+    }
+}

@@ -98,3 +98,25 @@ fn what_takes_a_restart_is_named_and_all_else_is_taken() {
     told(&served, "[server], [cache]");
     assert_eq!(get(&served.address, TOTAL, &[]).status, 200);
 }
+
+/// A file that was written for workers on Redis left a folder without anybody to run its jobs.
+#[test]
+fn a_folder_keeps_its_worker_whatever_the_file_says() {
+    let shop = Shop::new();
+    let served = shop.serve();
+    let elsewhere = "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:1\"\n\
+                     [workers]\nin_server = false\n[cache]\n";
+    shop.change_config("[cache]\n", elsewhere);
+    shop.change_again("[widget.sales]\n", MORE);
+    served.process.reload().expect("it runs");
+    told(&served, "other definitions are served");
+    told(&served, "[store], `in_server` in [workers]");
+    let warming = post(&served.address, "/v1/warm", &json!({ "widgets": ["total"] })).json();
+    let batch = format!("/v1/batches/{}", warming["batch"].as_str().expect("a batch"));
+    let ended = || {
+        let shown = get(&served.address, &batch, &[]).json();
+        shown["finished_ms"].is_u64().then_some(shown)
+    };
+    let shown = wait::until(LIMIT, "the warm-up", ended).expect("its worker is there");
+    assert_eq!(shown["state"], "done");
+}

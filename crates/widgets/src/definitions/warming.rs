@@ -13,6 +13,8 @@ pub struct WarmDefinition {
     /// Jobs side by side, each of which takes its tenants one after the other.
     pub parallel: Option<usize>,
     pub queue: Option<String>,
+    /// What its batch is called. Otherwise it is called by what has begun it.
+    pub name: Option<String>,
 }
 
 /// A warm-up by the calendar.
@@ -124,9 +126,8 @@ pub(super) fn read_warm(
     let force = table.flag("force").is_some_and(|it| it.value);
     let parallel = table.count("parallel", 1..limits::WARMED + 1).map(|it| it.value);
     let queue = table.text("queue");
-    if let Some(queue) = &queue {
-        check_name(queue, &table);
-    }
+    let name = table.text("name");
+    queue.iter().chain(&name).for_each(|it| check_name(it, &table));
     let is_sound = table.error_count() == before;
     table.finish();
     let values = |located: Vec<Located<String>>| located.into_iter().map(|it| it.value).collect();
@@ -137,6 +138,7 @@ pub(super) fn read_warm(
         force,
         parallel,
         queue: queue.map(|it| it.value),
+        name: name.map(|it| it.value),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Where a value comes from, and how long it is worth something.
 
-use samovar_cache::{Beginning, Due, Provenance};
+use samovar_cache::{Beginning, DefinitionError, Due, Provenance, limits};
 
 use super::*;
 
@@ -206,4 +206,21 @@ async fn a_scheduler_refreshes_what_is_due_and_nothing_else() {
     assert_eq!((source.reads(), number(&cache.get(&revenue.reading()).expect("held"))), (3, 6));
     let (_, _, counters) = cache.counters().pop().expect("one widget");
     assert_eq!(counters.reads(), 2, "those of this test: a refresh is no read");
+}
+
+/// Whoever declares other widgets again and again, as a server whose file changes, filled the registry for
+/// good.
+#[tokio::test]
+async fn widgets_that_nobody_holds_any_more_make_room_for_others() {
+    let home = Home::new();
+    let cache = home.open().await;
+    let declare = |name: &str| cache.declare(definition(name));
+    let mut held: Vec<Widget> =
+        (0..limits::WIDGETS).map(|it| declare(&format!("w{it}")).expect("there is room")).collect();
+    assert_eq!(declare("more").err(), Some(DefinitionError::TooMany), "all of them are held");
+    assert!(declare("w7").is_ok(), "a name that is known needs no room");
+    held.truncate(1);
+    let _more = declare("more").expect("those that were let go make room");
+    let names: Vec<String> = cache.widgets().iter().map(|it| it.name().to_owned()).collect();
+    assert_eq!(names, ["more", "w0"]);
 }

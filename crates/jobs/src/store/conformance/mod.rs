@@ -94,6 +94,7 @@ const CASES: &[Case] = cases![
         a_revived_job_counts_again_while_the_batch_is_open;
     people:
         failed_jobs_are_listed_last_first_and_filtered,
+        a_reason_is_found_behind_an_end_that_was_good,
         counts_are_honest,
         a_revived_job_has_all_its_attempts,
         a_revived_job_does_not_take_a_key_from_another,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::harness::{Harness, done, failed, kind, retry};
 use crate::{
-    job::{Cancelled, NewJob},
+    job::{Cancelled, Finish, Finished, NewJob, Record},
     name::{JobId, QueueName, Tenant},
     policy::Policy,
     state::State,
@@ -64,6 +64,26 @@ pub(super) async fn failed_jobs_are_listed_last_first_and_filtered(h: &Harness) 
     let by_tenants = Filter { tenants: either, ..of(&queue) };
     assert_eq!(listed(h, by_tenants, 1).await, [third, second, first]);
     assert_eq!(listed(h, of(&h.queue()), 10).await, []);
+}
+
+/// An end that was good may leave a record, which says nothing of what went wrong before it. On Redis the
+/// job was then not found by its reason.
+pub(super) async fn a_reason_is_found_behind_an_end_that_was_good(h: &Harness) {
+    let queue = h.queue();
+    let jobs = h.jobs(&queue, 2);
+    h.push(&jobs[0]).await;
+    h.end_one(&queue, retry(Duration::ZERO)).await;
+    h.push(&jobs[1]).await;
+    let record = Record { notes: vec!["chunks of 50".to_owned()], ..Record::default() };
+    for hold in h.run(&queue, 2).await.into_iter().map(|it| it.hold) {
+        let finish = Finish { record: record.clone(), ..Finish::new(hold, done()) };
+        let finished = h.store.finish(vec![finish]).await.expect("answers");
+        assert_eq!(finished, [Finished::Now(State::Done)]);
+    }
+    let by_reason = Filter { reason: Some("connection".to_owned()), ..of(&queue) };
+    for list in [List::Ended, List::of(State::Done)] {
+        assert_eq!(in_list(h, list, by_reason.clone(), 10).await, [jobs[0].id]);
+    }
 }
 
 pub(super) async fn counts_are_honest(h: &Harness) {

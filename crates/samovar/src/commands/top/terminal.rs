@@ -112,3 +112,36 @@ fn write(text: &str) -> io::Result<()> {
     out.write_all(text.as_bytes())?;
     out.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{mem::ManuallyDrop, time::Duration};
+
+    use samovar_testkit::{
+        Terminal,
+        process::{role, this_test},
+    };
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+    const THIS: &str = "commands::top::terminal::tests::a_panic_anywhere_gives_the_terminal_back";
+
+    /// In a process of its own, which has a terminal to take.
+    #[test]
+    fn a_panic_anywhere_gives_the_terminal_back() {
+        if role().is_some() {
+            // Nothing is unwound that would give it back.
+            let _screen = ManuallyDrop::new(Screen::enter().expect("a terminal"));
+            assert!(thread::spawn(|| panic!("on purpose")).join().is_err());
+            return;
+        }
+        let terminal = Terminal::open(80, 24).expect("a terminal");
+        let before = terminal.modes().expect("a terminal");
+        let panics = terminal.run(this_test(THIS, "panics").expect("a path")).expect("it starts");
+        terminal.shows(ENTER, 0, LIMIT).expect("it is taken");
+        panics.wait_for_success(LIMIT).expect("it ends");
+        terminal.shows(LEAVE, 0, LIMIT).expect("it is given back");
+        assert_eq!(terminal.modes().expect("a terminal"), before);
+    }
+}
