@@ -33,9 +33,17 @@ pub enum HookFailure {
     NoList { pointer: String },
     #[error("the body has neither a text nor a whole number at `{pointer}`")]
     NoTenant { pointer: String },
+    #[error(
+        "what stands beside the list, at `{pointer}`, is no text of up to {MOST_BESIDE} bytes, \
+         number, true or false"
+    )]
+    NotPlain { pointer: String },
     #[error(transparent)]
     Event(#[from] EventFailure),
 }
+
+/// Of a text that each element of a list takes along from beside it.
+const MOST_BESIDE: usize = 1024;
 
 /// What has come, and how it was signed.
 pub trait Signed {
@@ -162,7 +170,21 @@ impl<'b> Taken<'b> {
             .element
             .and_then(|(each, element)| pointer.below(each).map(|below| element.pointer(below)));
         let found = below.unwrap_or_else(|| self.body.pointer(pointer.as_str()));
-        found.ok_or_else(|| HookFailure::Missing { pointer: pointer.as_str().to_owned() })
+        let pointer = || pointer.as_str().to_owned();
+        let found = found.ok_or_else(|| HookFailure::Missing { pointer: pointer() })?;
+        // It is copied for each element.
+        if self.element.is_some() && below.is_none() && !is_plain(found) {
+            return Err(HookFailure::NotPlain { pointer: pointer() });
+        }
+        Ok(found)
+    }
+}
+
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.len() <= MOST_BESIDE,
+        Value::Array(_) | Value::Object(_) => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
 }
 
@@ -181,7 +203,8 @@ impl HookFailure {
         match self {
             HookFailure::Missing { pointer }
             | HookFailure::NoList { pointer }
-            | HookFailure::NoTenant { pointer } => Some(pointer),
+            | HookFailure::NoTenant { pointer }
+            | HookFailure::NotPlain { pointer } => Some(pointer),
             HookFailure::Unsigned
             | HookFailure::Unknown { .. }
             | HookFailure::NotJson(_)
@@ -306,15 +329,22 @@ mod tests {
         assert_eq!(of(&whole, &body), Ok(vec![event("7", json!({ "shop": "7", "id": 1 }))]));
     }
 
-    /// Each element takes along what it needs of the body, so that a list without a limit would become
+    /// Each element takes along what it needs of the body, so that without limits a list would become
     /// many times as large before anybody counted its events.
     #[test]
     fn a_list_longer_than_a_call_takes_becomes_no_event() {
         let listed = hook("tenant = \"/shop\"\neach = \"/orders\"\ndata = { id = \"/at\" }");
-        let body = |count: usize| json!({ "shop": 7, "at": [1, 2], "orders": vec![0; count] });
+        let body = |count: usize| json!({ "shop": 7, "at": 5, "orders": vec![0; count] });
         assert_eq!(of(&listed, &body(MOST_EVENTS)).map(|it| it.len()), Ok(1000));
         let refused = EventFailure::TooMany { found: 1001, most: 1000 };
         assert_eq!(of(&listed, &body(MOST_EVENTS + 1)), Err(refused.into()));
+        for (beside, is_taken) in
+            [(json!("x".repeat(1024)), true), (json!("x".repeat(1025)), false), (json!([1]), false)]
+        {
+            let body = json!({ "shop": 7, "at": beside, "orders": [0] });
+            let not_plain = HookFailure::NotPlain { pointer: "/at".to_owned() };
+            assert_eq!(of(&listed, &body).err(), (!is_taken).then_some(not_plain));
+        }
     }
 
     #[test]

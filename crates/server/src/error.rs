@@ -300,7 +300,8 @@ impl From<HookFailure> for ApiError {
             HookFailure::NotJson(_) => Self::new(StatusCode::BAD_REQUEST, "not_json", message),
             HookFailure::Missing { .. }
             | HookFailure::NoList { .. }
-            | HookFailure::NoTenant { .. } => Self::new(INVALID, "invalid_hook", message)
+            | HookFailure::NoTenant { .. }
+            | HookFailure::NotPlain { .. } => Self::new(INVALID, "invalid_hook", message)
                 .hint("see the rule of this hook: [hook.NAME] says what stands where"),
             HookFailure::Event(failure) => failure.into(),
         };
