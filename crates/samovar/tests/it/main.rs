@@ -27,6 +27,10 @@ mod reload;
 mod shop;
 mod stores;
 mod streams;
+#[cfg(feature = "otlp")]
+mod telemetry;
+#[cfg(not(feature = "otlp"))]
+mod telemetry_missing;
 mod top;
 mod warm;
 mod wrong;
