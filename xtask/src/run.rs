@@ -10,8 +10,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 /// Given to every build of the workspace, so that all tasks share their artifacts: the cache's
-/// simulation is a feature of its own, never on in the product.
-pub(crate) const FEATURES: [&str; 2] = ["--features", "samovar-cache/simulation"];
+/// simulation is a feature of its own, never on in the product; telemetry is one that is tried with all
+/// the rest.
+pub(crate) const FEATURES: [&str; 2] = ["--features", "samovar-cache/simulation,samovar/otlp"];
 
 pub(crate) fn workspace_root() -> &'static Path {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();

@@ -4,6 +4,7 @@ use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Du
 
 use futures_util::FutureExt;
 use samovar_clock::Instant;
+use tracing::Instrument;
 
 use crate::{
     answer::{Answer, ReadError, State, Tier, Value},
@@ -298,8 +299,9 @@ impl Inner {
     {
         lead.flight.goes_to_background();
         let spawner = self.spawner.clone();
-        // Errors reach those who wait through the flight.
-        spawner.spawn(async move { drop(self.fly(lead, bound, want, looked, compute).await) });
+        // Errors reach those who wait through the flight. What it does is done for this reader.
+        let flight = async move { drop(self.fly(lead, bound, want, looked, compute).await) };
+        spawner.spawn(flight.in_current_span());
     }
 
     /// Leads a flight to its end. False: somebody else does what was wanted.

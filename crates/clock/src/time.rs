@@ -107,6 +107,18 @@ impl Clock {
         }
     }
 
+    /// Nanoseconds since the Unix epoch, for those who compare what several machines have done.
+    pub fn wall_nanos(&self) -> u64 {
+        match self {
+            Clock::System => {
+                #[expect(clippy::disallowed_methods, reason = "this is the clock others take")]
+                let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+                (time.tv_sec * 1_000_000_000 + time.tv_nsec).cast_unsigned()
+            }
+            Clock::Manual(manual) => (manual.wall().as_millis() * 1_000_000).cast_unsigned(),
+        }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the sleep others take")]
     pub fn sleep(&self, duration: Duration) -> Sleep {
         match self {

@@ -4,12 +4,14 @@ use std::{ops::Range, sync::Arc};
 
 use samovar_cache::Answer;
 use samovar_widgets::Mode;
+use tracing::Instrument;
 
 use crate::{
     engine::{Engine, Inner},
     hot::Name,
     read::ReadFailure,
     reading::BoundReading,
+    spans,
 };
 
 /// A reading that was bound once. It means what it meant then for as long as the tenants are the same
@@ -49,7 +51,10 @@ impl Engine {
                 return Err(ReadFailure::Shadow);
             }
         }
-        let answer = self.0.answer(reading).await?;
+        let span = spans::read(reading.widget());
+        let answer = self.0.answer(reading).instrument(span.clone()).await;
+        spans::was_read(&span, answer.as_ref().ok());
+        let answer = answer?;
         self.0.note(asked);
         Ok(answer)
     }

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use samovar_cache::{Answer, Refreshed};
 use samovar_widgets::{Mode, nearest};
 use serde::Serialize;
+use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     hot::Name,
     make::{Fulfilled, Want, Wish},
     reading::{BoundReading, InvalidReading, RANGE},
+    spans,
 };
 
 /// A page of widgets.
@@ -100,12 +102,15 @@ impl Engine {
         let bound = inner.bind_tiles(board, &member, &given);
         let readings: Vec<BoundReading> =
             bound.iter().filter_map(|(_, tile)| tile.as_ref().ok().cloned()).collect();
-        let mut answers = if board.agree {
-            inner.read_agreeing(&board.name, readings.clone()).await
-        } else {
-            inner.read_together(&readings).await
-        }
-        .into_iter();
+        let span = spans::board(&board.name);
+        let together = async {
+            if board.agree {
+                inner.read_agreeing(&board.name, readings.clone()).await
+            } else {
+                inner.read_together(&readings).await
+            }
+        };
+        let mut answers = together.instrument(span.clone()).await.into_iter();
         let tiles = bound.into_iter().map(|(widget, tile)| {
             let answer = tile.and_then(|_| answers.next().expect("one for each that is bound"));
             Tile { widget, answer }
@@ -124,6 +129,7 @@ impl Engine {
             }
         }
         let agree = of_one_moment(tiles.iter().map(|tile| tile.answer.as_ref().ok()));
+        spans::board_was_read(&span, tiles.len(), agree);
         let (board, title) = (board.name.clone(), board.title.clone());
         Ok(BoardAnswer { board, title, tenant: tenant.to_owned(), agree, tiles })
     }
@@ -208,10 +214,11 @@ impl Inner {
             let (inner, turn) = (self.clone(), self.turns.0[turn].clone());
             let wanted = readings.clone();
             // To its end, also when nobody waits any more: the next who looks finds it.
-            let made = tokio::spawn(async move {
+            let making = async move {
                 let _turn = turn.lock_owned().await;
                 inner.make_agree(&wanted).await
-            });
+            };
+            let made = tokio::spawn(making.in_current_span());
             if let Ok(Ok(made)) = self.clock.timeout(patience.unwrap_or_default(), made).await {
                 found = made;
             }
@@ -276,7 +283,8 @@ impl Inner {
     async fn make_behind(self: &Arc<Self>, wishes: Vec<Wish>) -> Vec<Option<Answer>> {
         let patience = wishes.iter().map(|it| it.reading.served.entry.patience).min();
         let (inner, count) = (self.clone(), wishes.len());
-        let work = tokio::spawn(async move { inner.make(wishes).await });
+        let making = async move { inner.make(wishes).await };
+        let work = tokio::spawn(making.in_current_span());
         // What is not made by then goes on, and is found by whoever reads it next.
         match self.clock.timeout(patience.unwrap_or_default(), work).await {
             Ok(Ok(made)) => made.into_iter().map(Fulfilled::answer).collect(),

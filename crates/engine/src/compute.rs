@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use samovar_cache::{Parts, Provenance, Value};
 use samovar_widgets::{Limits, Snapshot, SourceError};
 use serde::Serialize;
+use tracing::Instrument;
 
-use crate::{catalogue::Made, engine::Inner, reading::BoundReading};
+use crate::{catalogue::Made, engine::Inner, reading::BoundReading, spans};
 
 impl Inner {
     /// As the source says now: nothing that is kept is used.
@@ -43,9 +44,11 @@ impl Inner {
         snapshot: &mut Snapshot,
         moment: u64,
     ) -> Result<Value, SourceError> {
-        let (timed, before) = (self.slow.time(&self.clock, reading), snapshot.queries());
-        let body = self.body(reading, snapshot).await;
-        let queries = snapshot.queries() - before;
+        let (timed, span) = (self.slow.time(&self.clock, reading), spans::compute(reading, 1));
+        let (queries_before, rows_before) = (snapshot.queries(), snapshot.rows());
+        let body = self.body(reading, snapshot).instrument(span.clone()).await;
+        let queries = snapshot.queries() - queries_before;
+        spans::computed(&span, queries, snapshot.rows() - rows_before, body.is_ok());
         timed.ended(queries, body.as_ref().map(drop));
         Ok(Value::Read(body?.into(), Provenance { moment, queries }))
     }

@@ -26,6 +26,7 @@ mod rolled;
 mod shadow;
 mod signature;
 mod slow;
+mod spans;
 mod statistics;
 mod tags;
 mod tenants;

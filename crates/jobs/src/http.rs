@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 use crate::{
     limits,
     run::{Context, Job, Stop},
+    trace,
 };
 
 /// A payload for a URL. An answer of 2xx ends the job well; 410 says that what it is about is gone;
@@ -119,6 +120,7 @@ impl Job for Http {
         if let Some(authorization) = &target.authorization {
             headers.insert(reqwest::header::AUTHORIZATION, authorization.clone());
         }
+        trace::add_to(&mut headers);
         // As bytes: it may hold letters beyond ASCII.
         let tenant = HeaderValue::from_bytes(cx.tenant().as_str().as_bytes());
         let tenant = tenant.map_err(|_| Stop::Hopeless("its tenant cannot be sent".to_owned()))?;

@@ -17,6 +17,7 @@ pub mod schedule;
 mod state;
 pub mod store;
 mod tally;
+pub mod trace;
 
 pub use batch::{BatchView, Callbacks, InvalidBatch, NewBatch};
 pub use job::{

@@ -2,9 +2,15 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use reqwest::{Client, RequestBuilder, StatusCode, Url, header::CONTENT_TYPE};
+use reqwest::{
+    Client, RequestBuilder, StatusCode, Url,
+    header::{CONTENT_TYPE, HeaderMap},
+};
 
-use crate::http::{self, InvalidHttp};
+use crate::{
+    http::{self, InvalidHttp},
+    trace,
+};
 
 /// Where something is posted to. Shown without whatever stands behind the host.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,7 +56,9 @@ impl Poster {
         let request = request.header(CONTENT_TYPE, "application/json");
         let named =
             |request: RequestBuilder, (name, value): &(&str, String)| request.header(*name, value);
-        let request = headers.iter().fold(request, named);
+        let mut traced = HeaderMap::new();
+        trace::add_to(&mut traced);
+        let request = headers.iter().fold(request, named).headers(traced);
         let sent = request.send().await.map_err(|error| NotTaken::Away(chain(error)))?;
         let status = sent.status();
         let later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];

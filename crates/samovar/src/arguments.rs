@@ -27,6 +27,13 @@ pub(crate) struct Arguments {
     pub(crate) global: Global,
 }
 
+/// Of commands that export it.
+#[cfg(feature = "otlp")]
+pub(super) const TELEMETRY: &str = "OTEL_EXPORTER_OTLP_ENDPOINT names a collector for spans and metrics (OTLP over \
+                                    HTTP): see docs/telemetry.md";
+#[cfg(not(feature = "otlp"))]
+pub(super) const TELEMETRY: &str = "";
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
     /// What is served, from where
@@ -188,6 +195,7 @@ pub(crate) struct SqlArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = TELEMETRY)]
 pub(crate) struct ServeArguments {
     /// Address and port, instead of the configuration's; port 0 takes a free one
     #[arg(long, value_parser = parse_listen)]
@@ -195,6 +203,7 @@ pub(crate) struct ServeArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = TELEMETRY)]
 pub(crate) struct DemoArguments {
     /// How many orders the first tenant has, of the last three years; the second has a tenth of them.
     /// The same number gives the same orders on the same day

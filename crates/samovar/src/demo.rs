@@ -32,6 +32,7 @@ use crate::{
     failure::Failure,
     serve::{may_listen, print, run},
     state::State,
+    telemetry::Telemetry,
 };
 
 /// What the demo declares beside its pack.
@@ -46,7 +47,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Of the token, and of the user who follows the link.
 const NAME: &str = "demo";
 
-pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
+pub(crate) async fn demo(arguments: DemoArguments, telemetry: Telemetry) -> Result<(), Failure> {
     let folder = arguments.data_dir.clone().unwrap_or_else(default_folder);
     let prepared = |error| Failure::failed(format!("preparing {}", folder.display()), error);
     let config = Config::load(&write_config(&folder).map_err(prepared)?)?;
@@ -59,7 +60,8 @@ pub(crate) async fn demo(arguments: DemoArguments) -> Result<(), Failure> {
                 let warmed = warm(engine).await;
                 invitation.text(address, &warmed)
             };
-            Box::pin(run(config, catalogue, state, arguments.listen, announce)).await
+            let listen = arguments.listen;
+            Box::pin(run(config, catalogue, state, listen, telemetry, announce)).await
         }
         Err(failure) => {
             state.close().await;

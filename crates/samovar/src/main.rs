@@ -12,6 +12,7 @@ mod reach;
 mod reload;
 mod serve;
 mod state;
+mod telemetry;
 mod work;
 mod working;
 
@@ -23,11 +24,12 @@ use std::{
 
 use clap::Parser;
 use samovar_memory::Metered;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
     arguments::{Arguments, Command, LogFormat},
     failure::{Failure, printable},
+    telemetry::{LogLayer, NO_SPANS, Telemetry},
 };
 
 /// Gives memory back to the system, does not fragment under many sizes, and knows which job holds what.
@@ -49,11 +51,15 @@ fn main() -> ExitCode {
         return ended;
     }
     let arguments = Arguments::parse();
-    log_to_stderr(&arguments);
+    let (telemetry, spans) = match arguments.command {
+        Command::Serve(_) | Command::Demo(_) | Command::Work(_) => Telemetry::prepare(),
+        _ => (Telemetry::default(), None),
+    };
+    log_to_stderr(&arguments, spans);
     if let Err(error) = accounts::route_sqlite() {
         tracing::warn!(%error, "what SQLite holds is not counted");
     }
-    match run(arguments) {
+    match run(arguments, telemetry) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let said = printable(&failure.to_string());
@@ -66,22 +72,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// `RUST_LOG` says what; standard output belongs to what the commands answer.
-fn log_to_stderr(arguments: &Arguments) {
+/// `RUST_LOG` says what; standard output belongs to what the commands answer. `spans` collects what is no
+/// part of the log.
+fn log_to_stderr(arguments: &Arguments, spans: Option<LogLayer>) {
     // Who waits for a warm-up on a terminal is shown its progress, and not each of its jobs.
     let of_jobs = if matches!(arguments.command, Command::Warm(_)) { "warn" } else { "info" };
     let quiet =
         || EnvFilter::new(format!("info,rusqlite_migration=warn,samovar::memory={of_jobs}"));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| quiet());
+    let filter = filter.add_directive(NO_SPANS.parse().expect("it is a directive"));
     let colours = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match arguments.global.log_format {
-        LogFormat::Text => log.with_ansi(colours).init(),
-        LogFormat::Json => log.with_ansi(false).json().flatten_event(true).init(),
-    }
+    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let log = match arguments.global.log_format {
+        LogFormat::Text => log.with_ansi(colours).with_filter(filter).boxed(),
+        LogFormat::Json => {
+            log.with_ansi(false).json().flatten_event(true).with_filter(filter).boxed()
+        }
+    };
+    let layers: Vec<LogLayer> = spans.into_iter().chain([log]).collect();
+    tracing_subscriber::registry().with(layers).init();
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
+fn run(arguments: Arguments, telemetry: Telemetry) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // With thousands of connections that are all busy most tasks wait in the queue that is
@@ -92,8 +104,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let done = runtime.block_on(async {
         let global = &arguments.global;
         match arguments.command {
-            Command::Serve(arguments) => serve::serve(global, arguments).await,
-            Command::Demo(arguments) => demo::demo(arguments).await,
+            Command::Serve(arguments) => serve::serve(global, arguments, telemetry).await,
+            Command::Demo(arguments) => demo::demo(arguments, telemetry).await,
             Command::Init(arguments) => init::init(global, &arguments),
             Command::Completions { shell } => commands::completions(shell),
             Command::Prove(arguments) => commands::prove(global, &arguments),
@@ -111,7 +123,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Audit(arguments) => commands::audit(global, &arguments).await,
             Command::Capture(command) => commands::capture(global, &command).await,
             Command::Memory(command) => commands::memory(global, &command).await,
-            Command::Work(arguments) => work::work(global, &arguments).await,
+            Command::Work(arguments) => work::work(global, &arguments, telemetry).await,
             Command::Queues { command } => commands::queues(global, command).await,
             Command::Jobs { command } => commands::jobs(global, command).await,
             Command::Batches { command } => commands::batches(global, command).await,

@@ -23,20 +23,25 @@ use crate::{
     reach::SOCKET,
     reload::Hangup,
     state::State,
+    telemetry::Telemetry,
 };
 
 /// Requests that are not answered this long after the signal are given up, and jobs that have not
 /// ended by then go back to their queues.
 pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 
-pub(crate) async fn serve(global: &Global, arguments: ServeArguments) -> Result<(), Failure> {
+pub(crate) async fn serve(
+    global: &Global,
+    arguments: ServeArguments,
+    telemetry: Telemetry,
+) -> Result<(), Failure> {
     let (config, catalogue) = Config::load_with_catalogue(&global.config, Ask::Reachable).await?;
     warn(&config, &catalogue);
     let listen = arguments.listen.unwrap_or(config.listen);
     may_listen(listen, &config)?;
     let state = State::open(&config).await?;
     let announce = async |_: &Engine, address| format!("listening on http://{address}");
-    run(config, catalogue, state, listen, announce).await
+    run(config, catalogue, state, listen, telemetry, announce).await
 }
 
 /// Of what is probably wrong.
@@ -102,6 +107,7 @@ pub(crate) async fn run(
     catalogue: Catalogue,
     state: State,
     listen: SocketAddr,
+    telemetry: Telemetry,
     announce: impl AsyncFnOnce(&Engine, SocketAddr) -> String,
 ) -> Result<(), Failure> {
     let served = async {
@@ -123,16 +129,22 @@ pub(crate) async fn run(
         let hangup = Hangup::listen()?;
         let address =
             server.address().map_err(|error| Failure::failed("asking for the address", error))?;
+        let live = server.live();
+        let observed = live.clone();
+        let telemetry = telemetry.start(move || {
+            let observed = observed.clone();
+            async move { observed.metrics().await }
+        });
         let mut beside = Beside::start(config, &engine, &state)?;
         if let Err(error) = engine.warm_at_start().await {
             tracing::warn!(%error, "nothing is warmed at start");
         }
         // Whoever announces is the last to hold the engine here: it ends when another takes its place.
         let announced = async move { print(&announce(&engine, address).await) };
-        let live = server.live();
         let others = async || beside.follow(hangup, &live, &state).await;
         let (announced, deadline) = Box::pin(serve_until(server, stop, announced, others)).await;
         beside.stop(deadline).await;
+        telemetry.stop().await;
         announced
     };
     let served = served.await;

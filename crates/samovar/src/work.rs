@@ -2,6 +2,7 @@
 
 use samovar_clock::Clock;
 use samovar_engine::Ask;
+use tokio::sync::watch;
 
 use crate::{
     arguments::{Global, WorkArguments},
@@ -10,10 +11,15 @@ use crate::{
     reload::{self, Hangup},
     serve::{DRAIN, Stop, print},
     state::State,
+    telemetry::Telemetry,
     working::Working,
 };
 
-pub(crate) async fn work(global: &Global, arguments: &WorkArguments) -> Result<(), Failure> {
+pub(crate) async fn work(
+    global: &Global,
+    arguments: &WorkArguments,
+    telemetry: Telemetry,
+) -> Result<(), Failure> {
     let (config, catalogue) = Config::load_with_catalogue(&global.config, Ask::Reachable).await?;
     if let Store::Embedded { .. } = config.store {
         return Err(Failure::Use(
@@ -32,8 +38,13 @@ pub(crate) async fn work(global: &Global, arguments: &WorkArguments) -> Result<(
         let mut hangup = Hangup::listen()?;
         // Schedules are left to servers.
         let mut working = Working::start(Some(&workers), &engine, &state, None)?;
-        // It ends with the last who works by it.
-        drop(engine);
+        // Nobody else keeps it: it ends when another one takes its place.
+        let observed = watch::Sender::new(engine);
+        let engine_now = observed.subscribe();
+        let telemetry = telemetry.start(move || {
+            let engine = engine_now.borrow().clone();
+            async move { samovar_server::metrics(&engine).await }
+        });
         let announced = print(&announcement(&workers));
         if announced.is_ok() {
             let mut config = config;
@@ -49,6 +60,7 @@ pub(crate) async fn work(global: &Global, arguments: &WorkArguments) -> Result<(
                         match next.workers.clone().told(arguments) {
                             Ok(workers) => {
                                 working.go_on_with(Some(&workers), &engine, None).await;
+                                observed.send_replace(engine);
                                 config = next;
                                 reload::taken(&config);
                             }
@@ -59,6 +71,7 @@ pub(crate) async fn work(global: &Global, arguments: &WorkArguments) -> Result<(
             }
         }
         working.stop(Clock::System.now() + DRAIN).await;
+        telemetry.stop().await;
         announced
     };
     let worked = worked.await;

@@ -1,81 +1,50 @@
 //! The text in which Prometheus reads metrics (format 0.0.4).
 
-use std::fmt::{Display, Write};
+use std::fmt::{Arguments, Write};
 
-/// Families of samples, one after the other.
-#[derive(Debug, Default)]
-pub(crate) struct Exposition {
-    text: String,
-    family: &'static str,
-}
+use crate::families::{Family, Figure, Kind, Sample};
 
-/// Names and values that tell samples of one family apart.
-pub(crate) type Labels<'a> = &'a [(&'static str, &'a str)];
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-impl Exposition {
-    /// Samples that follow belong to this family. Each is begun once.
-    pub(crate) fn begin(&mut self, family: &'static str, kind: Kind, help: &str) {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        self.family = family;
-        self.line(format_args!("# HELP {family} {help}\n# TYPE {family} {kind}"));
-    }
-
-    pub(crate) fn sample(&mut self, labels: Labels<'_>, value: impl Display) {
-        let (family, labels) = (self.family, shown(labels));
-        self.line(format_args!("{family}{labels} {value}"));
-    }
-
-    /// A family of one sample.
-    pub(crate) fn single(
-        &mut self,
-        family: &'static str,
-        kind: Kind,
-        help: &str,
-        value: impl Display,
-    ) {
-        self.begin(family, kind, help);
-        self.sample(&[], value);
-    }
-
-    /// `counts` by the upper `bounds` of their buckets, in microseconds; the last has none.
-    pub(crate) fn histogram(
-        &mut self,
-        labels: Labels<'_>,
-        bounds_us: &[u64],
-        counts: &[u64],
-        sum_us: u64,
-    ) {
-        let family = self.family;
-        let mut all = 0;
-        for (index, count) in counts.iter().enumerate() {
-            all += count;
-            let bound = bounds_us.get(index).map(|us| seconds(*us).to_string());
-            let bound = bound.unwrap_or_else(|| "+Inf".to_owned());
-            let labels = shown(&[labels, &[("le", bound.as_str())]].concat());
-            self.line(format_args!("{family}_bucket{labels} {all}"));
+pub(crate) fn write(families: &[Family]) -> String {
+    let mut text = String::new();
+    for family in families {
+        let (name, help, kind) = (family.name, family.help, kind(family.kind));
+        line(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+        for sample in &family.samples {
+            write_sample(&mut text, name, sample);
         }
-        let labels = shown(labels);
-        self.line(format_args!("{family}_sum{labels} {}", seconds(sum_us)));
-        self.line(format_args!("{family}_count{labels} {all}"));
     }
+    text
+}
 
-    pub(crate) fn into_text(self) -> String {
-        self.text
+fn write_sample(text: &mut String, name: &str, Sample { labels, figure }: &Sample) {
+    match figure {
+        Figure::Whole(value) => line(text, format_args!("{name}{} {value}", shown(labels, None))),
+        Figure::Real(value) => line(text, format_args!("{name}{} {value}", shown(labels, None))),
+        Figure::Histogram { bounds_us, counts, sum_us } => {
+            let mut all = 0;
+            for (index, count) in counts.iter().enumerate() {
+                all += count;
+                let bound = bounds_us.get(index).map(|us| seconds(*us).to_string());
+                let bound = bound.unwrap_or_else(|| "+Inf".to_owned());
+                let labels = shown(labels, Some(&bound));
+                line(text, format_args!("{name}_bucket{labels} {all}"));
+            }
+            let labels = shown(labels, None);
+            line(text, format_args!("{name}_sum{labels} {}", seconds(*sum_us)));
+            line(text, format_args!("{name}_count{labels} {all}"));
+        }
     }
+}
 
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        writeln!(self.text, "{line}").expect("memory takes everything");
+fn line(text: &mut String, line: Arguments<'_>) {
+    writeln!(text, "{line}").expect("memory takes everything");
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
     }
 }
 
@@ -83,32 +52,37 @@ fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
 }
 
-fn shown(labels: Labels<'_>) -> String {
-    if labels.is_empty() {
-        return String::new();
-    }
+/// `bound` is that of a bucket.
+fn shown(labels: &[(&'static str, String)], bound: Option<&str>) -> String {
     let escape =
         |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let label = |(name, value): &(&str, &str)| format!("{name}=\"{}\"", escape(value));
-    format!("{{{}}}", labels.iter().map(label).collect::<Vec<_>>().join(","))
+    let labels = labels.iter().map(|(name, value)| (*name, value.as_str()));
+    let labels = labels.chain(bound.map(|bound| ("le", bound)));
+    let labels: Vec<_> =
+        labels.map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+    if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::Families;
 
     #[test]
     fn buckets_add_up_and_labels_are_escaped() {
-        let mut exposition = Exposition::default();
-        exposition.begin("a_seconds", Kind::Histogram, "Waited.");
-        exposition.histogram(&[("widget", "a\"b\\\n")], &[100, 2_500_000], &[1, 0, 2], 7_000_000);
-        let said = exposition.into_text();
+        let mut families = Families::default();
+        families.begin("a_seconds", Kind::Histogram, "Waited.");
+        families.histogram(&[("widget", "a\"b\\\n")], &[100, 2_500_000], &[1, 0, 2], 7_000_000);
+        families.single("b", Kind::Gauge, "Left.", 0.5);
+        families.single("c_total", Kind::Counter, "Made.", 7u64);
+        let said = write(&families.all());
         let label = "widget=\"a\\\"b\\\\\\n\"";
         let expected = format!(
             "# HELP a_seconds Waited.\n# TYPE a_seconds histogram\n\
              a_seconds_bucket{{{label},le=\"0.0001\"}} 1\na_seconds_bucket{{{label},le=\"2.5\"}} 1\n\
              a_seconds_bucket{{{label},le=\"+Inf\"}} 3\n\
-             a_seconds_sum{{{label}}} 7\na_seconds_count{{{label}}} 3\n"
+             a_seconds_sum{{{label}}} 7\na_seconds_count{{{label}}} 3\n\
+             # HELP b Left.\n# TYPE b gauge\nb 0.5\n# HELP c_total Made.\n# TYPE c_total counter\nc_total 7\n"
         );
         assert_eq!(said, expected);
     }

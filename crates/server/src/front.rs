@@ -24,12 +24,16 @@ use samovar_access::Access;
 use samovar_engine::Engine;
 use tokio::sync::watch;
 use tower::Service as _;
+use tracing::{
+    Span,
+    instrument::{Instrument, Instrumented},
+};
 
 use crate::{
     connection::{Pulse, Underway},
     identity::Peer,
     repeats::{Repeat, Repeats, Words},
-    routes,
+    routes, spans,
     until::Until,
     widget_answer,
 };
@@ -52,6 +56,10 @@ impl Front {
         Self { router, engine, access, repeats, replaced: watch::channel(false).0 }
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Serves another engine from the next request on. Streams end: whoever listened asks again.
     pub(crate) fn replace(place: &ArcSwap<Self>, engine: Engine) {
         let access = place.load().access.clone();
@@ -60,13 +68,22 @@ impl Front {
     }
 
     /// The answer to a question that was asked before, if it is still at hand.
-    fn answer_again<B>(&self, request: &Request<B>) -> Option<Response<Option<Bytes>>> {
+    fn answer_again<B>(
+        &self,
+        request: &Request<B>,
+        span: &Span,
+    ) -> Option<Response<Option<Bytes>>> {
         let repeat = self.repeats.find(request, self.access.revocations())?;
         let answer = self.engine.answer_again(&repeat.asked)?;
         let described = repeat.describe(&self.engine, &answer);
         // Damaged bytes are told of by the router.
         let headers = request.headers();
         let (head, bytes) = widget_answer::head_and_bytes(&answer, &described, headers).ok()?;
+        if !span.is_disabled() {
+            spans::routed(span, request.method(), routes::READING);
+            span.in_scope(|| self.engine.trace_again(&repeat.asked, &answer));
+            spans::answered(span, &head);
+        }
         Some(head.map(|()| bytes))
     }
 }
@@ -88,9 +105,10 @@ impl HyperService<Request<Incoming>> for Requests {
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let (underway, front) = (Some(self.pulse.begin()), self.front.load());
+        let span = spans::request(&request);
         // The owner needs no credentials: what he was answered says nothing about who else may ask.
         let is_repeated = self.peer != Peer::Owner;
-        if is_repeated && let Some(again) = front.answer_again(&request) {
+        if is_repeated && let Some(again) = front.answer_again(&request, &span) {
             let content = |bytes| Answered { content: Content::Ready { bytes }, underway };
             return Answering::Ready { response: Some(again.map(content)) };
         }
@@ -102,7 +120,7 @@ impl HyperService<Request<Incoming>> for Requests {
         request.extensions_mut().insert(self.peer);
         let (stop, replaced) = (self.stop.clone(), front.replaced.subscribe());
         request.extensions_mut().insert(Until { stop, replaced });
-        let future = front.router.clone().call(request);
+        let future = span.in_scope(|| front.router.clone().call(request)).instrument(span);
         Answering::Routed { future, words, front, underway }
     }
 }
@@ -113,7 +131,7 @@ pin_project! {
         Ready { response: Option<Response<Answered>> },
         Routed {
             #[pin]
-            future: RouteFuture<Infallible>,
+            future: Instrumented<RouteFuture<Infallible>>,
             words: Option<Words>,
             front: Arc<Front>,
             underway: Option<Underway>,
@@ -129,8 +147,9 @@ impl Future for Answering {
             AnsweringProjected::Ready { response } => {
                 Poll::Ready(Ok(response.take().expect("not polled again")))
             }
-            AnsweringProjected::Routed { future, words, front, underway } => {
-                let mut response = ready!(future.poll(cx))?;
+            AnsweringProjected::Routed { mut future, words, front, underway } => {
+                let mut response = ready!(future.as_mut().poll(cx))?;
+                spans::answered(future.span(), &response);
                 if let Some(repeat) = response.extensions_mut().remove::<Arc<Repeat>>()
                     && let Some(words) = words.take()
                 {

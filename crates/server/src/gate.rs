@@ -18,12 +18,14 @@ use axum::{
 use pin_project_lite::pin_project;
 use samovar_access::Access;
 use tower::{Layer, Service};
+use tracing::{Instrument, Span};
 
 use crate::{
     denied,
     error::ApiError,
     identity::{self, Asker, Identity, Peer},
     routes::{Audited, Least},
+    spans,
     trail::{self, Code, Trail},
 };
 
@@ -85,6 +87,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
+        spans::routed(&Span::current(), request.method(), self.gate.path);
         let peer = request.extensions().get::<Peer>().copied();
         let asker = self.gate.asker(&request, peer);
         let is_audited = self.gate.is_audited(request.method());
@@ -111,7 +114,7 @@ where
             return Answering::Behind { behind: Box::pin(answer) };
         }
         // A change that was begun is brought to its end and written down, whoever waits for it.
-        let answer = tokio::spawn(answer);
+        let answer = tokio::spawn(answer.in_current_span());
         let lost = |_| denied::lost().into_response();
         Answering::Behind { behind: Box::pin(async move { answer.await.unwrap_or_else(lost) }) }
     }

@@ -22,9 +22,10 @@ use tokio::{
 use crate::{
     connection::{Stream, converse},
     descriptors,
+    families::Family,
     front::Front,
     identity::Peer,
-    limits,
+    limits, metrics,
     routes::{self, RouteShown},
 };
 
@@ -51,6 +52,12 @@ impl Live {
     /// end, so that whoever listens asks for what there is now.
     pub fn serve(&self, engine: Engine) {
         Front::replace(&self.0, engine);
+    }
+
+    /// All metrics, of whatever it serves now.
+    pub async fn metrics(&self) -> Vec<Family> {
+        let engine = self.0.load().engine().clone();
+        metrics::read(&engine).await
     }
 }
 

@@ -9,9 +9,10 @@ use samovar_clock::{Clock, Random};
 use samovar_jobs::post::{NotTaken, Poster};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::{board::Notice, settings::Webhook};
-use crate::signature;
+use crate::{signature, spans};
 
 /// The header with `sha256=` and the signature of the time, a dot and the body.
 pub const SIGNATURE: &str = "samovar-signature";
@@ -99,7 +100,9 @@ struct Sending {
 impl Sending {
     async fn keep(self, mut waiting: mpsc::Receiver<Arc<Notice>>) {
         while let Some(notice) = waiting.recv().await {
-            let sent = self.send(&notice).await;
+            let span = spans::webhook(&self.webhook.name, notice.alert);
+            let sent = self.send(&notice).instrument(span.clone()).await;
+            spans::outcome(&span, sent.is_ok());
             let (webhook, alert) = (&self.webhook.name, notice.alert);
             let mut figures = lock(&self.figures);
             figures.waiting -= 1;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use samovar_cache::{Cache, DefinitionError, Parts, Reading, Tag, TagError, Value, Widget};
 use samovar_widgets::{Dates, RollupWidgetDefinition};
+use tracing::Instrument;
 
 pub(crate) use self::cover::root;
 use self::{
@@ -23,6 +24,7 @@ use crate::{
     catalogue::{Made, Rolled},
     engine::{Inner, Served},
     reading::BoundReading,
+    spans,
 };
 
 /// The partials of a rollup as the cache knows them.
@@ -110,10 +112,12 @@ impl Inner {
         let mut merging = Merging::new(&rolled.rollup, readings)?;
         let slots = merging.slots();
         let timed = self.slow.time(&self.clock, reading);
+        let span = spans::compute(reading, readings.len());
         let mut gathering = Gathering::new(self, rolled, &reading.member, parts, &slots)?;
-        let gathered =
-            gathering.run(|slot, partial, aging| merging.add(slot, partial, aging)).await;
+        let run = gathering.run(|slot, partial, aging| merging.add(slot, partial, aging));
+        let gathered = run.instrument(span.clone()).await;
         let queries = gathering.queries();
+        spans::computed(&span, queries, gathering.rows(), gathered.is_ok());
         timed.ended(queries, gathered.as_ref().map(drop).map_err(String::as_str));
         gathered?;
         Ok(merging.finish(queries))

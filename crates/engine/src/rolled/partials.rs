@@ -61,6 +61,7 @@ pub(super) struct Gathering<'g> {
     done: Vec<bool>,
     now: Timestamp,
     queries: u32,
+    rows: u64,
 }
 
 impl<'g> Gathering<'g> {
@@ -89,7 +90,7 @@ impl<'g> Gathering<'g> {
         });
         let kept = kept.collect::<Result<_, String>>()?;
         let done = vec![false; pieces.len()];
-        let (worn, queries) = (BTreeMap::new(), 0);
+        let (worn, queries, rows) = (BTreeMap::new(), 0, 0);
         Ok(Self {
             inner,
             rolled,
@@ -103,12 +104,18 @@ impl<'g> Gathering<'g> {
             done,
             now,
             queries,
+            rows,
         })
     }
 
     /// Queries that folding took.
     pub(super) fn queries(&self) -> u32 {
         self.queries
+    }
+
+    /// Rows that were folded.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
     }
 
     pub(super) async fn run(
@@ -283,6 +290,7 @@ impl<'g> Gathering<'g> {
         while let Some(stretch) = stretches.next() {
             let slots = stretch.iter().map(|it| it.slot).collect();
             self.queries += 1;
+            let before = snapshot.rows();
             let folded = match self.fold(&mut snapshot, slots).await {
                 Ok(folded) => folded,
                 Err(error) => {
@@ -290,6 +298,7 @@ impl<'g> Gathering<'g> {
                     return Err(give_up(left, &error).await);
                 }
             };
+            self.rows += snapshot.rows() - before;
             let mut folded = stretch.into_iter().zip(folded).peekable();
             while folded.peek().is_some() {
                 let mut commits = Vec::new();

@@ -7,6 +7,7 @@ use samovar_memory::{
     Admitted, Budget, FlightRecorder, OperationLine, RunningJob, Usage, Work, child::Pool,
 };
 use tokio::sync::{Notify, watch};
+use tracing::Instrument;
 
 use super::{
     beats::Holds,
@@ -18,7 +19,7 @@ use super::{
     registry::AnyJob,
     remote::Remotes,
     signs::told_to_end,
-    steps,
+    spans, steps,
 };
 use crate::{
     Claimed, Finish, Finished, Flown, Held, Hold, Measured, Next, Outcome, Policy, QueueName,
@@ -76,7 +77,9 @@ pub(super) async fn run(host: Host, reports: Reports, job: Claimed, told: watch:
     let hold = job.hold;
     let _end = Given { holds: &host.holds, hold };
     host.remotes.begins(&job);
-    let finish = host.attempt(job, &reports, told.clone()).await;
+    let span = spans::job(&job);
+    let finish = host.attempt(job, &reports, told.clone()).instrument(span.clone()).await;
+    spans::ended(&span, finish.as_ref().map(|finish| &finish.outcome));
     // Before the job may be claimed again.
     let is_told = *told.borrow() != Told::Nothing;
     host.remotes.ended(hold, is_told).await;

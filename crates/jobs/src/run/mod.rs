@@ -32,6 +32,7 @@ mod rounds;
 mod served;
 mod signs;
 mod slots;
+mod spans;
 mod steps;
 mod wire;
 mod worker;

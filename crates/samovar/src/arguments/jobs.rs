@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Subcommand, builder::NonEmptyStringValueParser};
 use samovar_engine::parse_duration;
 
 #[derive(Debug, Args)]
+#[command(after_help = super::TELEMETRY)]
 pub(crate) struct WorkArguments {
     /// Only these queues, like high,default; all that are declared where none is named
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

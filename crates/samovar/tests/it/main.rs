@@ -29,6 +29,10 @@ mod shop;
 mod stores;
 mod strangers;
 mod streams;
+#[cfg(feature = "otlp")]
+mod telemetry;
+#[cfg(not(feature = "otlp"))]
+mod telemetry_missing;
 mod top;
 mod warm;
 mod wrong;

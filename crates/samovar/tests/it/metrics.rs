@@ -7,14 +7,14 @@ use serde_json::Value;
 use crate::{http::get, shop::Shop};
 
 /// Families with their kinds, and series (name and labels) with their values.
-struct Exposition {
+pub(crate) struct Exposition {
     kinds: BTreeMap<String, String>,
     series: BTreeMap<String, f64>,
 }
 
 impl Exposition {
     /// Every line is read; one that is not understood, or comes twice, fails.
-    fn read(address: &str) -> Self {
+    pub(crate) fn read(address: &str) -> Self {
         let answer = get(address, "/metrics", &[]);
         assert_eq!(answer.status, 200);
         assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
@@ -43,6 +43,17 @@ impl Exposition {
 
     fn names(&self) -> Vec<&String> {
         self.series.keys().collect()
+    }
+
+    /// Those that have samples.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn families(&self) -> BTreeSet<String> {
+        self.series.keys().map(|name| family_of(name, &self.kinds)).collect()
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(crate) fn kind(&self, family: &str) -> &str {
+        &self.kinds[family]
     }
 }
 

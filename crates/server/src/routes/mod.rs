@@ -64,8 +64,11 @@ use samovar_engine::Engine;
 
 use crate::{error::ApiError, gate::Gate};
 
-pub(crate) use self::table::Audited;
 pub use self::table::{Least, RouteShown, TenantIn};
+pub(crate) use self::{
+    stream::open_streams,
+    table::{Audited, READING},
+};
 
 /// What the handlers share.
 #[derive(Clone)]

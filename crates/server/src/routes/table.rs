@@ -74,6 +74,9 @@ pub struct RouteShown {
     pub tenant: TenantIn,
 }
 
+/// What is answered again without being routed.
+pub(crate) const READING: &str = "/v1/widgets/{name}";
+
 const ANYONE: Least = Least::Anyone;
 const VIEWER: Least = Least::Role(Role::Viewer);
 const MANAGER: Least = Least::Role(Role::Manager);
@@ -86,7 +89,7 @@ pub(super) fn routes() -> Vec<Row> {
         get("/healthz", ANYONE, Nobodys, healthz::get),
         get("/readyz", ANYONE, Nobodys, readyz::get),
         get("/v1/widgets", VIEWER, Answer, widgets::get),
-        get("/v1/widgets/{name}", VIEWER, Query, reading::get),
+        get(READING, VIEWER, Query, reading::get),
         get("/v1/widgets/{name}/values/{param}", VIEWER, Query, values::get),
         get("/v1/boards", VIEWER, Nobodys, boards::get),
         get("/v1/boards/{name}", VIEWER, Query, board::get),

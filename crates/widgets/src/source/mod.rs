@@ -62,6 +62,7 @@ enum Database {
 pub struct Snapshot {
     view: View,
     queries: u32,
+    rows: u64,
     counted: Arc<Counted>,
 }
 
@@ -154,7 +155,7 @@ impl Source {
             Database::Postgres(database) => View::Postgres(database.view().await?),
             Database::MySql(database) => View::MySql(database.view().await?),
         };
-        Ok(Snapshot { view, queries: 0, counted: self.counted.clone() })
+        Ok(Snapshot { view, queries: 0, rows: 0, counted: self.counted.clone() })
     }
 
     pub fn figures(&self) -> SourceFigures {
@@ -188,17 +189,24 @@ impl Snapshot {
         self.counted.queries.fetch_add(1, Ordering::Relaxed);
         let read = Read { rows: 0, counted: self.counted.clone() };
         let rows = Taken { rows, read, account: Inherited::here() };
-        let rows = match &mut self.view {
+        let taken = match &mut self.view {
             View::Sqlite(view) => view.read(query, bindings, rows).await,
             View::Postgres(view) => view.read(query, bindings, rows).await,
             View::MySql(view) => view.read(query, bindings, rows).await,
         };
-        Ok(rows?.rows)
+        let Taken { rows, read, .. } = taken?;
+        self.rows += read.rows;
+        Ok(rows)
     }
 
     /// How many queries were run through it.
     pub fn queries(&self) -> u32 {
         self.queries
+    }
+
+    /// How many rows came out of those that ended well.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 }
 
