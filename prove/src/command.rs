@@ -9,8 +9,10 @@ use samovar_memory::child::is_child;
 use samovar_testkit::wrong_clock::WrongClock;
 
 use crate::{
+    memory,
     node::{child, node},
     place::Level,
+    report::{Report, report},
     scene::{Finding, Plan, run},
 };
 
@@ -36,6 +38,9 @@ pub struct Arguments {
     /// Keeps all that was written down, also if nothing is broken
     #[arg(long)]
     pub keep: bool,
+    /// Tries what is promised about the memory of jobs instead: limits, chunks, splits, leaks, purges
+    #[arg(long, conflicts_with_all = ["faults", "seed", "store", "minutes", "keep"])]
+    pub memory: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -88,12 +93,18 @@ pub fn started() -> Option<ExitCode> {
             // It has written down why.
             Err(_) => ExitCode::FAILURE,
         }),
-        _ => None,
+        [_, rest @ ..] => memory::started(&rest.iter().map(String::as_str).collect::<Vec<_>>()),
+        [] => None,
     }
 }
 
-/// The stores are tried at the same time: most of it is waiting. `tell` hears how far it is.
-pub fn prove(arguments: &Arguments, tell: &(dyn Fn(String) + Sync)) -> Result<Vec<Finding>> {
+/// `tell` hears how far it is.
+pub fn prove(arguments: &Arguments, tell: &(dyn Fn(String) + Sync)) -> Result<Report> {
+    if arguments.memory { memory::prove(tell) } else { Ok(report(&by_faults(arguments, tell)?)) }
+}
+
+/// The stores are tried at the same time: most of it is waiting.
+fn by_faults(arguments: &Arguments, tell: &(dyn Fn(String) + Sync)) -> Result<Vec<Finding>> {
     let (levels, left_out) = arguments.store.levels();
     for level in left_out {
         tell(format!("{level}: not tried, {} is not installed", missing(level).unwrap_or("it")));

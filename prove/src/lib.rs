@@ -10,6 +10,7 @@
 //! - `scene`: one run over one store
 //! - `history`, `check`: what happened, and whether it may have
 //! - `report`: what people read
+//! - `memory`: what is promised about the memory of jobs, tried apart
 //! - `command`: what is asked for, and which processes a run has started
 
 mod check;
@@ -19,6 +20,7 @@ mod entry;
 mod fault;
 mod fleet;
 mod history;
+mod memory;
 mod node;
 mod place;
 mod points;
@@ -27,8 +29,5 @@ mod recorder;
 mod report;
 mod scene;
 
-pub use check::{Broken, Rule, Verdict};
 pub use command::{Arguments, Stores, prove, started};
-pub use place::Level;
-pub use report::{json, table};
-pub use scene::{Finding, is_broken};
+pub use report::Report;

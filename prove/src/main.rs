@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use samovar_prove::{Arguments, is_broken, json, prove, started, table};
+use samovar_prove::{Arguments, prove, started};
 
 #[global_allocator]
 static ALLOCATOR: samovar_memory::Metered = samovar_memory::Metered::new();
@@ -30,10 +30,10 @@ fn main() -> ExitCode {
     }
     let CommandLine { arguments, json: as_json } = CommandLine::parse();
     match prove(&arguments, &|word| eprintln!("{word}")) {
-        Ok(findings) => {
-            let report = if as_json { format!("{}\n", json(&findings)) } else { table(&findings) };
-            print!("{report}");
-            if is_broken(&findings) { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS }
+        Ok(report) => {
+            let text = if as_json { format!("{}\n", report.json) } else { report.table };
+            print!("{text}");
+            if report.is_broken { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS }
         }
         Err(error) => {
             eprintln!("samovar-prove: {error:#}");

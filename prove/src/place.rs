@@ -29,7 +29,7 @@ const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// A store, and what it promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub(crate) enum Level {
     /// A folder with one owner.
     Embedded,
     /// One Redis with an append-only file, written before it answers (`appendfsync always`).
@@ -43,7 +43,7 @@ pub enum Level {
 }
 
 impl Level {
-    pub const ALL: [Level; 5] = [
+    pub(crate) const ALL: [Level; 5] = [
         Level::Embedded,
         Level::RedisReplicated,
         Level::RedisLocal,
@@ -51,7 +51,7 @@ impl Level {
         Level::RedisNone,
     ];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Level::Embedded => "embedded",
             Level::RedisReplicated => "redis replicated, failovers",
@@ -62,12 +62,12 @@ impl Level {
     }
 
     /// Whether the level promises to remember what it has acknowledged.
-    pub fn remembers(self) -> bool {
+    pub(crate) fn remembers(self) -> bool {
         matches!(self, Level::Embedded | Level::RedisReplicated | Level::RedisLocal)
     }
 
     /// Whether a rule must hold. What a store may forget is counted where it may.
-    pub fn promises(self, rule: Rule) -> bool {
+    pub(crate) fn promises(self, rule: Rule) -> bool {
         self.remembers() || !rule.is_about_memory()
     }
 }

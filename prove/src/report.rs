@@ -5,13 +5,31 @@ use std::fmt::Write as _;
 use samovar_jobs::limits;
 use serde_json::{Value, json};
 
-use crate::{check::Rule, scene::Finding};
+use crate::{
+    check::Rule,
+    scene::{Finding, is_broken},
+};
+
+/// What was found, in the end.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// For people.
+    pub table: String,
+    /// For programs.
+    pub json: Value,
+    /// Some promise was.
+    pub is_broken: bool,
+}
+
+pub(crate) fn report(findings: &[Finding]) -> Report {
+    Report { table: table(findings), json: json(findings), is_broken: is_broken(findings) }
+}
 
 /// Of each store, so many breaks are shown.
 const SHOWN: usize = 20;
 
 /// A line for each store, then its faults by kind, then what went wrong.
-pub fn table(findings: &[Finding]) -> String {
+fn table(findings: &[Finding]) -> String {
     let mut text = String::from(
         "| store | faults | jobs acknowledged | of them lost | batches | of them lost | unfinished \
          | callbacks wrong | ends forgotten | run again | repeated | in flight at faults \
@@ -80,7 +98,7 @@ fn evidence(finding: &Finding, text: &mut String) {
 }
 
 /// The same for programs.
-pub fn json(findings: &[Finding]) -> Value {
+fn json(findings: &[Finding]) -> Value {
     let one = |it: &Finding| {
         let v = &it.verdict;
         let broken: Vec<_> = it

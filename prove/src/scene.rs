@@ -48,7 +48,7 @@ pub(crate) struct Plan {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Finding {
+pub(crate) struct Finding {
     pub level: Level,
     pub seed: u64,
     pub faults: BTreeMap<&'static str, usize>,
@@ -64,17 +64,17 @@ pub struct Finding {
 
 impl Finding {
     /// What was broken that the level promises.
-    pub fn broken(&self) -> impl Iterator<Item = &Broken> {
+    pub(crate) fn broken(&self) -> impl Iterator<Item = &Broken> {
         self.verdict.broken.iter().filter(|it| self.level.promises(it.rule))
     }
 
-    pub fn fault_count(&self) -> usize {
+    pub(crate) fn fault_count(&self) -> usize {
         self.faults.values().sum()
     }
 }
 
 /// Whether a promise was broken anywhere.
-pub fn is_broken(findings: &[Finding]) -> bool {
+pub(crate) fn is_broken(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.broken().next().is_some())
 }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use samovar_jobs::{BatchId, JobId, State, limits};
 
-pub use self::rule::Rule;
+pub(crate) use self::rule::Rule;
 use crate::{
     entry::Ends,
     history::{Attempt, BatchFact, Facts, Fate, History, Left, OfferedBatch},
@@ -16,7 +16,7 @@ use crate::{
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     pub jobs: usize,
     pub acknowledged: usize,
     pub batches: usize,
@@ -32,7 +32,7 @@ pub struct Verdict {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
+pub(crate) struct Broken {
     pub rule: Rule,
     /// Of a job or a batch, as they are displayed and as they are written down.
     pub id: Option<u64>,
@@ -41,7 +41,7 @@ pub struct Broken {
 
 impl Verdict {
     /// How often a rule was broken.
-    pub fn count(&self, rule: Rule) -> usize {
+    pub(crate) fn count(&self, rule: Rule) -> usize {
         self.broken.iter().filter(|it| it.rule == rule).count()
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Rule {
+pub(crate) enum Rule {
     /// A job that was acknowledged is in the store until it has ended.
     JobKept,
     /// A batch that was acknowledged is in the store until it has finished.
@@ -42,7 +42,7 @@ pub enum Rule {
 impl Rule {
     /// Whether what a store may forget can break it. Who forgets goes back to what was true a moment
     /// ago: all of that was right, so the other rules hold whatever is forgotten.
-    pub fn is_about_memory(self) -> bool {
+    pub(crate) fn is_about_memory(self) -> bool {
         matches!(
             self,
             Rule::JobKept
@@ -55,7 +55,7 @@ impl Rule {
         )
     }
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Rule::JobKept => "job kept",
             Rule::BatchKept => "batch kept",

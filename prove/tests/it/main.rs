@@ -40,6 +40,18 @@ fn over_a_hundred_faults_break_no_promise() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_takes_too_much_memory_breaks_no_promise() -> Result<()> {
+    let findings = prove(&["--memory", "--json"])?;
+    let trials: Vec<_> = findings.iter().filter_map(|it| it["trial"].as_str()).collect();
+    assert_eq!(trials, ["limits", "chunks", "splits", "leaks", "purges"]);
+    for it in &findings {
+        println!("{it}");
+        ensure!(it["jobs"].as_u64() > Some(0) && it["peak_bytes"].as_u64() > Some(0), "{it}");
+    }
+    Ok(())
+}
+
 /// It ends well if nothing was broken; else its report is the error.
 fn prove(arguments: &[&str]) -> Result<Vec<Value>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_samovar-prove"));

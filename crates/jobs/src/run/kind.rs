@@ -106,8 +106,13 @@ pub enum Stop {
     Open(RemoteName),
 }
 
-impl<E: std::error::Error> From<E> for Stop {
+/// What went over a limit stays that: it is no error to be tried again.
+impl<E: std::error::Error + 'static> From<E> for Stop {
     fn from(error: E) -> Self {
+        let any: &(dyn std::error::Error + 'static) = &error;
+        if let Some(exceeded) = any.downcast_ref::<Exceeded>() {
+            return Stop::Memory(exceeded.clone());
+        }
         let mut text = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {

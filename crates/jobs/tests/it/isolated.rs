@@ -124,13 +124,13 @@ impl Job for Eat {
 
     async fn run(&self, cx: &Context) -> Result<(), Stop> {
         let from = cx.saved()?.unwrap_or(self.from);
-        let held = std::sync::Mutex::new(Vec::new());
+        let held = &std::sync::Mutex::new(Vec::new());
         let numbers = futures_util::stream::iter(from..self.to);
-        cx.in_chunks(numbers, 16, |chunk: Vec<u64>| {
+        cx.in_chunks(numbers, 16, |chunk: Vec<u64>| async move {
             for _ in &chunk {
                 held.lock().expect("nobody panics").push(vec![1_u8; MB as usize]);
             }
-            async move { Ok(chunk[chunk.len() - 1] + 1) }
+            Ok(chunk[chunk.len() - 1] + 1)
         })
         .await
     }

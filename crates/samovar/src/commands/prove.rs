@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use samovar_prove::{Arguments, is_broken, json, prove as run, table};
+use samovar_prove::{Arguments, prove as run};
 
 use crate::{arguments::Global, failure::Failure, serve::print};
 
@@ -12,10 +12,10 @@ pub(crate) fn prove(global: &Global, arguments: &Arguments) -> Result<(), Failur
         // Nobody has to hear it.
         let _ = writeln!(std::io::stderr(), "{word}");
     };
-    let findings = run(arguments, &tell).map_err(Failure::Failed)?;
+    let report = run(arguments, &tell).map_err(Failure::Failed)?;
     print(&match global.json {
-        true => format!("{:#}", json(&findings)),
-        false => table(&findings).trim_end().to_owned(),
+        true => format!("{:#}", report.json),
+        false => report.table.trim_end().to_owned(),
     })?;
-    if is_broken(&findings) { Err(Failure::Found) } else { Ok(()) }
+    if report.is_broken { Err(Failure::Found) } else { Ok(()) }
 }
