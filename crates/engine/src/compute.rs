@@ -44,11 +44,11 @@ impl Inner {
         snapshot: &mut Snapshot,
         moment: u64,
     ) -> Result<Value, SourceError> {
-        let (timed, span) = (self.slow.time(&self.clock, reading), spans::compute(reading, 1));
+        let (timed, computing) = (self.slow.time(&self.clock, reading), spans::compute(reading, 1));
         let (queries_before, rows_before) = (snapshot.queries(), snapshot.rows());
-        let body = self.body(reading, snapshot).instrument(span.clone()).await;
+        let body = self.body(reading, snapshot).instrument(computing.span()).await;
         let queries = snapshot.queries() - queries_before;
-        spans::computed(&span, queries, snapshot.rows() - rows_before, body.is_ok());
+        computing.ended(queries, snapshot.rows() - rows_before, body.is_ok());
         timed.ended(queries, body.as_ref().map(drop));
         Ok(Value::Read(body?.into(), Provenance { moment, queries }))
     }

@@ -76,10 +76,38 @@ pub(crate) fn board_was_read(span: &Span, tiles: usize, agree: bool) {
     span.record("ended", true);
 }
 
+/// A compute that is under way. Where it is given up, at its limit or by a panic, it has failed.
+pub(crate) struct Computing {
+    span: Span,
+    is_over: bool,
+}
+
+impl Computing {
+    /// In which the work is done.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    pub(crate) fn ended(mut self, queries: u32, rows: u64, is_done: bool) {
+        self.span.record("samovar.queries", queries);
+        self.span.record("samovar.rows", rows);
+        outcome(&self.span, is_done);
+        self.is_over = true;
+    }
+}
+
+impl Drop for Computing {
+    fn drop(&mut self) {
+        if !self.is_over {
+            outcome(&self.span, false);
+        }
+    }
+}
+
 /// Of one reading, or of `readings` over the same rollup that are made together.
-pub(crate) fn compute(reading: &BoundReading, readings: usize) -> Span {
+pub(crate) fn compute(reading: &BoundReading, readings: usize) -> Computing {
     let entry = &reading.served.entry;
-    info_span!(
+    let span = info_span!(
         target: TARGET,
         "compute",
         samovar.widget = (readings == 1).then(|| reading.widget()),
@@ -92,13 +120,8 @@ pub(crate) fn compute(reading: &BoundReading, readings: usize) -> Span {
         samovar.outcome = Empty,
         otel.status_code = Empty,
         ended = Empty,
-    )
-}
-
-pub(crate) fn computed(span: &Span, queries: u32, rows: u64, is_done: bool) {
-    span.record("samovar.queries", queries);
-    span.record("samovar.rows", rows);
-    outcome(span, is_done);
+    );
+    Computing { span, is_over: false }
 }
 
 /// Of one webhook, all tries included.

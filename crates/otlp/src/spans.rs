@@ -118,7 +118,8 @@ impl Sending {
                 Err(error) => error,
             };
             let wait = match &error {
-                NotTaken::Later { after, .. } => after.unwrap_or(pause).min(longest),
+                // One that wants it at once is not taken at its word.
+                NotTaken::Later { after, .. } => after.unwrap_or(pause).max(pause).min(longest),
                 NotTaken::Refused(_) => Duration::MAX,
             };
             if *stop.borrow() || self.clock.now() + wait >= until {

@@ -227,8 +227,16 @@ impl Watched {
         match self {
             Watched::At { url, token } => Reach::at(url, token.as_deref()).await,
             Watched::Owner(config) => Reach::owner(config).await?.ok_or_else(|| {
-                let message = "no server runs here that could be looked at: start `samovar serve`, \
-                               or name another one with --url http://HOST:PORT";
+                let message = match config.store {
+                    Store::Embedded { .. } => {
+                        "no server runs here that could be looked at: start `samovar serve`, or name \
+                         another one with --url http://HOST:PORT"
+                    }
+                    Store::Redis { .. } => {
+                        "servers on Redis have no socket to be asked through: name one with --url \
+                         http://HOST:PORT"
+                    }
+                };
                 Failure::Use(message.to_owned())
             }),
         }

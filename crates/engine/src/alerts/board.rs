@@ -30,6 +30,8 @@ pub(super) struct Told {
     pub(super) kind: AlertKind,
     /// Where it is known.
     pub(super) since: Option<WallTime>,
+    /// It was told of both.
+    pub(super) is_over: bool,
     /// No other process can know that somebody was told.
     pub(super) is_unmarked: bool,
 }
@@ -117,25 +119,29 @@ impl Board {
     ) {
         let standing = |rule: AlertRule| {
             let told = told_before.iter().find(|it| rule.is_on && it.kind == rule.kind);
-            let phase = if told.is_some() { Phase::Firing { fine: None } } else { Phase::Fine };
+            let turn = told.map(|it| if it.is_over { Turn::Over } else { Turn::Fires });
+            let phase = match turn {
+                Some(Turn::Fires) => Phase::Firing { fine: None },
+                Some(Turn::Over) | None => Phase::Fine,
+            };
             let since = told.and_then(|it| it.since).unwrap_or(at);
-            let unmarked = told.filter(|it| it.is_unmarked).map(|_| Turn::Fires);
+            let unmarked = turn.filter(|_| told.is_some_and(|it| it.is_unmarked));
             Standing { rule, phase, last: Measured::Quiet, since, unmarked }
         };
         let standings = rules.into_iter().map(standing).collect();
         *self.watched() = Watched { instance: Some(instance.to_owned()), standings, senders };
     }
 
-    /// Gives what fires.
+    /// Gives what fires, and what of it is over while its mark says that it fires.
     pub(super) fn end(&self) -> Vec<Told> {
         let watched = std::mem::take(&mut *self.watched());
-        let firing = watched.standings.iter().filter(|it| matches!(it.phase, Phase::Firing { .. }));
-        let told = |it: &Standing| Told {
-            kind: it.rule.kind,
-            since: Some(it.since),
-            is_unmarked: it.unmarked.is_some(),
+        let told = |it: &Standing| {
+            let is_over = !matches!(it.phase, Phase::Firing { .. });
+            let (kind, since) = (it.rule.kind, Some(it.since));
+            let is_unmarked = it.unmarked.is_some();
+            (!is_over || is_unmarked).then_some(Told { kind, since, is_over, is_unmarked })
         };
-        firing.map(told).collect()
+        watched.standings.iter().filter_map(told).collect()
     }
 
     /// What was told before this process began, where that was not known when it did.
@@ -143,7 +149,9 @@ impl Board {
         let mut watched = self.watched();
         for standing in watched.standings.iter_mut().filter(|it| it.rule.is_on) {
             let is_told = told_before.iter().any(|it| it.kind == standing.rule.kind);
-            if is_told && !matches!(standing.phase, Phase::Firing { .. }) {
+            // That it is over was told, and is yet to be marked.
+            let is_over = standing.unmarked == Some(Turn::Over);
+            if is_told && !is_over && !matches!(standing.phase, Phase::Firing { .. }) {
                 (standing.phase, standing.since) = (Phase::Firing { fine: None }, at);
             }
         }

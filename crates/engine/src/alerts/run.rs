@@ -1,12 +1,12 @@
 //! The loop that looks: every few seconds, whatever else happens, and whatever does not answer.
 
-use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use samovar_cache::Counters;
 use samovar_clock::Instant;
 use samovar_jobs::{Store, http::InvalidHttp, post::Poster};
 use samovar_memory::{Alert as MemoryAlert, AlertMark, Budget, Detector, Sample, Thresholds};
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     board::{AlertsShown, Notice, Told},
@@ -32,6 +32,7 @@ const MOMENTS: usize = 256;
 #[derive(Debug)]
 pub struct Alerting {
     engine: Engine,
+    stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -58,7 +59,9 @@ impl Engine {
         let senders = Arc::new(senders);
         budget.iter().for_each(|budget| inner.memory.of(budget));
         let memory = budget.map(|budget| Memory::new(budget, &settings.rules));
+        let (stop, stopping) = watch::channel(false);
         let desk = Desk {
+            stop: stopping,
             window: Window::default(),
             memory,
             lately: VecDeque::new(),
@@ -67,7 +70,7 @@ impl Engine {
             senders,
         };
         let task = tokio::spawn(keep_looking(inner.clone(), desk, before));
-        Ok(Alerting { engine: self.clone(), task })
+        Ok(Alerting { engine: self.clone(), stop, task })
     }
 
     /// How each alert stands.
@@ -83,24 +86,38 @@ pub struct Firing(Vec<Told>);
 impl Alerting {
     /// What waits to be sent is sent still, as long as the process lives.
     pub async fn stop(self) -> Firing {
-        self.task.abort();
-        // It was told to end.
+        self.stop.send_replace(true);
+        // A panic has been told.
         let _ = self.task.await;
         Firing(self.engine.0.alerts.end())
     }
 }
 
 async fn keep_looking(inner: Arc<Inner>, mut desk: Desk, Firing(mut told_before): Firing) {
-    let marks = marks(&inner).await;
+    let marks = unless_stopped(&desk.stop, marks(&inner)).await.flatten();
     told_before.extend(marks.iter().flatten().copied());
     let rules = std::mem::take(&mut desk.rules);
     let at = inner.clock.wall();
     let (instance, senders) = (&desk.instance, desk.senders.clone());
     inner.alerts.begin(instance, rules, senders, &told_before, at);
-    match Box::pin(desk.look_for_ever(&inner, marks.is_some())).await {}
+    Box::pin(desk.look(&inner, marks.is_some())).await;
+}
+
+/// Nothing: nobody waits for it any more.
+async fn unless_stopped<T>(
+    stop: &watch::Receiver<bool>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut stop = stop.clone();
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stops| *stops) => None,
+        done = work => Some(done),
+    }
 }
 
 struct Desk {
+    stop: watch::Receiver<bool>,
     window: Window,
     memory: Option<Memory>,
     lately: VecDeque<(Instant, MemoryAlert)>,
@@ -117,15 +134,20 @@ struct Memory {
 }
 
 impl Desk {
-    async fn look_for_ever(&mut self, inner: &Inner, mut knows_marks: bool) -> Infallible {
+    /// Until it is stopped. What a look has found is told in any case.
+    async fn look(&mut self, inner: &Inner, mut knows_marks: bool) {
+        let stop = self.stop.clone();
         loop {
-            let (seen, ()) =
-                futures_util::join!(self.see(inner), catch_up(inner, &mut knows_marks));
+            let see =
+                async { futures_util::join!(self.see(inner), catch_up(inner, &mut knows_marks)).0 };
+            let Some(seen) = unless_stopped(&stop, see).await else { return };
             let (now, at) = (inner.clock.now(), inner.clock.wall());
             for (rule, notice) in inner.alerts.look(&seen, now, at) {
                 self.tell(inner, &rule, notice).await;
             }
-            inner.clock.sleep(EVERY).await;
+            if unless_stopped(&stop, inner.clock.sleep(EVERY)).await.is_none() {
+                return;
+            }
         }
     }
 
@@ -165,7 +187,8 @@ impl Desk {
             Turn::Over => tracing::info!(alert, message, "an alert is over"),
         }
         if notice.shared {
-            let is_mine = is_mine(inner, notice.kind, notice.turn).await;
+            let is_mine = is_mine(inner, notice.kind, notice.turn);
+            let is_mine = unless_stopped(&self.stop, is_mine).await.flatten();
             if is_mine.is_none() {
                 inner.alerts.set_unmarked(notice.kind, Some(notice.turn));
             }
@@ -205,9 +228,10 @@ async fn catch_up(inner: &Inner, knows_marks: &mut bool) {
     }
     for (kind, turn) in inner.alerts.unmarked() {
         // Another process may have moved it, and have told as well.
-        if is_mine(inner, kind, turn).await.is_some() {
-            inner.alerts.set_unmarked(kind, None);
+        if is_mine(inner, kind, turn).await.is_none() {
+            return;
         }
+        inner.alerts.set_unmarked(kind, None);
     }
 }
 
@@ -215,7 +239,7 @@ async fn catch_up(inner: &Inner, knows_marks: &mut bool) {
 async fn marks(inner: &Inner) -> Option<Vec<Told>> {
     let Some(jobs) = &inner.jobs else { return Some(Vec::new()) };
     let firing = inner.clock.timeout(ANSWERS_WITHIN, told::firing(jobs)).await.ok()?.ok()?;
-    let told = |kind| Told { kind, since: None, is_unmarked: false };
+    let told = |kind| Told { kind, since: None, is_over: false, is_unmarked: false };
     Some(firing.into_iter().map(told).collect())
 }
 

@@ -112,12 +112,12 @@ impl Inner {
         let mut merging = Merging::new(&rolled.rollup, readings)?;
         let slots = merging.slots();
         let timed = self.slow.time(&self.clock, reading);
-        let span = spans::compute(reading, readings.len());
         let mut gathering = Gathering::new(self, rolled, &reading.member, parts, &slots)?;
+        let computing = spans::compute(reading, readings.len());
         let run = gathering.run(|slot, partial, aging| merging.add(slot, partial, aging));
-        let gathered = run.instrument(span.clone()).await;
+        let gathered = run.instrument(computing.span()).await;
         let queries = gathering.queries();
-        spans::computed(&span, queries, gathering.rows(), gathered.is_ok());
+        computing.ended(queries, gathering.rows(), gathered.is_ok());
         timed.ended(queries, gathered.as_ref().map(drop).map_err(String::as_str));
         gathered?;
         Ok(merging.finish(queries))

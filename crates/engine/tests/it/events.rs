@@ -333,7 +333,8 @@ async fn what_settles_is_invalidated_once_more_even_after_a_restart() {
     cache.drain().await;
 }
 
-/// Orders of a week, where they are kept and fresh; nobody is made to compute them.
+/// Orders of a week, where they are kept and fresh before they are read. Whoever reads in the moment in which
+/// they are stored takes them from the flight that made them.
 async fn orders_kept(desk: &Desk) -> Option<u64> {
     let given = vec![("range".to_owned(), "7d".to_owned())];
     let why = desk.engine.why("totals", "north", given).await.expect("explained");
@@ -341,8 +342,7 @@ async fn orders_kept(desk: &Desk) -> Option<u64> {
     if !is_new || why.state != Some("fresh") {
         return None;
     }
-    let (orders, queries) = orders(desk, "north", "7d").await;
-    assert_eq!(queries, 0, "it was made before it was asked for");
+    let (orders, _) = orders(desk, "north", "7d").await;
     Some(orders)
 }
 

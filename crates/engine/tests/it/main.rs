@@ -14,6 +14,7 @@ mod rollups;
 mod servers;
 mod tenants;
 mod warm;
+mod warmed;
 mod watched;
 
 use std::{path::Path, sync::Arc};

@@ -138,6 +138,22 @@ async fn each_turn_is_told_whenever_the_marks_cannot_be_moved() {
     assert!(apart.receiver.try_next().is_none(), "told twice");
 }
 
+/// It was taken for told by whoever looked next.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_last_look_has_found_is_told() {
+    let apart = Apart::open().await;
+    let kind = AlertKind::StoreMemory;
+    let alerting = apart.look_for(kind, 80.0);
+    apart.until("a look", async || apart.state(kind) == "fine").await;
+    // Now telling waits for the mark.
+    apart.silence(true);
+    apart.fill(true);
+    apart.until("a look", async || apart.state(kind) == "firing").await;
+    alerting.stop().await;
+    assert_eq!(apart.told().await, "firing");
+    apart.silence(false);
+}
+
 /// Of what had been told before, nothing was known for good.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_told_before_is_known_as_soon_as_the_marks_can_be_read() {

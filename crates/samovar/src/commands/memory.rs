@@ -79,6 +79,11 @@ impl Watch {
                 looked = self.look() => looked,
                 () = stop.wait() => return Ok(()),
             };
+            // Whoever may not look will not see anything later either.
+            let is_first = self.samples + self.failed == 0;
+            if is_first && let Err(Failure::Refused { .. }) = looked {
+                return looked.map(drop);
+            }
             self.write(looked)?;
             next = (next + arguments.interval).max(clock.now());
             if arguments.duration.is_some_and(|it| next.since(began) > it) {

@@ -170,6 +170,23 @@ fn a_compute_that_fails_and_a_board_that_is_read_say_so_and_nothing_of_their_dat
 }
 
 #[test]
+fn a_compute_that_is_given_up_has_failed() {
+    let (collector, shop) = (Collector::start(Vec::new()), Shop::new());
+    let broken =
+        "query = \"select json_extract(note, '$.x') as x from orders where :tenant <> ''\"";
+    let endless = "compute_limit = \"50ms\"\nquery = \"with recursive n(i) as (select 1 union all select i \
+                   + 1 from n) select max(i) as n from n where :tenant <> ''\"";
+    shop.change_config(broken, endless);
+    let served = serve(&shop, &collector, &[]);
+    assert_eq!(get(&served.address, "/v1/widgets/broken?tenant=north", &[]).status, 503);
+    let exported = ended(&served, &collector);
+    let all = spans(&exported);
+    let compute = all.iter().find(|it| it.name == "compute").expect("a compute");
+    assert_eq!(text(&compute.attributes, "samovar.outcome"), "failed");
+    assert_eq!(compute.status.as_ref().map(|it| it.code()), Some(StatusCode::Error));
+}
+
+#[test]
 fn whoever_decided_against_a_trace_is_believed_and_a_sampler_decides_about_others() {
     let collector = Collector::start(Vec::new());
     let shop = Shop::new();
