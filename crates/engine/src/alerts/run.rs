@@ -94,7 +94,7 @@ impl Alerting {
 }
 
 async fn keep_looking(inner: Arc<Inner>, mut desk: Desk, Firing(mut told_before): Firing) {
-    let marks = unless_stopped(&desk.stop, marks(&inner)).await.flatten();
+    let marks = unless_stopped(&desk.stop, Box::pin(marks(&inner))).await.flatten();
     told_before.extend(marks.iter().flatten().copied());
     let rules = std::mem::take(&mut desk.rules);
     let at = inner.clock.wall();
@@ -140,7 +140,7 @@ impl Desk {
         loop {
             let see =
                 async { futures_util::join!(self.see(inner), catch_up(inner, &mut knows_marks)).0 };
-            let Some(seen) = unless_stopped(&stop, see).await else { return };
+            let Some(seen) = unless_stopped(&stop, Box::pin(see)).await else { return };
             let (now, at) = (inner.clock.now(), inner.clock.wall());
             for (rule, notice) in inner.alerts.look(&seen, now, at) {
                 self.tell(inner, &rule, notice).await;
@@ -187,7 +187,7 @@ impl Desk {
             Turn::Over => tracing::info!(alert, message, "an alert is over"),
         }
         if notice.shared {
-            let is_mine = is_mine(inner, notice.kind, notice.turn);
+            let is_mine = Box::pin(is_mine(inner, notice.kind, notice.turn));
             let is_mine = unless_stopped(&self.stop, is_mine).await.flatten();
             if is_mine.is_none() {
                 inner.alerts.set_unmarked(notice.kind, Some(notice.turn));
