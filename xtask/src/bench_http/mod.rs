@@ -115,7 +115,10 @@ fn wrk(url: &str, open: usize, pids: &[u32]) -> Result<Round> {
         .and_then(|it| it.split_whitespace().last())
         .context("no count")?
         .parse()?;
-    let p99 = word_after("99%")?;
+    // Above it stand percentages of another kind, which may end alike.
+    let (_, latencies) = said.split_once("Latency Distribution").context("no latencies")?;
+    let p99 = latencies.split("99%").nth(1).and_then(|it| it.split_whitespace().next());
+    let p99 = p99.context("no 99%")?;
     let digits = p99.trim_end_matches(char::is_alphabetic);
     let p99_ms: f64 = digits.parse::<f64>()?
         * match &p99[digits.len()..] {
