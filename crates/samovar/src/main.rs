@@ -94,12 +94,7 @@ fn log_to_stderr(arguments: &Arguments, spans: Option<LogLayer>) {
 }
 
 fn run(arguments: Arguments, telemetry: Telemetry) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        // With thousands of connections that are all busy most tasks wait in the queue that is
-        // looked at seldom by default: some of them for ten times as long as others.
-        .global_queue_interval(4)
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed("starting the runtime", error))?;
     let done = runtime.block_on(async {
         let global = &arguments.global;

@@ -42,6 +42,23 @@ pub(crate) enum Stream {
     Unix(UnixStream),
 }
 
+/// A stream that belongs to no runtime, on its way to another one.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Socket {
+    /// For the runtime that this is called in.
+    pub(crate) fn into_stream(self) -> io::Result<Stream> {
+        match self {
+            Socket::Tcp(socket) => TcpStream::from_std(socket).map(Stream::Tcp),
+            Socket::Unix(socket) => UnixStream::from_std(socket).map(Stream::Unix),
+        }
+    }
+}
+
 /// Answers the requests of a connection until either side ends it. When `stop` becomes true, a request
 /// of which a byte was read is answered still, and a connection that rests is closed.
 pub(crate) async fn converse(
@@ -330,6 +347,13 @@ impl Write for Watched<'_> {
 }
 
 impl Stream {
+    pub(crate) fn into_socket(self) -> io::Result<Socket> {
+        match self {
+            Stream::Tcp(stream) => stream.into_std().map(Socket::Tcp),
+            Stream::Unix(stream) => stream.into_std().map(Socket::Unix),
+        }
+    }
+
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Tcp(stream) => stream.poll_read_ready(cx),

@@ -22,7 +22,7 @@ use hyper::{
 use pin_project_lite::pin_project;
 use samovar_access::Access;
 use samovar_engine::Engine;
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 use tower::Service as _;
 use tracing::{
     Span,
@@ -34,6 +34,7 @@ use crate::{
     identity::Peer,
     repeats::{Repeat, Repeats, Words},
     routes, spans,
+    threads::Within,
     until::Until,
     widget_answer,
 };
@@ -45,6 +46,8 @@ pub(crate) struct Front {
     engine: Engine,
     access: Access,
     repeats: Repeats,
+    /// The engine's: connections have runtimes of their own, which end with the server.
+    runtime: Handle,
     /// Another one has taken its place.
     replaced: watch::Sender<bool>,
 }
@@ -53,7 +56,8 @@ impl Front {
     pub(crate) fn new(engine: Engine, access: Access) -> Self {
         let router = routes::router(engine.clone(), access.clone());
         let repeats = Repeats::new(engine.clock(), engine.random_seed());
-        Self { router, engine, access, repeats, replaced: watch::channel(false).0 }
+        let (runtime, replaced) = (Handle::current(), watch::channel(false).0);
+        Self { router, engine, access, repeats, runtime, replaced }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -121,6 +125,7 @@ impl HyperService<Request<Incoming>> for Requests {
         let (stop, replaced) = (self.stop.clone(), front.replaced.subscribe());
         request.extensions_mut().insert(Until { stop, replaced });
         let future = span.in_scope(|| front.router.clone().call(request)).instrument(span);
+        let future = Within::new(front.runtime.clone(), future);
         Answering::Routed { future, words, front, underway }
     }
 }
@@ -131,7 +136,7 @@ pin_project! {
         Ready { response: Option<Response<Answered>> },
         Routed {
             #[pin]
-            future: Instrumented<RouteFuture<Infallible>>,
+            future: Within<Instrumented<RouteFuture<Infallible>>>,
             words: Option<Words>,
             front: Arc<Front>,
             underway: Option<Underway>,
@@ -149,7 +154,7 @@ impl Future for Answering {
             }
             AnsweringProjected::Routed { mut future, words, front, underway } => {
                 let mut response = ready!(future.as_mut().poll(cx))?;
-                spans::answered(future.span(), &response);
+                spans::answered(future.inner().span(), &response);
                 if let Some(repeat) = response.extensions_mut().remove::<Arc<Repeat>>()
                     && let Some(words) = words.take()
                 {

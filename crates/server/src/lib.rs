@@ -20,6 +20,7 @@ mod routes;
 mod server;
 mod shown;
 mod spans;
+mod threads;
 mod trail;
 mod until;
 mod widget_answer;

@@ -20,13 +20,14 @@ use tokio::{
 };
 
 use crate::{
-    connection::{Stream, converse},
+    connection::{Socket, Stream, converse},
     descriptors,
     families::Family,
     front::Front,
     identity::Peer,
     limits, metrics,
     routes::{self, RouteShown},
+    threads::Threads,
 };
 
 /// A listening server. Nothing is answered before it runs.
@@ -34,11 +35,12 @@ use crate::{
 pub struct Server {
     listener: TcpListener,
     /// For the commands of this machine's user.
-    socket: Option<Socket>,
+    socket: Option<OwnersSocket>,
     clock: Clock,
     front: Arc<ArcSwap<Front>>,
     /// That were asked for.
     connections: Option<usize>,
+    threads: Threads,
     /// A connection has ended.
     ended: Arc<Notify>,
 }
@@ -63,12 +65,12 @@ impl Live {
 
 /// A socket in the file system, which goes when this does.
 #[derive(Debug)]
-struct Socket {
+struct OwnersSocket {
     listener: UnixListener,
     path: PathBuf,
 }
 
-impl Drop for Socket {
+impl Drop for OwnersSocket {
     fn drop(&mut self) {
         // Whoever comes next removes it otherwise.
         let _ = fs::remove_file(&self.path);
@@ -86,6 +88,8 @@ pub enum BindError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot listen at {}: {source}", path.display())]
     Socket { path: PathBuf, source: io::Error },
+    #[error("cannot start the threads of connections: {source}")]
+    Threads { source: io::Error },
 }
 
 impl Server {
@@ -105,6 +109,7 @@ impl Server {
     ) -> Result<Self, BindError> {
         Self::may_listen(address, access.settings())?;
         let listener = listen(address).map_err(|source| BindError::Listen { address, source })?;
+        let threads = Threads::start().map_err(|source| BindError::Threads { source })?;
         let clock = engine.clock();
         Ok(Self {
             listener,
@@ -112,6 +117,7 @@ impl Server {
             clock,
             front: Arc::new(ArcSwap::from_pointee(Front::new(engine, access))),
             connections: None,
+            threads,
             ended: Arc::new(Notify::new()),
         })
     }
@@ -141,7 +147,7 @@ impl Server {
         };
         let path = path.to_owned();
         let listener = bind().map_err(|source| BindError::Socket { path: path.clone(), source })?;
-        self.socket = Some(Socket { listener, path });
+        self.socket = Some(OwnersSocket { listener, path });
         Ok(())
     }
 
@@ -227,9 +233,13 @@ impl Server {
             // Answers are written at once; what is left to gain by waiting is nothing.
             let _ = stream.set_nodelay(true);
         }
+        let socket = stream.into_socket();
         let (front, clock, ended) = (self.front.clone(), self.clock.clone(), self.ended.clone());
-        tokio::spawn(async move {
-            converse(stream, peer, front, clock, stop).await;
+        self.threads.spawn(async move {
+            match socket.and_then(Socket::into_stream) {
+                Ok(stream) => converse(stream, peer, front, clock, stop).await,
+                Err(error) => tracing::warn!(%error, "a connection cannot be served"),
+            }
             drop(place);
             ended.notify_one();
         });
