@@ -1,14 +1,14 @@
 //! One connection: its requests, its times, and its end.
 //!
-//! A connection that rests holds nothing but its socket: what HTTP needs is made when bytes arrive and
-//! dropped when there is nothing left to read or to write.
+//! A connection that rests holds nothing but its socket: what HTTP needs is made when bytes arrive that
+//! are not known, and dropped when there is nothing left to read or to write.
 
 use std::{
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -33,6 +33,8 @@ use crate::{
     front::{Front, Requests},
     identity::Peer,
     limits,
+    repeats::Again,
+    resting::rest,
 };
 
 /// From a client of either listener.
@@ -72,14 +74,23 @@ pub(crate) async fn converse(
     let _counted = Counted::begin();
     let mut left_over = Bytes::new();
     loop {
-        if left_over.is_empty() && !rest(&stream, &clock, &mut stopped).await {
-            return;
+        if left_over.is_empty() {
+            let Some(arrived) = rest(&mut stream, peer, &front, &clock, &mut stopped).await else {
+                return;
+            };
+            left_over = arrived;
         }
+        let head = left_over.clone();
+        let (its_front, stop) = (front.clone(), stop.clone());
+        let requests = |pulse| Requests { front: its_front, peer, pulse, stop };
         // On its own, so that a connection that rests does not hold the room for it.
-        let (front, stop) = (front.clone(), stop.clone());
-        let requests = |pulse| Requests { front, peer, pulse, stop };
         match Box::pin(talk(&mut stream, left_over, requests, &clock, &mut stopped)).await {
-            Ending::Rest(bytes) => left_over = bytes,
+            Ending::Rest { bytes, again } => {
+                left_over = bytes;
+                if let Some(again) = again {
+                    front.load().learn_head(head, again);
+                }
+            }
             Ending::Closed => return,
             Ending::Overdue(what) => {
                 tracing::debug!(what, "a connection took too long");
@@ -87,19 +98,6 @@ pub(crate) async fn converse(
             }
         }
     }
-}
-
-/// Whether there is something to read.
-async fn rest(stream: &Stream, clock: &Clock, stop: &mut watch::Receiver<bool>) -> bool {
-    let begun = async {
-        tokio::select! {
-            // What has arrived is answered, also at the end.
-            biased;
-            readable = poll_fn(|cx| stream.poll_read_ready(cx)) => readable.is_ok(),
-            _ = stop.wait_for(|stop| *stop) => false,
-        }
-    };
-    clock.timeout(limits::REST_TIME, begun).await.unwrap_or(false)
 }
 
 /// Connections of this process.
@@ -126,8 +124,12 @@ impl Drop for Counted {
 }
 
 enum Ending {
-    /// With bytes of another request that were read already.
-    Rest(Bytes),
+    Rest {
+        /// Of another request, that were read already.
+        bytes: Bytes,
+        /// What the bytes were with which it began, if that was all that came.
+        again: Option<Again>,
+    },
     Closed,
     Overdue(&'static str),
 }
@@ -141,7 +143,7 @@ async fn talk(
 ) -> Ending {
     let pulse = Arc::new(Pulse::default());
     let requests = requests(pulse.clone());
-    let io = Watched { io: TokioIo::new(stream), pulse: pulse.clone(), left_over };
+    let io = Watched { io: TokioIo::new(stream), pulse: pulse.clone(), left_over, pieces: 0 };
     let mut http = http1::Builder::new();
     // Who has sent all that he wants to send is answered all the same.
     http.max_header_size(limits::HEADER_BYTES).header_read_timeout(None).half_close(true);
@@ -161,7 +163,7 @@ async fn talk(
             stopping = stopping || stopped.as_mut().poll(cx).is_ready();
             let state = pulse.state();
             match state {
-                State::Resting if stopping => return Poll::Ready(Ok(true)),
+                State::Resting if stopping || pulse.is_repeated() => return Poll::Ready(Ok(true)),
                 // It is answered when it is whole.
                 State::Asking if stopping => {}
                 State::Answering if stopping && !last_request => {
@@ -190,7 +192,12 @@ async fn talk(
     })
     .await;
     match ending {
-        Ok(true) => Ending::Rest(connection.into_parts().read_buf),
+        Ok(true) => {
+            let parts = connection.into_parts();
+            let is_alone = parts.read_buf.is_empty() && parts.io.pieces == 1 && pulse.turns() == 2;
+            let again = pulse.take_repeated().filter(|_| is_alone);
+            Ending::Rest { bytes: parts.read_buf, again }
+        }
         Ok(false) => Ending::Closed,
         Err(what) => Ending::Overdue(what),
     }
@@ -233,6 +240,9 @@ pub(crate) struct Pulse {
     blocked: AtomicBool,
     /// Requests begun and answered, and pieces of answers taken after a wait.
     turns: AtomicU32,
+    /// A request that was answered again, as the next one may be without being read.
+    repeated: Mutex<Option<Again>>,
+    is_repeated: AtomicBool,
 }
 
 /// A request is answered until this is dropped.
@@ -244,6 +254,19 @@ impl Pulse {
         self.underway.fetch_add(1, Relaxed);
         self.turn();
         Underway(self.clone())
+    }
+
+    pub(crate) fn repeated(&self, again: Again) {
+        *self.repeated.lock().unwrap_or_else(PoisonError::into_inner) = Some(again);
+        self.is_repeated.store(true, Relaxed);
+    }
+
+    fn is_repeated(&self) -> bool {
+        self.is_repeated.load(Relaxed)
+    }
+
+    fn take_repeated(&self) -> Option<Again> {
+        self.repeated.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn turn(&self) {
@@ -292,6 +315,8 @@ struct Watched<'s> {
     pulse: Arc<Pulse>,
     /// Bytes that were read before.
     left_over: Bytes,
+    /// In how many pieces bytes came.
+    pieces: u32,
 }
 
 impl Read for Watched<'_> {
@@ -308,6 +333,7 @@ impl Read for Watched<'_> {
             Poll::Ready(Ok(()))
         };
         if read.is_ready() {
+            self.pieces = self.pieces.saturating_add(1);
             self.pulse.has_read.store(true, Relaxed);
         }
         read
@@ -351,13 +377,6 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.into_std().map(Socket::Tcp),
             Stream::Unix(stream) => stream.into_std().map(Socket::Unix),
-        }
-    }
-
-    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(stream) => stream.poll_read_ready(cx),
-            Stream::Unix(stream) => stream.poll_read_ready(cx),
         }
     }
 }

@@ -32,7 +32,7 @@ use tracing::{
 use crate::{
     connection::{Pulse, Underway},
     identity::Peer,
-    repeats::{Repeat, Repeats, Words},
+    repeats::{Again, Repeat, Repeats, Words},
     routes, spans,
     threads::Within,
     until::Until,
@@ -71,22 +71,46 @@ impl Front {
         before.replaced.send_replace(true);
     }
 
-    /// The answer to a question that was asked before, if it is still at hand.
-    fn answer_again<B>(
+    /// The answer to a question that was asked before, if it is still at hand, and what its asking
+    /// again may be known by.
+    fn answer_again<B: HttpBody>(
         &self,
         request: &Request<B>,
         span: &Span,
+    ) -> Option<(Response<Option<Bytes>>, Option<Again>)> {
+        let known = self.repeats.find(request, self.access.revocations())?;
+        let response = self.answer(&known.repeat, request, || span.clone())?;
+        Some((response, Again::of(request, known)))
+    }
+
+    /// The same for a request of which there are but the bytes.
+    pub(crate) fn answer_known(&self, head: &[u8]) -> Option<Response<Option<Bytes>>> {
+        let again = self.repeats.find_head(head, self.access.revocations())?;
+        let request = &again.request;
+        self.answer(&again.known.repeat, request, || spans::request(request))
+    }
+
+    /// Whoever sends the same bytes is answered without anybody reading them.
+    pub(crate) fn learn_head(&self, head: Bytes, again: Again) {
+        self.repeats.learn_head(head, again);
+    }
+
+    fn answer<B>(
+        &self,
+        repeat: &Repeat,
+        request: &Request<B>,
+        span: impl FnOnce() -> Span,
     ) -> Option<Response<Option<Bytes>>> {
-        let repeat = self.repeats.find(request, self.access.revocations())?;
         let answer = self.engine.answer_again(&repeat.asked)?;
         let described = repeat.describe(&self.engine, &answer);
         // Damaged bytes are told of by the router.
         let headers = request.headers();
         let (head, bytes) = widget_answer::head_and_bytes(&answer, &described, headers).ok()?;
+        let span = span();
         if !span.is_disabled() {
-            spans::routed(span, request.method(), routes::READING);
+            spans::routed(&span, request.method(), routes::READING);
             span.in_scope(|| self.engine.trace_again(&repeat.asked, &answer));
-            spans::answered(span, &head);
+            spans::answered(&span, &head);
         }
         Some(head.map(|()| bytes))
     }
@@ -112,9 +136,12 @@ impl HyperService<Request<Incoming>> for Requests {
         let span = spans::request(&request);
         // The owner needs no credentials: what he was answered says nothing about who else may ask.
         let is_repeated = self.peer != Peer::Owner;
-        if is_repeated && let Some(again) = front.answer_again(&request, &span) {
+        if is_repeated && let Some((response, again)) = front.answer_again(&request, &span) {
+            if let Some(again) = again {
+                self.pulse.repeated(again);
+            }
             let content = |bytes| Answered { content: Content::Ready { bytes }, underway };
-            return Answering::Ready { response: Some(again.map(content)) };
+            return Answering::Ready { response: Some(response.map(content)) };
         }
         // Before anybody is asked who he is.
         let front = Guard::into_inner(front);

@@ -16,6 +16,7 @@ mod metrics;
 mod negotiate;
 mod openapi;
 mod repeats;
+mod resting;
 mod routes;
 mod server;
 mod shown;

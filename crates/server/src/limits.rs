@@ -36,8 +36,11 @@ pub const BODY_TIME: Duration = Duration::from_secs(30);
 pub const CONNECTION_TICK: Duration = Duration::from_secs(1);
 /// How long a question that was answered is known by its words: then it is parsed and checked again.
 pub const REPEATED_FOR: Duration = Duration::from_secs(1);
-/// Bytes of such questions. More: those that are asked the least are forgotten.
+/// Bytes of such questions, and again of requests that are known by their bytes. More: those that are
+/// asked the least are forgotten.
 pub const REPEATED_BYTES: u64 = 16 << 20;
+/// Bytes of a request that can be known by them. More: it is parsed each time.
+pub const KNOWN_HEAD_BYTES: usize = 4 << 10;
 /// After this time it is tried again to accept connections for which the system had no room.
 pub const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of the answer of a board. Tiles beyond them are answered with an error.

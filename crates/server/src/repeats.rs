@@ -3,12 +3,17 @@
 //!
 //! A question gets in here only by way of the router, so that whatever guards the routes has let it
 //! pass, and it has to come that way again within [`limits::REPEATED_FOR`].
+//!
+//! Whoever has asked the same in the same bytes is known by them: then HTTP is not even read.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::http::{
-    HeaderMap, HeaderName, Method, Request,
-    header::{AUTHORIZATION, COOKIE},
+use axum::{
+    body::{Bytes, HttpBody},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, Request, Version,
+        header::{AUTHORIZATION, CONNECTION, COOKIE},
+    },
 };
 use quick_cache::{Weighter, sync::Cache};
 use samovar_engine::{Answer, Asked, Clock, Engine, Instant};
@@ -41,15 +46,30 @@ impl Repeat {
 /// By what was asked and by whom.
 pub(crate) struct Repeats {
     known: Cache<u64, Arc<Known>, ByBytes>,
+    heads: Cache<u64, Arc<Head>, ByBytes>,
     /// Whoever does not know it cannot make others' questions fall together with his own.
     seed: u64,
     clock: Clock,
 }
 
-struct Known {
+/// A question in its words, for as long as it is known by them.
+pub(crate) struct Known {
     words: Words,
-    repeat: Arc<Repeat>,
+    pub(crate) repeat: Arc<Repeat>,
     until: Instant,
+}
+
+/// A request that was answered again and leaves its connection as it was: whoever sends its bytes once
+/// more asks the same.
+pub(crate) struct Again {
+    pub(crate) request: Request<()>,
+    pub(crate) known: Arc<Known>,
+}
+
+/// The bytes of a request, all of them and nothing else.
+struct Head {
+    bytes: Bytes,
+    again: Arc<Again>,
 }
 
 /// All of a request that decides what its answer is, but for the codings and tags it takes.
@@ -77,25 +97,69 @@ impl Weighter<u64, Arc<Known>> for ByBytes {
     }
 }
 
+impl Weighter<u64, Arc<Head>> for ByBytes {
+    fn weight(&self, _: &u64, head: &Arc<Head>) -> u64 {
+        /// What they were parsed to, about, beside the bytes.
+        const REST: usize = 1024;
+        (head.bytes.len() * 2 + REST) as u64
+    }
+}
+
+impl Known {
+    fn is_good(&self, revocations: u64, now: Instant) -> bool {
+        self.words.revocations == revocations && now < self.until
+    }
+}
+
+impl Again {
+    /// `None` for a request that has more to it than its head, or after which the connection may end.
+    pub(crate) fn of<B: HttpBody>(request: &Request<B>, known: Arc<Known>) -> Option<Self> {
+        let goes_on = |it: &HeaderValue| it.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+        let is_plain = request.version() == Version::HTTP_11
+            && request.body().is_end_stream()
+            && request.headers().get_all(CONNECTION).iter().all(goes_on);
+        let request = is_plain.then(|| {
+            let mut copy = Request::new(());
+            *copy.method_mut() = request.method().clone();
+            *copy.uri_mut() = request.uri().clone();
+            *copy.headers_mut() = request.headers().clone();
+            copy
+        })?;
+        Some(Self { request, known })
+    }
+}
+
 impl Repeats {
     pub(crate) fn new(clock: Clock, seed: u64) -> Self {
         let bytes = limits::REPEATED_BYTES;
         let known = Cache::with_weighter((bytes / 2048) as usize, bytes, ByBytes);
-        Self { known, seed, clock }
+        let heads = Cache::with_weighter((bytes / 2048) as usize, bytes, ByBytes);
+        Self { known, heads, seed, clock }
     }
 
     /// What the same request was about, if it was answered a moment ago and nobody's credentials have
     /// been revoked since.
-    pub(crate) fn find<B>(&self, request: &Request<B>, revocations: u64) -> Option<Arc<Repeat>> {
+    pub(crate) fn find<B>(&self, request: &Request<B>, revocations: u64) -> Option<Arc<Known>> {
         let (question, authorization, cookie) = parts(request)?;
         let hash = self.hash(question, authorization, cookie);
         let known = self.known.get(&hash)?;
         let same = *known.words.question == *question
             && known.words.authorization.as_deref() == authorization
             && known.words.cookie.as_deref() == cookie
-            && known.words.revocations == revocations
-            && self.clock.now() < known.until;
-        same.then(|| known.repeat.clone())
+            && known.is_good(revocations, self.clock.now());
+        same.then_some(known)
+    }
+
+    /// The same for bytes that have just arrived and that nobody has looked at.
+    pub(crate) fn find_head(&self, bytes: &[u8], revocations: u64) -> Option<Arc<Again>> {
+        let head = self.heads.get(&xxh3_64_with_seed(bytes, self.seed))?;
+        let same = *head.bytes == *bytes && head.again.known.is_good(revocations, self.clock.now());
+        same.then(|| head.again.clone())
+    }
+
+    pub(crate) fn learn_head(&self, bytes: Bytes, again: Again) {
+        let hash = xxh3_64_with_seed(&bytes, self.seed);
+        self.heads.insert(hash, Arc::new(Head { bytes, again: Arc::new(again) }));
     }
 
     /// What a request is known by. `None` for one that is never known.
@@ -118,6 +182,13 @@ impl Repeats {
     fn hash(&self, question: &str, authorization: Option<&[u8]>, cookie: Option<&[u8]>) -> u64 {
         let part = |seed, part: Option<&[u8]>| part.map_or(seed, |it| xxh3_64_with_seed(it, seed));
         part(part(part(self.seed, Some(question.as_bytes())), authorization), cookie)
+    }
+}
+
+/// Without what it was asked with.
+impl std::fmt::Debug for Again {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Again").finish_non_exhaustive()
     }
 }
 

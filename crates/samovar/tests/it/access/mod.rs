@@ -7,6 +7,7 @@ mod commands;
 mod documented;
 mod held;
 mod jobs;
+mod known;
 mod matrix;
 mod open;
 mod redacted;

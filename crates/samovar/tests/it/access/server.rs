@@ -65,12 +65,16 @@ impl Shop {
 
     /// By another clock, whose time is the test's.
     pub(crate) async fn start_by(settings: Settings, clock: Clock) -> Self {
+        Self::start_of(DEFINITIONS, settings, clock).await
+    }
+
+    pub(crate) async fn start_of(definitions: &str, settings: Settings, clock: Clock) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let database = rusqlite::Connection::open(folder.path().join("shop.db")).expect("a file");
         let rows = "create table orders (tenant text, total integer);
                     insert into orders values ('north', 5), ('south', 7);";
         database.execute_batch(rows).expect("rows");
-        let document = Document::parse(DEFINITIONS).expect("it is TOML");
+        let document = Document::parse(definitions).expect("it is TOML");
         let definitions = Definitions::read(&mut document.root());
         let catalogue = Catalogue::check(&definitions, folder.path(), &clock, Ask::All);
         let catalogue = catalogue.await.expect("nothing is wrong");

@@ -16,6 +16,19 @@ use super::server::Shop;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// One whose answer is more than what the system keeps for a client.
+const DEFINITIONS: &str = r#"
+[tenants]
+list = [{ id = "north" }]
+
+[source.shop]
+url = "sqlite://shop.db"
+
+[widget.long]
+source = "shop"
+query = "select hex(zeroblob(3900000)) as zeros where :tenant <> ''"
+"#;
+
 struct Slow {
     shop: Shop,
     clock: Arc<ManualClock>,
@@ -24,7 +37,8 @@ struct Slow {
 impl Slow {
     async fn start() -> Self {
         let clock = Arc::new(ManualClock::new(WallTime::from_millis(1_754_000_000_000)));
-        let shop = Shop::start_by(Settings::default(), Clock::Manual(clock.clone())).await;
+        let its = Clock::Manual(clock.clone());
+        let shop = Shop::start_of(DEFINITIONS, Settings::default(), its).await;
         Self { shop, clock }
     }
 
@@ -106,6 +120,43 @@ async fn an_answer_that_nobody_takes_is_given_up() {
                 requests.push(b'x');
                 false
             }
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        })
+        .await;
+    assert!(passed >= limits::WRITE_TIME, "after {passed:?}");
+}
+
+async fn take_answer(stream: &mut TcpStream) {
+    let mut answer = Vec::new();
+    let mut whole = None;
+    while whole != Some(answer.len()) {
+        assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0);
+        whole = whole.or_else(|| {
+            let end = answer.windows(4).position(|it| it == b"\r\n\r\n")?;
+            let head = String::from_utf8_lossy(&answer[..end]);
+            assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            Some(end + 4 + length?.parse::<usize>().expect("a number"))
+        });
+    }
+}
+
+/// Of a request that is known by its bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_answer_that_nobody_takes_is_given_up() {
+    let slow = Slow::start().await;
+    let mut stream = slow.connect().await;
+    let request = b"GET /v1/widgets/long?tenant=north HTTP/1.1\r\nhost: x\r\n\r\n";
+    for _ in 0..3 {
+        stream.write_all(request).await.expect("taken");
+        take_answer(&mut stream).await;
+    }
+    let mut stream = slow.connect().await;
+    stream.write_all(request).await.expect("taken");
+    stream.readable().await.expect("the first of it");
+    let passed = slow
+        .seconds_until(|| match stream.try_write(b"x") {
+            Ok(_) => false,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         })
         .await;
