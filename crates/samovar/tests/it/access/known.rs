@@ -2,7 +2,7 @@
 //! would answer them so. The server's clock is the test's and stands still, so that what was asked stays
 //! known; and what the router answers has the date of the system, and what it did not has that of this clock.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use samovar_access::{Role, Settings};
 use samovar_clock::{Clock, ManualClock, WallTime};
@@ -10,10 +10,12 @@ use samovar_server::limits;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
     net::TcpStream,
+    time::timeout,
 };
 
 use super::server::Shop;
 
+const LIMIT: Duration = Duration::from_secs(60);
 const NOW: WallTime = WallTime::from_millis(1_754_000_000_000);
 const ITS_DATE: &str = "date: Thu, 31 Jul 2025 22:13:20 GMT";
 
@@ -91,6 +93,10 @@ impl Client {
 
     /// `None` where the connection has ended.
     async fn answer(&mut self) -> Option<Answer> {
+        timeout(LIMIT, self.next()).await.expect("in time")
+    }
+
+    async fn next(&mut self) -> Option<Answer> {
         let mut head = Vec::new();
         loop {
             let mut line = String::new();
