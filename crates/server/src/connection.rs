@@ -128,7 +128,7 @@ enum Ending {
         /// Of another request, that were read already.
         bytes: Bytes,
         /// What the bytes were with which it began, if that was all that came.
-        again: Option<Again>,
+        again: Option<Arc<Again>>,
     },
     Closed,
     Overdue(&'static str),
@@ -241,7 +241,7 @@ pub(crate) struct Pulse {
     /// Requests begun and answered, and pieces of answers taken after a wait.
     turns: AtomicU32,
     /// A request that was answered again, as the next one may be without being read.
-    repeated: Mutex<Option<Again>>,
+    repeated: Mutex<Option<Arc<Again>>>,
     is_repeated: AtomicBool,
 }
 
@@ -256,7 +256,7 @@ impl Pulse {
         Underway(self.clone())
     }
 
-    pub(crate) fn repeated(&self, again: Again) {
+    pub(crate) fn repeated(&self, again: Arc<Again>) {
         *self.repeated.lock().unwrap_or_else(PoisonError::into_inner) = Some(again);
         self.is_repeated.store(true, Relaxed);
     }
@@ -265,7 +265,7 @@ impl Pulse {
         self.is_repeated.load(Relaxed)
     }
 
-    fn take_repeated(&self) -> Option<Again> {
+    fn take_repeated(&self) -> Option<Arc<Again>> {
         self.repeated.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

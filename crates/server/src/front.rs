@@ -77,21 +77,21 @@ impl Front {
         &self,
         request: &Request<B>,
         span: &Span,
-    ) -> Option<(Response<Option<Bytes>>, Option<Again>)> {
+    ) -> Option<(Ready, Option<Arc<Again>>)> {
         let known = self.repeats.find(request, self.access.revocations())?;
         let response = self.answer(&known.repeat, request, || span.clone())?;
-        Some((response, Again::of(request, known)))
+        Some((response, self.repeats.again(request, known)))
     }
 
     /// The same for a request of which there are but the bytes.
-    pub(crate) fn answer_known(&self, head: &[u8]) -> Option<Response<Option<Bytes>>> {
+    pub(crate) fn answer_known(&self, head: &[u8]) -> Option<Ready> {
         let again = self.repeats.find_head(head, self.access.revocations())?;
         let request = &again.request;
         self.answer(&again.known.repeat, request, || spans::request(request))
     }
 
     /// Whoever sends the same bytes is answered without anybody reading them.
-    pub(crate) fn learn_head(&self, head: Bytes, again: Again) {
+    pub(crate) fn learn_head(&self, head: Bytes, again: Arc<Again>) {
         self.repeats.learn_head(head, again);
     }
 
@@ -100,7 +100,7 @@ impl Front {
         repeat: &Repeat,
         request: &Request<B>,
         span: impl FnOnce() -> Span,
-    ) -> Option<Response<Option<Bytes>>> {
+    ) -> Option<Ready> {
         let answer = self.engine.answer_again(&repeat.asked)?;
         let described = repeat.describe(&self.engine, &answer);
         // Damaged bytes are told of by the router.
@@ -115,6 +115,9 @@ impl Front {
         Some(head.map(|()| bytes))
     }
 }
+
+/// A whole answer; some have no body.
+pub(crate) type Ready = Response<Option<Bytes>>;
 
 /// The requests of one connection.
 #[derive(Debug)]

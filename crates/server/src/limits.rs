@@ -39,6 +39,8 @@ pub const REPEATED_FOR: Duration = Duration::from_secs(1);
 /// Bytes of such questions, and again of requests that are known by their bytes. More: those that are
 /// asked the least are forgotten.
 pub const REPEATED_BYTES: u64 = 16 << 20;
+/// Requests of which is known whether they have come before. More: some are taken for new.
+pub const REQUESTS_SEEN: usize = 4096;
 /// Bytes of a request that can be known by them. More: it is parsed each time.
 pub const KNOWN_HEAD_BYTES: usize = 4 << 10;
 /// After this time it is tried again to accept connections for which the system had no room.

@@ -6,7 +6,10 @@
 //!
 //! Whoever has asked the same in the same bytes is known by them: then HTTP is not even read.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use axum::{
     body::{Bytes, HttpBody},
@@ -47,6 +50,8 @@ impl Repeat {
 pub(crate) struct Repeats {
     known: Cache<u64, Arc<Known>, ByBytes>,
     heads: Cache<u64, Arc<Head>, ByBytes>,
+    /// Hashes of what was found by its words, each at its place.
+    seen: Box<[AtomicU64]>,
     /// Whoever does not know it cannot make others' questions fall together with his own.
     seed: u64,
     clock: Clock,
@@ -113,7 +118,7 @@ impl Known {
 
 impl Again {
     /// `None` for a request that has more to it than its head, or after which the connection may end.
-    pub(crate) fn of<B: HttpBody>(request: &Request<B>, known: Arc<Known>) -> Option<Self> {
+    fn of<B: HttpBody>(request: &Request<B>, known: Arc<Known>) -> Option<Arc<Self>> {
         let goes_on = |it: &HeaderValue| it.as_bytes().eq_ignore_ascii_case(b"keep-alive");
         let is_plain = request.version() == Version::HTTP_11
             && request.body().is_end_stream()
@@ -125,7 +130,7 @@ impl Again {
             *copy.headers_mut() = request.headers().clone();
             copy
         })?;
-        Some(Self { request, known })
+        Some(Arc::new(Self { request, known }))
     }
 }
 
@@ -134,7 +139,8 @@ impl Repeats {
         let bytes = limits::REPEATED_BYTES;
         let known = Cache::with_weighter((bytes / 2048) as usize, bytes, ByBytes);
         let heads = Cache::with_weighter((bytes / 2048) as usize, bytes, ByBytes);
-        Self { known, heads, seed, clock }
+        let seen = (0..limits::REQUESTS_SEEN).map(|_| AtomicU64::new(0)).collect();
+        Self { known, heads, seen, seed, clock }
     }
 
     /// What the same request was about, if it was answered a moment ago and nobody's credentials have
@@ -150,16 +156,33 @@ impl Repeats {
         same.then_some(known)
     }
 
-    /// The same for bytes that have just arrived and that nobody has looked at.
+    /// A request that was found by its words, if its lines have come before. Where each has a line of
+    /// its own, as the number of a trace, nothing is won by knowing them.
+    pub(crate) fn again<B: HttpBody>(
+        &self,
+        request: &Request<B>,
+        known: Arc<Known>,
+    ) -> Option<Arc<Again>> {
+        let lines = request.headers().values().map(HeaderValue::as_bytes);
+        let hash = lines.fold(known.words.hash, |seed, line| xxh3_64_with_seed(line, seed));
+        let place = &self.seen[hash as usize % self.seen.len()];
+        if place.load(Relaxed) != hash {
+            place.store(hash, Relaxed);
+            return None;
+        }
+        Again::of(request, known)
+    }
+
+    /// [`Repeats::find`] for bytes that have just arrived and that nobody has looked at.
     pub(crate) fn find_head(&self, bytes: &[u8], revocations: u64) -> Option<Arc<Again>> {
         let head = self.heads.get(&xxh3_64_with_seed(bytes, self.seed))?;
         let same = *head.bytes == *bytes && head.again.known.is_good(revocations, self.clock.now());
         same.then(|| head.again.clone())
     }
 
-    pub(crate) fn learn_head(&self, bytes: Bytes, again: Again) {
+    pub(crate) fn learn_head(&self, bytes: Bytes, again: Arc<Again>) {
         let hash = xxh3_64_with_seed(&bytes, self.seed);
-        self.heads.insert(hash, Arc::new(Head { bytes, again: Arc::new(again) }));
+        self.heads.insert(hash, Arc::new(Head { bytes, again }));
     }
 
     /// What a request is known by. `None` for one that is never known.

@@ -14,17 +14,19 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use axum::{
-    body::Bytes,
-    http::{Response, StatusCode},
-};
+use axum::{body::Bytes, http::StatusCode};
 use samovar_engine::Clock;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::watch,
 };
 
-use crate::{connection::Stream, front::Front, identity::Peer, limits};
+use crate::{
+    connection::Stream,
+    front::{Front, Ready},
+    identity::Peer,
+    limits,
+};
 
 /// The next bytes that are not known. `None`: there is nothing more to be done for this connection.
 pub(crate) async fn rest(
@@ -129,7 +131,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(response: &Response<Option<Bytes>>, clock: &Clock) -> Self {
+    fn new(response: &Ready, clock: &Clock) -> Self {
         let body = response.body().clone().unwrap_or_default();
         Self { head: head(response, body.len(), clock), body, written: 0 }
     }
@@ -150,7 +152,7 @@ impl Answer {
 }
 
 /// As HTTP/1.1 has it on a connection that goes on.
-fn head(response: &Response<Option<Bytes>>, length: usize, clock: &Clock) -> Vec<u8> {
+fn head(response: &Ready, length: usize, clock: &Clock) -> Vec<u8> {
     /// Of nearly all.
     const ROOM: usize = 1024;
     let mut out = Vec::with_capacity(ROOM);

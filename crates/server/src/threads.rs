@@ -113,7 +113,7 @@ mod tests {
             let tell = tell.clone();
             threads.spawn(async move {
                 tell.send(thread::current().id()).expect("heard");
-                pending().await
+                pending::<()>().await;
             });
             seen.insert(told.recv().await.expect("it runs"));
         }
@@ -141,7 +141,7 @@ mod tests {
         let (held, dropped) = oneshot::channel::<()>();
         threads.spawn(async move {
             let _held = held;
-            pending().await
+            pending::<()>().await;
         });
         drop(threads);
         assert!(dropped.await.is_err());
