@@ -114,6 +114,11 @@
 //! ([`Cache::get_or_compose`], [`Ticket::parts`]); it is as old as the oldest of
 //! those that it includes: what only grows old by its tags is looked for ([`Parts::find`]) and not included.
 //!
+//! A value may be divided by its tags, each piece of it depending on one of them alone
+//! ([`Reading::divided`]). Then what has not moved is found although the rest has
+//! ([`Cache::find_divided`]), and whoever makes it anew takes over what the stamps of its ticket are
+//! of ([`Ticket::vouches_for`]), without reading that data again.
+//!
 //! # Types, and "there is nothing"
 //!
 //! ```

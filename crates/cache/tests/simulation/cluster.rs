@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use samovar_cache::{
-    Answer, Beginning, Cache, Definition, Freshness, How, Laws, ReadError, Settings, Subject, Tag,
+    Answer, Beginning, Cache, Definition, Divided, Freshness, How, Laws, ReadError, Settings, Subject, Tag,
     Tenant, Turn, Widget,
     simulated::{Connection, Reach, Timing, World},
 };
@@ -380,18 +380,19 @@ impl Node {
     async fn bundled(&self) -> Result<(), ReadError> {
         let (cluster, tags) = (&self.cluster, tags_of_bundle());
         let reading = self.strict.reading(&cluster.tenant).params(&ALL).tags(&tags).divided();
-        let seen = self.cache.find_divided(&[reading]).await?.remove(0);
-        let begun = self.cache.begin_divided(&reading, seen.map(|it| it.commit())).await?;
-        let Turn::Compute(ticket) = begun else { return Ok(()) };
+        // All of it before the stamps are captured: only the ticket can tell what of it they are of.
         let before = self.cache.find_divided(&[reading]).await?.remove(0);
-        cluster.dawdle().await;
         let texts: [String; BUNDLED] = std::array::from_fn(|own| own.to_string());
         let params = texts.each_ref().map(|own| [("own", own.as_str())]);
         let alone = params.iter().zip(&tags);
         let alone = alone.map(|(params, tag)| {
             self.strict.reading(&cluster.tenant).params(params).tags(std::slice::from_ref(tag))
         });
-        let found = ticket.parts().find(&alone.collect::<Vec<_>>()).await?;
+        let found = self.cache.get_many(&alone.collect::<Vec<_>>()).await?;
+        cluster.dawdle().await;
+        let seen = before.as_ref().map(Divided::commit);
+        let begun = self.cache.begin_divided(&reading, seen).await?;
+        let Turn::Compute(ticket) = begun else { return Ok(()) };
         let is_careless = cluster.broken == Some(Broken::TakenOverUnseen);
         let (mut value, mut taken) = (Vec::new(), Vec::new());
         let bytes_before = before.as_ref().map(|it| it.bytes().expect("not compressed"));

@@ -196,6 +196,25 @@ async fn hours_of_days_that_are_over_become_one_entry_each() {
     assert!(queries == 1 && rows < 24, "an hour alone: {rows}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bundles_take_less_than_half_of_the_room() {
+    let definitions = format!("{DEFINITIONS}{TOLD}");
+    let kept = Kept::open_with(&definitions, &schema(100, 100, 20), Settings::default()).await;
+    let mut taken = Vec::new();
+    for queries in [1, 0] {
+        for tenant in 0..100 {
+            assert_eq!(kept.totals(tenant, NINETY).await, queries);
+            settled(&kept.desk.engine).await;
+        }
+        let bytes = kept.told().await.store.memory_bytes.expect("it is known");
+        taken.push((kept.entries(), bytes));
+        kept.clock.advance(A_WHILE);
+    }
+    let [(before, bytes_before), (after, bytes_after)] = taken[..] else { panic!("two") };
+    assert_eq!((before, after), ((0, 100 * 90), (100 * 3, 100 * 18)));
+    assert!(bytes_after * 2 < bytes_before, "{bytes_before} bytes became {bytes_after}");
+}
+
 /// Of tenants that are read there is an entry for each month, and one for each day of the month that
 /// goes on. Of the others there is not even a version.
 #[tokio::test(flavor = "multi_thread")]

@@ -204,7 +204,7 @@ impl Keyspace {
         self.back_offs.remove(key);
     }
 
-    pub(super) fn evict(&mut self, key: &str, commit: u64) {
+    pub(super) fn evict_seen(&mut self, key: &str, commit: u64) {
         if self.entries.get(key).is_some_and(|(value, _)| commit_of(value) == Some(commit)) {
             self.entries.remove(key);
         }

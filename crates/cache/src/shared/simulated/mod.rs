@@ -292,7 +292,7 @@ impl Connection {
 
     pub(crate) async fn evict(&self, entries: &[(EntryKey, u64)]) -> Result<(), StoreError> {
         let operation = |data: &mut Keyspace, _, _| {
-            entries.iter().for_each(|(key, commit)| data.evict(key.as_str(), *commit));
+            entries.iter().for_each(|(key, commit)| data.evict_seen(key.as_str(), *commit));
             ((), Vec::new())
         };
         self.call(TENANTS, operation).await.map(|_| ())
