@@ -67,8 +67,9 @@ impl Cache {
         self.0.find_divided(readings).await
     }
 
-    /// Lets go what was found in the shared tier, or committed, where it is still there: as a store
-    /// does by itself that has no room. For what another value has taken over.
+    /// Lets go what was found in the shared tier, or committed, if it is still there: as a store does
+    /// by itself that has no room. For what another value has taken over. What local tiers hold is as
+    /// good as it was.
     pub async fn evict(&self, answers: &[Answer]) -> Result<(), ReadError> {
         within_a_call(answers.len())?;
         let entry = |it: &Answer| (it.entry.key.clone(), it.entry.commit);

@@ -185,7 +185,9 @@ impl<'g> Bundle<'g> {
         give: &mut impl FnMut(usize, &Partial),
     ) {
         (self.seen, self.bytes) = (found.map(Divided::commit), 0);
-        let Some((found, bytes)) = found.and_then(|it| Some((it, it.bytes().ok()?))) else { return };
+        let Some((found, bytes)) = found.and_then(|it| Some((it, it.bytes().ok()?))) else {
+            return;
+        };
         for Bundled { place, bytes, .. } in usable(rolled, self.children, found, &bytes) {
             self.bytes += bytes.len() as u64;
             if let Some(piece) = self.wanted.get(&place)

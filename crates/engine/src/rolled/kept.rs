@@ -39,7 +39,13 @@ impl<'r> Kept<'r> {
     ) -> Result<Self, String> {
         let tags = children.iter().map(|slot| tag(rolled, slot)).collect::<Result<_, _>>()?;
         let what = if of.unit() == PartitionUnit::Month { "days" } else { "hours" };
-        Ok(Self { widget: sealed, member, partition: format!("{of}/{what}"), tags, is_bundle: true })
+        Ok(Self {
+            widget: sealed,
+            member,
+            partition: format!("{of}/{what}"),
+            tags,
+            is_bundle: true,
+        })
     }
 
     /// What a partition holds depends on the zone in which it is cut.

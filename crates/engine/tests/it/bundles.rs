@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// An event tells of every change of a day.
-const TOLD: &str = "[event.\"order.created\"]\ninvalidates = [\"orders/{day}\"]\nat = \"received_at\"\n";
+const TOLD: &str =
+    "[event.\"order.created\"]\ninvalidates = [\"orders/{day}\"]\nat = \"received_at\"\n";
 const SEPTEMBER: (&str, &str) = ("2026-09-01", "2026-09-30");
 /// Longer than an answer is fresh: what is read next is made anew, of what is kept.
 const A_WHILE: Duration = Duration::from_secs(601);
@@ -132,17 +133,20 @@ async fn no_day_lives_longer_in_bundles_than_it_would_alone() {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let kept = Kept::open_with(&told(), &schema(1, 100, 3), Settings::default()).await;
     assert_eq!(kept.again(0, SEPTEMBER).await, 1);
+    // They are bundled when a third of their time is over.
+    kept.clock.advance(10 * DAY);
     kept.again(0, SEPTEMBER).await;
     assert_eq!(kept.entries(), (1, 0));
     // Eight days are younger than the others; all are in a bundle that is made anew.
-    kept.clock.advance(20 * DAY);
+    kept.clock.advance(10 * DAY);
     let late: Vec<String> = (1..=8).map(|day| format!("2026-09-0{day}")).collect();
     kept.order(&late.iter().map(String::as_str).collect::<Vec<_>>()).await;
     assert_eq!((kept.costs(0, SEPTEMBER).await, kept.entries()), ((1, 8 * 4), (1, 8)));
     assert_eq!((kept.costs(0, SEPTEMBER).await, kept.entries()), ((0, 0), (1, 0)));
     // Nobody tells of this one.
     let before = kept.plain(0, SEPTEMBER);
-    kept.desk.write("insert into orders values ('tenant-0', '2026-09-20 10:00:00', 'web', 7, 9001)");
+    kept.desk
+        .write("insert into orders values ('tenant-0', '2026-09-20 10:00:00', 'web', 7, 9001)");
     kept.clock.advance(6 * DAY);
     assert_eq!(kept.shown(0, SEPTEMBER).await, (before, 0));
     kept.clock.advance(4 * DAY);
@@ -158,9 +162,13 @@ async fn partials_that_are_too_large_together_stay_apart() {
     // Of each day about 27 KB: 400 customers with long names.
     let large = format!(
         "{}\nupdate orders set customer = printf('%058d', customer);",
-        schema(1, 90, 400).replace("o.i * 31 % 997", "o.i").replace("customer integer", "customer text")
+        schema(1, 90, 400)
+            .replace("o.i * 31 % 997", "o.i")
+            .replace("customer integer", "customer text")
     );
-    let kept = Kept::open_with(&told().replace("keep = 200", "keep = 400"), &large, Settings::default()).await;
+    let kept =
+        Kept::open_with(&told().replace("keep = 200", "keep = 400"), &large, Settings::default())
+            .await;
     for entries in [(0, 30), (0, 30)] {
         kept.again(0, SEPTEMBER).await;
         assert_eq!(kept.entries(), entries);
@@ -281,8 +289,17 @@ async fn on_redis_two_processes_make_one_bundle() {
     settled(&engines[1]).await;
     assert_eq!(entries(), 3 + 18);
     let day = vec!["orders/2026/09/10".to_owned()];
-    let change = samovar_engine::Change { tenant: Some("tenant-0".to_owned()), tags: day, ..Default::default() };
-    database.execute("insert into orders values ('tenant-0', '2026-09-10 10:00:00', 'web', 7, 9001)", []).expect("written");
+    let change = samovar_engine::Change {
+        tenant: Some("tenant-0".to_owned()),
+        tags: day,
+        ..Default::default()
+    };
+    database
+        .execute(
+            "insert into orders values ('tenant-0', '2026-09-10 10:00:00', 'web', 7, 9001)",
+            [],
+        )
+        .expect("written");
     engines[0].invalidate(&change).await.expect("invalidated");
     assert_eq!(read(&engines[1], "all").await, (271, 1));
     assert_eq!(entries(), 3 + 19);

@@ -42,8 +42,7 @@ pub fn decode_bundle<'b>(
     bytes: &'b [u8],
 ) -> Result<Vec<Bundled<'b>>, Malformed> {
     let from = &mut Reader::new(bytes);
-    let is_ours =
-        from.byte()? == FORMAT && from.array()? == rollup.fingerprint().to_le_bytes();
+    let is_ours = from.byte()? == FORMAT && from.array()? == rollup.fingerprint().to_le_bytes();
     if !is_ours || from.u64()? != of as u64 {
         return Err(Malformed);
     }

@@ -151,10 +151,7 @@ pub(super) fn drop_entry(connection: &Connection, key: &EntryKey) -> rusqlite::R
     Ok(())
 }
 
-pub(super) fn evict(
-    connection: &Connection,
-    entries: &[(EntryKey, u64)],
-) -> rusqlite::Result<()> {
+pub(super) fn evict(connection: &Connection, entries: &[(EntryKey, u64)]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(sql::ENTRY_EVICT)?;
     for (key, commit) in entries {
         statement.execute((key.as_str(), *commit as i64))?;

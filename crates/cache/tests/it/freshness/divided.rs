@@ -54,8 +54,20 @@ async fn what_has_not_moved_is_found_and_nothing_else() {
         (Subject::Tags(a_2), one, over, false, [true, false, true]),
         (Subject::Tags(a_2), one, Duration::ZERO, true, [true, false, true]),
         (Subject::Tags(&tags[2..]), None, Duration::ZERO, false, [true, true, false]),
-        (Subject::Tags(&["a".parse().expect("valid")]), one, Duration::ZERO, false, [false, false, true]),
-        (Subject::Tags(&["a/2/x".parse().expect("valid")]), one, Duration::ZERO, false, [true, false, true]),
+        (
+            Subject::Tags(&["a".parse().expect("valid")]),
+            one,
+            Duration::ZERO,
+            false,
+            [false, false, true],
+        ),
+        (
+            Subject::Tags(&["a/2/x".parse().expect("valid")]),
+            one,
+            Duration::ZERO,
+            false,
+            [true, false, true],
+        ),
         (Subject::Tags(&["c".parse().expect("valid")]), one, Duration::ZERO, false, [true; 3]),
         (Subject::Widget("w"), one, Duration::ZERO, false, [false; 3]),
         (Subject::Class("test"), None, Duration::ZERO, false, [false; 3]),
@@ -85,7 +97,10 @@ async fn what_has_moved_in_part_is_no_answer_and_is_not_held() {
     bench.clock.advance(Duration::from_secs(30));
     bench.invalidate("a/2").await;
     let found = bench.find(&reading).await.expect("two of three");
-    assert_eq!((&found.bytes().expect("readable")[..], found.age()), (&b"divided"[..], Duration::from_secs(30)));
+    assert_eq!(
+        (&found.bytes().expect("readable")[..], found.age()),
+        (&b"divided"[..], Duration::from_secs(30))
+    );
     assert!(!found.holds(3) && !found.holds(usize::MAX));
     assert_eq!(bench.cache.get_many(&[reading]).await.expect("readable").len(), 1);
     assert!(bench.cache.get_many(&[reading]).await.expect("readable")[0].is_none());
@@ -106,9 +121,11 @@ async fn a_ticket_vouches_for_what_was_made_under_its_stamps() {
     let reading = widget.reading(&bench.tenant).params(&ALL).tags(&all).divided();
     let other = Tenant::new("other").expect("valid");
     let one = |tag: usize| widget.reading(&bench.tenant).tags(&all[tag..=tag]);
-    let (first, second) = (bench.read(&one(0)).await, bench.read(&one(1).params(&[("n", "2")])).await);
+    let (first, second) =
+        (bench.read(&one(0)).await, bench.read(&one(1).params(&[("n", "2")])).await);
     let beside = tags(&["c"]);
-    let beside = bench.read(&widget.reading(&bench.tenant).params(&[("n", "3")]).tags(&beside)).await;
+    let beside =
+        bench.read(&widget.reading(&bench.tenant).params(&[("n", "3")]).tags(&beside)).await;
     let others = bench.read(&widget.reading(&other).tags(&all[..1])).await;
 
     let ticket = bench.begin_divided(&reading, None).await.expect("there is nothing");

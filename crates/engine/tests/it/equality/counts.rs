@@ -50,7 +50,8 @@ impl Counts {
     pub(super) fn add_bundles(&mut self, folder: &Path) {
         let file = folder.join("store").join("cache.db");
         let file = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY);
-        let count = "select count(*) from entries where key like '%/days?%' or key like '%/hours?%'";
+        let count =
+            "select count(*) from entries where key like '%/days?%' or key like '%/hours?%'";
         let bundles = file.and_then(|file| file.query_row(count, [], |row| row.get::<_, u32>(0)));
         self.bundles += u64::from(bundles.expect("a count"));
     }

@@ -88,8 +88,7 @@ impl Walk {
         let specs: Arc<[Spec]> = drawn::draw(&random).into();
         let zones: Vec<&str> = era.zones.iter().map(|(zone, _)| *zone).collect();
         let heard = *pick(&random, &[Heard::Unsaid, Heard::Told, Heard::Told, Heard::Finer]);
-        let text =
-            drawn::definitions(&shop.database.url(), &shop.table, &zones, &specs, heard);
+        let text = drawn::definitions(&shop.database.url(), &shop.table, &zones, &specs, heard);
         let folder = tempfile::tempdir().expect("a folder");
         let served = Served::start(&text, &folder, &shop, &clock, seed).await;
         let recent = VecDeque::new();
