@@ -106,6 +106,23 @@ async fn late_days_are_folded_alone_and_join_when_there_are_enough() {
     assert_eq!((kept.costs(0, NINETY).await, kept.entries()), ((0, 0), (3, 18)));
 }
 
+/// Where the tag names no day, all of them fall with each order: what is folded then is not bundled
+/// before it has lasted.
+#[tokio::test(flavor = "multi_thread")]
+async fn days_that_have_one_tag_fall_together_and_are_bundled_when_they_last() {
+    let coarse = told().replace("\"orders/{day}\"", "\"orders\"");
+    let kept = Kept::open_with(&coarse, &schema(1, 100, 3), Settings::default()).await;
+    kept.again(0, NINETY).await;
+    assert_eq!((kept.costs(0, NINETY).await, kept.entries()), ((0, 0), (3, 18)));
+    for orders in 1..=2 {
+        kept.order(&["2026-09-10"]).await;
+        let all = 90 * 3 + orders;
+        assert_eq!((kept.costs(0, NINETY).await, kept.entries()), ((1, all), (3, 90)));
+    }
+    assert_eq!((kept.costs(0, NINETY).await, kept.entries()), ((0, 0), (3, 18)));
+    assert_eq!(kept.costs(0, NINETY).await, (0, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_month_that_is_cleared_is_folded_once_and_bundled_again() {
     let kept = Kept::open_with(&told(), &schema(1, 100, 3), Settings::default()).await;
