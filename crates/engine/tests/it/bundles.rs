@@ -111,6 +111,7 @@ async fn late_days_are_folded_alone_and_join_when_there_are_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn days_that_have_one_tag_fall_together_and_are_bundled_when_they_last() {
     let coarse = told().replace("\"orders/{day}\"", "\"orders\"");
+    let coarse = coarse.replace("at = \"received_at\"\n", "");
     let kept = Kept::open_with(&coarse, &schema(1, 100, 3), Settings::default()).await;
     kept.again(0, NINETY).await;
     assert_eq!((kept.costs(0, NINETY).await, kept.entries()), ((0, 0), (3, 18)));
