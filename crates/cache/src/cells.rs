@@ -115,6 +115,12 @@ impl Dependencies {
         self.0.len()
     }
 
+    /// The place of a version.
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        let wanted = (xxh3_64(name.as_bytes()), name);
+        self.0.binary_search_by(|cell| (cell.hash, cell.key.as_str()).cmp(&wanted)).ok()
+    }
+
     pub(crate) fn keys(&self) -> Arc<[VersionKey]> {
         self.iter().map(|cell| cell.key.clone()).collect()
     }

@@ -83,6 +83,22 @@ pub(crate) fn compare(
     }
 }
 
+/// The stamps of an entry, each against what the store holds.
+pub(crate) fn compare_all<'l>(
+    bound: &Bound,
+    stored: &'l StoredEntry,
+    versions: &'l [Option<Version>],
+    capture: &'l Capture,
+    origins: &'l Origins,
+) -> impl Iterator<Item = Compared> + 'l {
+    let share = share_of(bound.key.as_str());
+    stored.stamps.iter().zip(versions).zip(capture.cells().iter()).map(
+        move |((stamp, version), cell)| {
+            compare(stamp, version.as_ref(), origins.of(cell.key()).incarnation, share)
+        },
+    )
+}
+
 /// All stamps together with the entry's age; `None` when it is past all use.
 fn stand(
     compared: impl Iterator<Item = Compared>,
@@ -160,12 +176,7 @@ impl Inner {
         let steps = self.node.cells.observe(capture, &said, Some((&look.origins, sent_at)));
         let (origins, now_ms) = (&look.origins, look.now_ms);
         let stored = self.decode(bound, look.entry, capture)?;
-        let share = share_of(bound.key.as_str());
-        let compared = stored.stamps.iter().zip(&look.versions).zip(capture.cells().iter()).map(
-            |((stamp, version), cell)| {
-                compare(stamp, version.as_ref(), origins.of(cell.key()).incarnation, share)
-            },
-        );
+        let compared = compare_all(bound, &stored, &look.versions, capture, origins);
         let judged = Judged { stored: &stored, capture, steps, origins, now_ms, sent_at };
         self.assessed(bound, judged, compared)
     }
@@ -194,7 +205,7 @@ impl Inner {
     }
 
     /// The stored entry, if it is one, and of these versions.
-    fn decode(
+    pub(crate) fn decode(
         &self,
         bound: &Bound,
         entry: Option<Bytes>,

@@ -114,6 +114,11 @@
 //! ([`Cache::get_or_compose`], [`Ticket::parts`]); it is as old as the oldest of
 //! those that it includes: what only grows old by its tags is looked for ([`Parts::find`]) and not included.
 //!
+//! A value may be divided by its tags, each piece of it depending on one of them alone
+//! ([`Reading::divided`]). Then what has not moved is found although the rest has
+//! ([`Cache::find_divided`]), and whoever makes it anew takes over what the stamps of its ticket are
+//! of ([`Ticket::vouches_for`]), without reading that data again.
+//!
 //! # Types, and "there is nothing"
 //!
 //! ```
@@ -161,6 +166,7 @@ mod cache;
 mod cells;
 mod change;
 mod codec;
+mod divided;
 mod entry;
 mod explain;
 mod flight;
@@ -190,6 +196,7 @@ pub use advice::{Advice, Sample, advise};
 pub use answer::{Answer, ReadError, StaleBecause, State, Tier, Value};
 pub use cache::{Builder, Cache, LocalState, OpenError, Settings};
 pub use change::{ChangeError, ClearedBy, How, Subject};
+pub use divided::Divided;
 pub use entry::{Coding, EntryError, Provenance, check_stored_entry};
 pub use explain::{Explanation, StampShown, StoredShown};
 pub use freshness::{Freshness, FreshnessError, RefreshAhead};

@@ -6,6 +6,9 @@ use std::time::Duration;
 pub const TENANT_BYTES: usize = 128;
 /// Tags of one reading, ancestors and built-in versions apart. More: the reading is refused.
 pub const TAGS_PER_READING: usize = 16;
+/// Tags of one reading whose value is divided by them: a bit of a word for each. More: the reading is
+/// refused.
+pub const TAGS_OF_DIVIDED: usize = 32;
 /// Segments of a tag. Deeper: the tag is refused.
 pub const TAG_DEPTH: usize = 6;
 /// Bytes of a tag. Longer: the tag is refused.
@@ -14,7 +17,7 @@ pub const TAG_BYTES: usize = 256;
 pub const KEY_BYTES: usize = 1024;
 /// Bytes of the name of a widget or a freshness class. Longer: refused at declaration.
 pub const NAME_BYTES: usize = 64;
-/// Readings in one `get_many`. More: refused.
+/// Readings in one `get_many`, one look for divided values, or one eviction. More: refused.
 pub const READINGS_PER_CALL: usize = 1024;
 /// Tags in one `invalidate`. More: refused.
 pub const TAGS_PER_CALL: usize = 1024;

@@ -142,6 +142,17 @@ impl Cache {
         Ok(turn)
     }
 
+    /// The right to make a divided value, see [`Reading::divided`], anew: unless there is another than
+    /// the one with the commit `than` of which nothing has moved. Waits for nobody, and is no read.
+    pub async fn begin_divided(
+        &self,
+        reading: &Reading<'_>,
+        than: Option<u64>,
+    ) -> Result<Turn, ReadError> {
+        let want = Want::Newer { than: than.unwrap_or(NONE) };
+        self.turn(reading, |_, _| want).await
+    }
+
     /// [`Cache::refresh`] for computes that are not a closure: the right to make a newer value of what
     /// is old, or about to be. Waits for nobody.
     pub async fn begin_refresh(&self, reading: &Reading<'_>) -> Result<Turn, ReadError> {

@@ -110,8 +110,8 @@ pub enum TagError {
     Character { tag: String, bad: char },
     #[error("tag `{tag}` is {depth} deep, at most {} levels are allowed", limits::TAG_DEPTH)]
     TooDeep { tag: String, depth: usize },
-    #[error("a reading has {count} tags, at most {} are allowed", limits::TAGS_PER_READING)]
-    TooMany { count: usize },
+    #[error("a reading has {count} tags, at most {limit} are allowed")]
+    TooMany { count: usize, limit: usize },
 }
 
 #[cfg(test)]

@@ -95,6 +95,17 @@ struct Lease {
     renewal: Arc<Renewal>,
 }
 
+impl Lease {
+    fn stamp(&self, cell: &Cell, version: &Version) -> Stamp {
+        Stamp {
+            key_hash: cell.hash(),
+            change: version.ids.change,
+            clear: version.ids.clear,
+            incarnation: self.won.origins.of(cell.key()).incarnation,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Renewal {
     over: AtomicBool,
@@ -303,13 +314,16 @@ impl Ticket {
             late = self.versions_now().await.unwrap_or_else(|| lease.won.versions.clone());
             &late
         };
-        let stamp = |(cell, version): (&Cell, &Version)| Stamp {
-            key_hash: cell.hash(),
-            change: version.ids.change,
-            clear: version.ids.clear,
-            incarnation: lease.won.origins.of(cell.key()).incarnation,
-        };
-        self.bound.versions.iter().zip(versions).map(stamp).collect()
+        let versions = self.bound.versions.iter().zip(versions);
+        versions.map(|(cell, version)| lease.stamp(cell, version)).collect()
+    }
+
+    /// Whether this is one of the stamps that were captured when the lease was won.
+    pub(crate) fn has_captured(&self, stamp: &Stamp) -> bool {
+        let Some(lease) = &self.lease else { return false };
+        let mut captured = self.bound.versions.iter().zip(&lease.won.versions);
+        let same = captured.find(|(cell, _)| cell.hash() == stamp.key_hash);
+        same.is_some_and(|(cell, version)| lease.stamp(cell, version) == *stamp)
     }
 
     /// What a broken law would stamp with; see [`Law::StampFirst`].

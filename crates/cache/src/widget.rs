@@ -1,6 +1,7 @@
 //! Widgets as the cache knows them, and readings of them.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -187,6 +188,7 @@ impl Widget {
             tenant,
             params: &[],
             tags: Tags::Given(&[]),
+            divided: false,
             zone: None,
             patience: None,
             deadline: None,
@@ -202,6 +204,7 @@ pub struct Reading<'a> {
     pub(crate) tenant: &'a Tenant,
     params: &'a [(&'a str, &'a str)],
     tags: Tags<'a>,
+    divided: bool,
     zone: Option<&'a TimeZone>,
     patience: Option<Duration>,
     deadline: Option<Duration>,
@@ -241,6 +244,14 @@ impl<'a> Reading<'a> {
         self
     }
 
+    /// Each piece of the value depends on one of the tags alone, of which there may be more then: what
+    /// has not moved is found by [`Cache::find_divided`](crate::Cache::find_divided). To everything
+    /// else it is a value that depends on all of them.
+    pub fn divided(mut self) -> Self {
+        self.divided = true;
+        self
+    }
+
     /// The zone in which the widget's bucket is cut; UTC unless given.
     pub fn zone(mut self, zone: &'a TimeZone) -> Self {
         self.zone = Some(zone);
@@ -273,23 +284,44 @@ impl<'a> Reading<'a> {
         declared.template.write(parts, out)
     }
 
+    fn work_out_tags(&self) -> Result<Cow<'a, [Tag]>, TagError> {
+        let tags = match self.tags {
+            Tags::Given(tags) => Cow::Borrowed(tags),
+            Tags::Later(work_out) => Cow::Owned(work_out()?),
+        };
+        let limit = match self.divided {
+            true => limits::TAGS_OF_DIVIDED,
+            false => limits::TAGS_PER_READING,
+        };
+        match tags.len() {
+            count if count > limit => Err(TagError::TooMany { count, limit }),
+            _ => Ok(tags),
+        }
+    }
+
+    /// For each of these versions, which of the reading's tags depend on it: a bit for each, the first
+    /// one the lowest.
+    pub(crate) fn depending(&self, versions: &Dependencies) -> Result<Box<[u32]>, TagError> {
+        const { assert!(limits::TAGS_OF_DIVIDED <= u32::BITS as usize) };
+        let (name, class) = (&self.widget.0.name, self.widget.0.freshness.class());
+        let mut depending = vec![0; versions.len()].into_boxed_slice();
+        for (place, tag) in self.work_out_tags()?.iter().enumerate() {
+            dependencies(self.tenant, name, class, std::slice::from_ref(tag), |name| {
+                if let Some(version) = versions.find(name) {
+                    depending[version] |= 1 << place;
+                }
+            });
+        }
+        Ok(depending)
+    }
+
     pub(crate) fn bind(
         &self,
         clock: &Clock,
         rows: &Rows,
         cells: &Cells,
     ) -> Result<Bound, ReadingError> {
-        let worked_out;
-        let tags = match self.tags {
-            Tags::Given(tags) => tags,
-            Tags::Later(work_out) => {
-                worked_out = work_out()?;
-                &worked_out
-            }
-        };
-        if tags.len() > limits::TAGS_PER_READING {
-            return Err(TagError::TooMany { count: tags.len() }.into());
-        }
+        let tags = &*self.work_out_tags()?;
         let mut key = String::with_capacity(96);
         self.write_key(clock, &mut key)?;
         let declared = &*self.widget.0;

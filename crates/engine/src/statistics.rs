@@ -46,6 +46,7 @@ pub struct Local {
     pub entries: usize,
     pub bytes: u64,
     pub capacity_bytes: u64,
+    /// What is being computed, or put together behind those who read.
     pub in_flight: usize,
 }
 
@@ -174,7 +175,7 @@ impl Inner {
                 entries: local.entries,
                 bytes: local.bytes,
                 capacity_bytes: local.capacity_bytes,
-                in_flight: local.in_flight,
+                in_flight: local.in_flight.max(self.bundling.in_flight()),
             },
             store: Store {
                 kind: store.kind,

@@ -42,7 +42,8 @@ pub use problem::{Located, Problem, Severity, nearest};
 pub use query::{Mistake, Query};
 pub use range::{Dates, InvalidRange, Range};
 pub use rollup::{
-    Answer, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup, Slot, instant, plan,
+    Answer, Bundled, Fold, Folded, Malformed, Partial, Partition, PartitionUnit, Rollup, Slot,
+    decode_bundle, encode_bundle, instant, plan,
 };
 pub use rows::{Row, Rows};
 pub use secret::{InvalidSecret, SigningSecret};

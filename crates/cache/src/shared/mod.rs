@@ -286,6 +286,11 @@ impl Shared {
         each!(self, tier => tier.drop_entry(entry).await)
     }
 
+    /// Removes entries that still have these commits, and nothing else; nobody is told.
+    pub(crate) async fn evict(&self, entries: &[(EntryKey, u64)]) -> Result<(), StoreError> {
+        each!(self, tier => tier.evict(entries).await)
+    }
+
     pub(crate) async fn lease_state(
         &self,
         entry: &EntryKey,

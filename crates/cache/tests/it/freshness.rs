@@ -11,13 +11,14 @@ use std::{
 };
 
 use samovar_cache::{
-    Answer, Beginning, Bucket, Cache, Definition, Freshness, How, ReadError, Reading, RefreshAhead,
-    StaleBecause, State, Subject, Tag, Tenant, Tier, Widget,
+    Answer, Beginning, Bucket, Cache, Definition, Divided, Freshness, How, ReadError, Reading,
+    RefreshAhead, StaleBecause, State, Subject, Tag, Tenant, Ticket, Tier, Widget,
 };
 use samovar_clock::{Clock, ManualClock, WallTime};
 use tokio::sync::Semaphore;
 
 mod composed;
+mod divided;
 
 const TTL: Duration = Duration::from_secs(100);
 const GRACE: Duration = Duration::from_secs(50);

@@ -1,5 +1,7 @@
 //! Nodes that run the production cache, the readers and writers on them, and the chaos around.
 
+mod bundled;
+
 use std::{sync::Arc, time::Duration};
 
 use samovar_cache::{

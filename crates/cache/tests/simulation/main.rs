@@ -24,6 +24,8 @@ pub enum Broken {
     Store(StoreLaw),
     /// A composed value is stamped after its inputs were read.
     ComposedAfterInputs,
+    /// What is bundled is taken over without a look at what it was made under.
+    TakenOverUnseen,
     /// Time is told by a task that stands still with its node.
     TickingClock,
 }
@@ -68,7 +70,9 @@ fn act(cluster: &Cluster, nodes: &mut [Node]) {
     let index = random.below(NODES as u64) as usize;
     let node = &nodes[index];
     match random.below(100) {
-        0..58 => node.read(wanted(cluster)),
+        0..50 => node.read(wanted(cluster)),
+        50..54 => node.read_bundle(),
+        54..58 => node.bundle(),
         58..80 => node.write(random.below(6) as usize),
         80..82 => node.clear(["plain", "strict", "whole"][random.below(3) as usize]),
         82..84 => node.clear_reading(random.below(2) as usize, 4 + random.below(2) as usize),
@@ -224,6 +228,11 @@ fn an_incarnation_by_run_id_is_noticed() {
 #[test]
 fn a_composed_value_stamped_after_its_inputs_is_noticed() {
     notices(Broken::ComposedAfterInputs);
+}
+
+#[test]
+fn what_is_bundled_without_a_look_at_its_stamps_is_noticed() {
+    notices(Broken::TakenOverUnseen);
 }
 
 #[test]

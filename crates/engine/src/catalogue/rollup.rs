@@ -30,6 +30,8 @@ pub(crate) struct Rolled {
     /// Into what a slot is cut that goes on, or that no partition fills: each piece is folded anew when
     /// its own data changes. Only where an event tells of that, for much is late by seconds.
     pub(crate) finer: Option<PartitionUnit>,
+    /// An event or a capture tells of every change of what it folds.
+    pub(crate) is_told: bool,
     /// Its partials of time that is over, and those of time that goes on.
     pub(crate) sealed: Definition,
     pub(crate) open: Definition,
@@ -99,6 +101,7 @@ pub(super) async fn check(
         rollup: definition.rollup.clone(),
         tag: tag.clone(),
         finer: definition.finer.filter(|_| is_told),
+        is_told,
         sealed: define(kind, sealed),
         open: define("rollup-open", open),
     }))

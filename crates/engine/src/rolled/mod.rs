@@ -4,23 +4,25 @@
 //! Readings of one tenant that are made together share all of that: each partial is looked for, folded
 //! and decoded once, whatever the number of widgets, ranges and filters that need it.
 
+mod bundles;
+mod bundling;
 mod cover;
+mod kept;
 mod merging;
 mod partials;
 
 use std::sync::Arc;
 
-use samovar_cache::{Cache, DefinitionError, Parts, Reading, Tag, TagError, Value, Widget};
+use samovar_cache::{Cache, DefinitionError, Parts, Tag, TagError, Value, Widget};
 use samovar_widgets::{Dates, RollupWidgetDefinition};
 use tracing::Instrument;
 
-pub(crate) use self::cover::root;
+pub(crate) use self::{bundles::Bundling, cover::root};
 use self::{
     merging::{Merging, previous},
     partials::Gathering,
 };
 use crate::{
-    Member,
     catalogue::{Made, Rolled},
     engine::{Inner, Served},
     reading::BoundReading,
@@ -38,26 +40,6 @@ impl Partials {
     pub(crate) fn declare(rolled: &Rolled, cache: &Cache) -> Result<Self, DefinitionError> {
         let sealed = cache.declare(rolled.sealed.clone())?;
         Ok(Self { sealed, open: cache.declare(rolled.open.clone())? })
-    }
-}
-
-/// A slot whose partial can be kept, as a reading.
-struct Kept<'r> {
-    widget: &'r Widget,
-    member: &'r Member,
-    partition: String,
-    tags: [Tag; 1],
-}
-
-impl Kept<'_> {
-    /// What a partition holds depends on the zone in which it is cut.
-    fn pairs(&self) -> [(&str, &str); 2] {
-        let zone = self.member.zone.iana_name().unwrap_or("fixed");
-        [("partition", &self.partition), ("zone", zone)]
-    }
-
-    fn borrow<'a>(&'a self, pairs: &'a [(&'a str, &'a str)]) -> Reading<'a> {
-        self.widget.reading(&self.member.tenant).params(pairs).tags(&self.tags)
     }
 }
 

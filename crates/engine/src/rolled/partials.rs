@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use samovar_cache::{Answer as Cached, Beginning, Parts, ReadError, Tag, Ticket, Turn};
+use samovar_cache::{Answer as Cached, Beginning, Parts, ReadError, Ticket, Turn};
 use samovar_widgets::{Bound, Fold, Folded, Partial, PartitionUnit, Rollup, Slot, Snapshot};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Kept;
+use super::{bundles::Bundles, kept::Kept};
 use crate::{Member, catalogue::Rolled, engine::Inner};
 
 /// Partials that are asked for in one look.
@@ -45,7 +45,7 @@ struct Divided {
 /// The partials of slots that are in the order of time, each handed on once.
 pub(super) struct Gathering<'g> {
     inner: &'g Arc<Inner>,
-    rolled: &'g Rolled,
+    rolled: &'g Arc<Rolled>,
     member: &'g Member,
     /// The way to what is kept; without it everything is folded, and kept nowhere.
     parts: Option<&'g Parts>,
@@ -56,6 +56,8 @@ pub(super) struct Gathering<'g> {
     divided: BTreeMap<usize, Divided>,
     /// Of each piece; `None` for what is no whole partition.
     kept: Vec<Option<Kept<'g>>>,
+    /// `None`: nothing is kept in bundles.
+    bundles: Option<Bundles<'g>>,
     /// What is kept of partitions that go on, and is too old to be used for something new.
     worn: BTreeMap<usize, Cached>,
     done: Vec<bool>,
@@ -67,7 +69,7 @@ pub(super) struct Gathering<'g> {
 impl<'g> Gathering<'g> {
     pub(super) fn new(
         inner: &'g Arc<Inner>,
-        rolled: &'g Rolled,
+        rolled: &'g Arc<Rolled>,
         member: &'g Member,
         parts: Option<&'g Parts>,
         slots: &'g [Slot],
@@ -82,13 +84,15 @@ impl<'g> Gathering<'g> {
             }
             let widget = if slot.to() > now { &partials.open } else { &partials.sealed };
             // The rest of something depends on whatever lies in all of it.
-            let tagged = if slot.is_rest() { slots[of[0]] } else { *slot };
-            let tag = tagged.partition().fill(&rolled.tag);
-            let tags = [Tag::new(&tag).map_err(|error| error.to_string())?];
-            let partition = slot.name();
-            Ok(Some(Kept { widget, member, partition, tags }))
+            let tagged = if slot.is_rest() { &slots[of[0]] } else { slot };
+            Kept::partial(widget, rolled, member, slot, tagged).map(Some)
         });
-        let kept = kept.collect::<Result<_, String>>()?;
+        let kept = kept.collect::<Result<Vec<Option<Kept<'_>>>, String>>()?;
+        let bundles = (parts.is_some() && rolled.is_told).then(|| {
+            let whole = pieces.iter().enumerate().filter(|(_, piece)| piece.slot.is_whole());
+            Bundles::new(inner, rolled, member, whole.map(|(index, it)| (index, it.slot)), now)
+        });
+        let bundles = bundles.transpose()?;
         let done = vec![false; pieces.len()];
         let (worn, queries, rows) = (BTreeMap::new(), 0, 0);
         Ok(Self {
@@ -100,6 +104,7 @@ impl<'g> Gathering<'g> {
             pieces,
             divided,
             kept,
+            bundles,
             worn,
             done,
             now,
@@ -144,20 +149,26 @@ impl<'g> Gathering<'g> {
             }
         }
         match self.done.iter().all(|done| *done) {
-            true => Ok(()),
+            true => {
+                if let Some(bundles) = self.bundles.take() {
+                    bundles.make_behind();
+                }
+                Ok(())
+            }
             false => Err("others did not finish what they were making".to_owned()),
         }
     }
 
+    /// Says how many bytes it has.
     fn hand_on(
         &mut self,
         index: usize,
         kept: &Cached,
         take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
-    ) -> Result<(), String> {
+    ) -> Result<usize, String> {
         let bytes = kept.bytes().map_err(|error| error.to_string())?;
         self.give(index, &decode(self.rolled, &bytes)?, Some(kept), take);
-        Ok(())
+        Ok(bytes.len())
     }
 
     /// A slot is handed on when its last piece is there.
@@ -202,8 +213,9 @@ impl<'g> Gathering<'g> {
         take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>),
     ) -> Result<(), String> {
         let Some(parts) = self.parts else { return Ok(()) };
-        let whole: Vec<usize> =
-            (0..self.pieces.len()).filter(|index| self.kept[*index].is_some()).collect();
+        self.look_in_bundles(take).await;
+        let is_wanted = |index: &usize| self.kept[*index].is_some() && !self.done[*index];
+        let whole: Vec<usize> = (0..self.pieces.len()).filter(is_wanted).collect();
         for some in whole.chunks(AT_ONCE) {
             let kept: Vec<&Kept<'_>> =
                 some.iter().filter_map(|index| self.kept[*index].as_ref()).collect();
@@ -217,12 +229,26 @@ impl<'g> Gathering<'g> {
                     Some(answer) if self.is_worn(*index, &answer) => {
                         self.worn.insert(*index, answer);
                     }
-                    Some(answer) => self.hand_on(*index, &answer, take)?,
+                    Some(answer) => {
+                        let bytes = self.hand_on(*index, &answer, take)?;
+                        if let Some(bundles) = &mut self.bundles {
+                            bundles.found_beside(*index, bytes);
+                        }
+                    }
                     None => {}
                 }
             }
         }
+        // What has been bundled between the two looks.
+        self.look_in_bundles(take).await;
         Ok(())
+    }
+
+    async fn look_in_bundles(&mut self, take: &mut impl FnMut(&Slot, &Partial, Option<&Cached>)) {
+        let Some(mut bundles) = self.bundles.take() else { return };
+        bundles.leave_out(&self.done);
+        bundles.look(|index, partial| self.give(index, partial, None, take)).await;
+        self.bundles = Some(bundles);
     }
 
     /// The right to make what is missing, in the order of time, so that two who need the same divide it

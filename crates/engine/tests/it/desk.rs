@@ -8,6 +8,7 @@ use samovar_clock::{Clock, ManualClock, Random, WallTime};
 use samovar_engine::{Answer, Ask, Catalogue, Change, Engine, Observe, ReadFailure};
 use samovar_jobs::{Store, store::EmbeddedStore};
 
+use samovar_testkit::wait;
 use samovar_widgets::{Definitions, Document, Problem};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -145,6 +146,12 @@ impl Desk {
         let change = Change { tenant, tags, ..Change::default() };
         self.engine.invalidate(&change).await.expect("invalidated");
     }
+}
+
+/// When what is done behind readers has ended.
+pub(crate) async fn settled(engine: &Engine) {
+    let idle = || async { (engine.statistics().await.local.in_flight == 0).then_some(()) };
+    wait::until_async(PATIENCE, "what is done behind readers", idle).await.expect("it ends");
 }
 
 pub(crate) fn pairs(given: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod boards;
+mod bundles;
 mod captures;
 mod desk;
 mod documents;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::desk::{Desk, clock_at, data, pairs};
 
-const DEFINITIONS: &str = r#"
+pub(crate) const DEFINITIONS: &str = r#"
 [tenants]
 source = "shop"
 query = "select id, zone as time_zone from tenants"
@@ -41,7 +41,7 @@ freshness = "own"
 "#;
 
 /// So many tenants, each with so many orders on each of so many days before the 21st of November.
-fn schema(tenants: usize, days: usize, orders: usize) -> String {
+pub(crate) fn schema(tenants: usize, days: usize, orders: usize) -> String {
     format!(
         "create table tenants (id text primary key, zone text);
          create table orders (tenant text, received_at text, channel text, cents integer, customer integer);
@@ -57,13 +57,13 @@ fn schema(tenants: usize, days: usize, orders: usize) -> String {
 }
 
 /// Keys begin with it: `{tenant-7}:e:...`.
-fn owner(key: &str) -> &str {
+pub(crate) fn owner(key: &str) -> &str {
     key.trim_start_matches('{').split('}').next().unwrap_or_default()
 }
 
-struct Kept {
-    desk: Desk,
-    clock: Arc<ManualClock>,
+pub(crate) struct Kept {
+    pub(crate) desk: Desk,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl Kept {
@@ -71,7 +71,7 @@ impl Kept {
         Self::open_with(DEFINITIONS, schema, settings).await
     }
 
-    async fn open_with(definitions: &str, schema: &str, settings: Settings) -> Self {
+    pub(crate) async fn open_with(definitions: &str, schema: &str, settings: Settings) -> Self {
         let clock = clock_at("2026-11-20T12:00:00Z");
         let folder = tempfile::tempdir().expect("a folder");
         let database = Connection::open(folder.path().join("shop.db")).expect("a database");
@@ -85,7 +85,7 @@ impl Kept {
     }
 
     /// Keys in a table of the cache's file.
-    fn keys(&self, table: &str) -> Vec<String> {
+    pub(crate) fn keys(&self, table: &str) -> Vec<String> {
         let file = Connection::open_with_flags(self.file(), OpenFlags::SQLITE_OPEN_READ_ONLY);
         let file = file.expect("it is there");
         let mut keys = file.prepare(&format!("select key from {table}")).expect("a table");
@@ -94,14 +94,14 @@ impl Kept {
     }
 
     /// Whose partials are kept, and how many of them.
-    fn partials(&self) -> (BTreeSet<String>, usize) {
+    pub(crate) fn partials(&self) -> (BTreeSet<String>, usize) {
         let mut keys = self.keys("entries");
         keys.retain(|it| it.contains(":e:rollup:"));
         (keys.iter().map(|it| owner(it).to_owned()).collect(), keys.len())
     }
 
     /// What plain SQL says of the days of a range, whose tenants are of UTC and of Nepal in turns.
-    fn plain(&self, tenant: usize, (first, last): (&str, &str)) -> Value {
+    pub(crate) fn plain(&self, tenant: usize, (first, last): (&str, &str)) -> Value {
         let query =
             "select count(*), sum(cents), count(distinct customer) from orders where tenant = ?
                      and date(received_at, ?) between ? and ?";
@@ -116,7 +116,7 @@ impl Kept {
     }
 
     /// And how many queries it took to make it.
-    async fn shown(&self, tenant: usize, (first, last): (&str, &str)) -> (Value, u32) {
+    pub(crate) async fn shown(&self, tenant: usize, (first, last): (&str, &str)) -> (Value, u32) {
         let range = format!("{first}..{last}");
         let given = pairs(&[("range", &range)]);
         let answer = self.desk.engine.read("sales", &format!("tenant-{tenant}"), given).await;
@@ -126,7 +126,7 @@ impl Kept {
     }
 
     /// How many queries it took to make what plain SQL says.
-    async fn totals(&self, tenant: usize, range: (&str, &str)) -> u32 {
+    pub(crate) async fn totals(&self, tenant: usize, range: (&str, &str)) -> u32 {
         let (shown, queries) = self.shown(tenant, range).await;
         assert_eq!(shown, self.plain(tenant, range), "tenant-{tenant} {range:?}");
         queries
@@ -141,31 +141,13 @@ impl Kept {
         assert!(file <= limit, "{file} bytes");
     }
 
-    async fn told(&self) -> Statistics {
+    pub(crate) async fn told(&self) -> Statistics {
         self.desk.engine.statistics().await
     }
 }
 
-const THIRTY: (&str, &str) = ("2026-10-20", "2026-11-18");
-const NINETY: (&str, &str) = ("2026-08-21", "2026-11-18");
-
-/// A day is a partial for each tenant that is read. Of the others there is not even a version.
-#[tokio::test(flavor = "multi_thread")]
-async fn partials_are_kept_for_tenants_that_are_read_and_others_cost_nothing() {
-    let kept = Kept::open(&schema(10_000, 40, 1), Settings::default()).await;
-    assert_eq!(kept.desk.engine.tenants().await.expect("known").len(), 10_000);
-    let read: Vec<usize> = (0..100).map(|it| it * 97).collect();
-    for tenant in &read {
-        assert_eq!(kept.totals(*tenant, THIRTY).await, 1);
-    }
-    let names: BTreeSet<String> = read.iter().map(|it| format!("tenant-{it}")).collect();
-    assert_eq!(kept.partials(), (names.clone(), 100 * 30));
-    let keys = kept.keys("entries").into_iter().chain(kept.keys("versions"));
-    let mut owners: BTreeSet<String> = keys.map(|it| owner(&it).to_owned()).collect();
-    owners.retain(|it| !names.contains(it));
-    // The list of tenants, and what all of them have in common.
-    assert_eq!(owners.into_iter().collect::<Vec<_>>(), ["*", "everybody"]);
-}
+pub(crate) const THIRTY: (&str, &str) = ("2026-10-20", "2026-11-18");
+pub(crate) const NINETY: (&str, &str) = ("2026-08-21", "2026-11-18");
 
 /// Nobody has to do anything: what others write sweeps them out.
 #[tokio::test(flavor = "multi_thread")]

@@ -2,10 +2,12 @@
 //! into whatever a widget shows of a range.
 //!
 //! In reading order: [`Rollup`] says what is folded, [`plan`] which partitions a range takes,
-//! [`Fold`] turns rows into [`Partial`]s, [`Answer`] merges them into the JSON of a widget.
+//! [`Fold`] turns rows into [`Partial`]s, [`Answer`] merges them into the JSON of a widget. Many of
+//! them are kept together as [`Bundled`].
 //! Merging is associative and commutative to the bit, and so are the bytes of a partial.
 
 mod answer;
+mod bundle;
 mod distinct;
 mod elements;
 mod encoding;
@@ -27,6 +29,7 @@ mod sum;
 mod top;
 
 pub use answer::Answer;
+pub use bundle::{Bundled, decode_bundle, encode_bundle};
 pub use encoding::Malformed;
 pub use fold::{Fold, Folded};
 pub use instant::instant;

@@ -189,6 +189,29 @@ impl Partition {
         self.unit
     }
 
+    /// What it is one of: of an hour its day, of a day its month.
+    pub fn parent(self) -> Option<Self> {
+        let start = self.start.date();
+        match self.unit {
+            PartitionUnit::Hour => Some(Self { unit: PartitionUnit::Day, start: start.into() }),
+            PartitionUnit::Day => {
+                Some(Self { unit: PartitionUnit::Month, start: start.first_of_month().into() })
+            }
+            PartitionUnit::Month => None,
+        }
+    }
+
+    /// All those of which it is the parent, in the order of time.
+    pub fn children(self, zone: &TimeZone) -> Vec<Slot> {
+        let first = self.start.date();
+        let (unit, last) = match self.unit {
+            PartitionUnit::Hour => return Vec::new(),
+            PartitionUnit::Day => (PartitionUnit::Hour, first),
+            PartitionUnit::Month => (PartitionUnit::Day, first.last_of_month()),
+        };
+        plan(Dates::new(first, last).expect("at most a month"), unit, zone)
+    }
+
     /// When it begins, on the wall clock of its tenant.
     pub fn start(self) -> DateTime {
         self.start
@@ -263,6 +286,26 @@ mod tests {
         }
         let apia = planned("2011-12-29..2011-12-31", PartitionUnit::Day, "Pacific/Apia");
         assert_eq!(apia, [("2011/12/29".to_owned(), 1440), ("2011/12/31".to_owned(), 1440)]);
+    }
+
+    #[test]
+    fn a_partition_is_one_of_the_children_of_its_parent() {
+        for (range, name, unit, parent, children) in [
+            ("2026-02-27..2026-02-28", "Europe/Oslo", PartitionUnit::Day, "2026/02", 28),
+            ("2011-12-29..2011-12-31", "Pacific/Apia", PartitionUnit::Day, "2011/12", 30),
+            ("2026-03-29..2026-03-29", "Europe/Oslo", PartitionUnit::Hour, "2026/03/29", 23),
+            ("2026-10-25..2026-10-25", "Europe/Oslo", PartitionUnit::Hour, "2026/10/25", 24),
+        ] {
+            let zone = zone(name);
+            for slot in plan(dates(range), unit, &zone) {
+                let of = slot.partition.parent().expect("one");
+                let all = of.children(&zone);
+                assert_eq!((of.to_string().as_str(), all.len()), (parent, children), "{range}");
+                assert!(all.contains(&slot), "{range} {slot:?}");
+            }
+        }
+        let month = plan(dates("2026-02-01..2026-02-28"), PartitionUnit::Month, &TimeZone::UTC);
+        assert_eq!(month[0].partition.parent(), None);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::{fs, path::PathBuf, sync::Arc};
 use proptest::prelude::*;
 use samovar_clock::Random;
 use samovar_widgets::{
-    Answer, Definitions, Document, Fold, Partial, Range, Rollup, Row, Rows, Slot, SourceError,
-    TimeForm, Value, limits, plan,
+    Answer, Bundled, Definitions, Document, Fold, Partial, Range, Rollup, Row, Rows, Slot,
+    SourceError, TimeForm, Value, decode_bundle, encode_bundle, limits, plan,
 };
 
 const HEAD: &str = "[tenants]\nlist = [{ id = \"north\" }]\n[source.shop]\n\
@@ -171,6 +171,54 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_bundle_is_read_as_it_was_written_and_no_bytes_of_one_do_harm(
+        kept in prop::collection::btree_map(0usize..31, (any::<u32>(), 0usize..40), 0..31),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+        any in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let rollup = rollup("day", DIMENSIONS, &MEASURES);
+        let bytes = [7; 40];
+        let bundled: Vec<Bundled<'_>> = kept.iter().map(|(place, (left, length))| {
+            let left = std::time::Duration::from_millis((*left).into());
+            Bundled { place: *place, left, bytes: &bytes[..*length] }
+        }).collect();
+        let mut written = encode_bundle(&rollup, 31, &bundled);
+        prop_assert_eq!(decode_bundle(&rollup, 31, &written), Ok(bundled));
+        let header = written[..10].to_vec();
+        let short = written[..cut.index(written.len())].to_vec();
+        for (place, byte) in changes {
+            let place = place.index(written.len());
+            written[place] = byte;
+        }
+        for bytes in [written, short, [header, any.clone()].concat(), any] {
+            if let Ok(read) = decode_bundle(&rollup, 31, &bytes) {
+                prop_assert!(read.windows(2).all(|pair| pair[0].place < pair[1].place));
+                prop_assert!(read.iter().all(|it| it.place < 31));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bundle_of_something_else_is_none() {
+    let of = rollup("day", DIMENSIONS, &MEASURES);
+    let slots = slots("2026-11-01..2026-11-01", &of);
+    let partial = fold(&of, &slots, &orders(3, 20)).expect("it folds").remove(0);
+    let bundled = [Bundled { place: 3, left: std::time::Duration::ZERO, bytes: &partial }];
+    let bundle = encode_bundle(&of, 30, &bundled);
+    assert_eq!(decode_bundle(&of, 30, &bundle), Ok(bundled.to_vec()));
+    assert!(decode_bundle(&of, 31, &bundle).is_err(), "another calendar");
+    assert!(decode_bundle(&rollup("day", "", &MEASURES), 30, &bundle).is_err());
+    assert!(decode_bundle(&of, 30, &partial).is_err() && Partial::decode(&of, &bundle).is_err());
+    let backwards = [Bundled { place: 4, ..bundled[0] }, bundled[0]];
+    assert!(decode_bundle(&of, 30, &encode_bundle(&of, 30, &backwards)).is_err());
 }
 
 /// Written once with `SAMOVAR_GOLDEN=write`, and read ever after: what caches hold must stay legible,

@@ -193,3 +193,21 @@ pub(super) async fn a_dropped_entry_fences_the_writer_in_flight(h: &Harness) -> 
     assert_eq!(h.node().look(&at).await.entry, Some(stored(3, b"value")));
     Passed
 }
+
+pub(super) async fn an_eviction_takes_what_was_seen_and_no_lease(h: &Harness) -> Verdict {
+    let (at, other) = (h.reading(), h.reading());
+    h.node().store(&at, 1).await;
+    let kept = h.node().store(&other, 2).await;
+    h.node().win(Begin { seen: Some(1), ..h.node().asks(&at, 3) }).await;
+    let missing = h.reading();
+    let seen = [(at.entry.clone(), 1), (other.entry.clone(), 1), (missing.entry.clone(), 1)];
+    h.other().shared.evict(&seen).await.expect("answers");
+    assert_eq!(h.node().look(&at).await.entry, None);
+    assert_eq!(h.node().look(&other).await.entry, Some(kept));
+    let committed = h.node().commit(&at, 3, stored(3, b"newer")).await;
+    assert!(matches!(committed, Committed::Stored { .. }), "whoever computes lands");
+    h.other().shared.evict(&seen).await.expect("answers");
+    assert_eq!(h.node().look(&at).await.entry, Some(stored(3, b"newer")));
+    h.other().shared.evict(&[]).await.expect("answers");
+    Passed
+}

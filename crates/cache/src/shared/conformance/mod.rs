@@ -61,7 +61,8 @@ const CASES: &[Case] = cases![
         force_passes_everything_but_a_lease,
         a_renewed_lease_lasts,
         a_lease_shows_whose_it_is,
-        a_dropped_entry_fences_the_writer_in_flight;
+        a_dropped_entry_fences_the_writer_in_flight,
+        an_eviction_takes_what_was_seen_and_no_lease;
     back_offs:
         failures_in_a_row_wait_longer,
         success_and_clearing_forget_failures,

@@ -205,6 +205,11 @@ impl EmbeddedTier {
         .await
     }
 
+    pub(crate) async fn evict(&self, entries: &[(EntryKey, u64)]) -> Result<(), StoreError> {
+        let entries = Arc::<[_]>::from(entries);
+        self.write(move |connection| writes::evict(connection, &entries)).await
+    }
+
     pub(crate) async fn lease_state(
         &self,
         entry: &EntryKey,

@@ -6,6 +6,7 @@ pub(super) const ENTRY_GET: &str = include_str!("sql/entry_get.sql");
 pub(super) const ENTRY_COMMIT: &str = include_str!("sql/entry_commit.sql");
 pub(super) const ENTRY_PUT: &str = include_str!("sql/entry_put.sql");
 pub(super) const ENTRY_DROP: &str = include_str!("sql/entry_drop.sql");
+pub(super) const ENTRY_EVICT: &str = include_str!("sql/entry_evict.sql");
 pub(super) const ENTRY_NEXT: &str = include_str!("sql/entry_next.sql");
 pub(super) const ENTRY_SWEEP: &str = include_str!("sql/entry_sweep.sql");
 pub(super) const ENTRY_EXPIRED: &str = include_str!("sql/entry_expired.sql");

@@ -151,6 +151,14 @@ pub(super) fn drop_entry(connection: &Connection, key: &EntryKey) -> rusqlite::R
     Ok(())
 }
 
+pub(super) fn evict(connection: &Connection, entries: &[(EntryKey, u64)]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(sql::ENTRY_EVICT)?;
+    for (key, commit) in entries {
+        statement.execute((key.as_str(), *commit as i64))?;
+    }
+    Ok(())
+}
+
 pub(super) fn remove(connection: &Connection, expired: &[Expired]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(sql::ENTRY_REMOVE)?;
     for entry in expired {

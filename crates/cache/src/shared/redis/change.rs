@@ -1,12 +1,14 @@
-//! Invalidation and clearing: new ids for versions, and news for everybody.
+//! Invalidation and clearing: new ids for versions, and news for everybody. Eviction, which is no news.
 
+use futures_util::future::join_all;
 use samovar_store::redis::Repeat;
 
 use super::{
     RedisTier,
-    scripts::{DROP, INVALIDATE},
+    scripts::{DROP, EVICT, INVALIDATE},
 };
 use crate::{
+    entry::COMMIT_AT,
     key::EntryKey,
     shared::{Invalidate, Message, NewIds, StoreError},
 };
@@ -51,6 +53,16 @@ impl RedisTier {
             .arg(Message::Dropped(text()).encode())
             .arg(Message::Released(text()).encode());
         self.run(&call, Repeat::Safe).await.map(drop)
+    }
+
+    /// Each at the master of its tenant.
+    pub(crate) async fn evict(&self, entries: &[(EntryKey, u64)]) -> Result<(), StoreError> {
+        let evict = async |(entry, commit): &(EntryKey, u64)| {
+            let key = [self.names.full(entry.as_str())];
+            let call = EVICT.call(&key).arg(commit.to_be_bytes().as_slice()).arg(COMMIT_AT);
+            self.run(&call, Repeat::Safe).await.map(drop)
+        };
+        join_all(entries.iter().map(evict)).await.into_iter().collect()
     }
 }
 

@@ -14,6 +14,7 @@ macro_rules! script {
 script!(BEGIN, "begin");
 script!(COMMIT, "commit");
 script!(DROP, "drop");
+script!(EVICT, "evict");
 script!(INVALIDATE, "invalidate");
 script!(RELEASE, "release");
 script!(RENEW, "renew");

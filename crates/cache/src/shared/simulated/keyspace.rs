@@ -204,6 +204,12 @@ impl Keyspace {
         self.back_offs.remove(key);
     }
 
+    pub(super) fn evict_seen(&mut self, key: &str, commit: u64) {
+        if self.entries.get(key).is_some_and(|(value, _)| commit_of(value) == Some(commit)) {
+            self.entries.remove(key);
+        }
+    }
+
     pub(super) fn lease_state(&self, key: &str, now_ms: u64) -> Option<LeaseState> {
         let lease = self.leases.get(key).filter(|lease| lease.until_ms > now_ms)?;
         let left = Duration::from_millis(lease.until_ms - now_ms);

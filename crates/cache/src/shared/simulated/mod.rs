@@ -290,6 +290,14 @@ impl Connection {
         self.call(TENANTS, operation).await.map(|_| ())
     }
 
+    pub(crate) async fn evict(&self, entries: &[(EntryKey, u64)]) -> Result<(), StoreError> {
+        let operation = |data: &mut Keyspace, _, _| {
+            entries.iter().for_each(|(key, commit)| data.evict_seen(key.as_str(), *commit));
+            ((), Vec::new())
+        };
+        self.call(TENANTS, operation).await.map(|_| ())
+    }
+
     pub(crate) async fn lease_state(
         &self,
         entry: &EntryKey,

@@ -1,7 +1,8 @@
 //! How much was compared, and what of it was made of partials that were kept.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
+use rusqlite::{Connection, OpenFlags};
 use samovar_cache::Cache;
 use samovar_engine::{Answer, Tier};
 
@@ -20,6 +21,7 @@ pub(super) struct Counts {
     pub(super) meanwhile: usize,
     kept: u64,
     folded: u64,
+    pub(super) bundles: u64,
 }
 
 impl Counts {
@@ -43,14 +45,26 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// That are in a store.
+    pub(super) fn add_bundles(&mut self, folder: &Path) {
+        let file = folder.join("store").join("cache.db");
+        let file = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let count =
+            "select count(*) from entries where key like '%/days?%' or key like '%/hours?%'";
+        let bundles = file.and_then(|file| file.query_row(count, [], |row| row.get::<_, u32>(0)));
+        self.bundles += u64::from(bundles.expect("a count"));
+    }
+}
+
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { alone, queried, ready, untold, meanwhile, kept, folded, .. } = self;
+        let Self { alone, queried, ready, untold, meanwhile, kept, folded, bundles, .. } = self;
         write!(
             f,
             "{alone} made of kept partials alone, {queried} with queries, {ready} kept as they were; \
              {untold} after changes that nobody told, {meanwhile} after changes meanwhile; {kept} \
-             partials found, {folded} folded"
+             partials and bundles found, {folded} made, {bundles} bundles left"
         )
     }
 }

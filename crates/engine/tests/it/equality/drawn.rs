@@ -175,14 +175,24 @@ pub(super) fn draw(random: &Random) -> Vec<Spec> {
     specs
 }
 
+/// How much the engine hears of changes, which is always told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// No event says so: partials live for a day.
+    Unsaid,
+    /// They live for a month, and are bundled.
+    Told,
+    /// By tags that are finer than partitions: those that go on are kept in pieces.
+    Finer,
+}
+
 /// Nothing is refreshed behind the back of the test, and nothing is served when its time is over.
-/// Partials that go on are kept in pieces if tags are `finer` than partitions.
 pub(super) fn definitions(
     url: &str,
     table: &str,
     tenants: &[&str],
     specs: &[Spec],
-    finer: bool,
+    heard: Heard,
 ) -> String {
     let tenants: Vec<String> = tenants
         .iter()
@@ -193,7 +203,8 @@ pub(super) fn definitions(
          [freshness.own]\nttl = \"10m\"\ngrace = \"0s\"\nrefresh_ahead = false\n",
         tenants.join(", ")
     );
-    if finer {
+    let finer = heard == Heard::Finer;
+    if heard != Heard::Unsaid {
         text += "[event.\"order.changed\"]\ninvalidates = [\"orders/{hour}\"]\nat = \"at\"\n";
     }
     for unit in [Unit::Hour, Unit::Day, Unit::Month] {

@@ -79,6 +79,7 @@ async fn equals(mut database: Database) {
         database.name(),
         counts.readings
     );
+    assert!(counts.bundles > 0, "nothing was bundled: {counts}");
     assert!(counts.alone * 8 > cases, "few were made of kept partials alone: {counts}");
 }
 

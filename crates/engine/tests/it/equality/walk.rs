@@ -16,19 +16,20 @@ use super::{
     cases::{Case, MOST_RECENT},
     counts::Counts,
     database::Database,
-    drawn::{self, Show, Spec},
+    drawn::{self, Heard, Show, Spec},
     figures::read_json,
     orders::{self, Shop},
     pick,
     shown::{Expected, Wanted},
 };
-use crate::desk::check;
+use crate::desk::{check, settled};
 
 pub(super) struct Walk {
     seed: u64,
     pub(super) random: Random,
     clock: Arc<ManualClock>,
     text: String,
+    heard: Heard,
     /// Where the store is.
     folder: TempDir,
     served: Served,
@@ -86,12 +87,12 @@ impl Walk {
         }
         let specs: Arc<[Spec]> = drawn::draw(&random).into();
         let zones: Vec<&str> = era.zones.iter().map(|(zone, _)| *zone).collect();
-        let (url, finer) = (shop.database.url(), random.below(2) == 0);
-        let text = drawn::definitions(&url, &shop.table, &zones, &specs, finer);
+        let heard = *pick(&random, &[Heard::Unsaid, Heard::Told, Heard::Told, Heard::Finer]);
+        let text = drawn::definitions(&shop.database.url(), &shop.table, &zones, &specs, heard);
         let folder = tempfile::tempdir().expect("a folder");
         let served = Served::start(&text, &folder, &shop, &clock, seed).await;
         let recent = VecDeque::new();
-        Self { seed, random, clock, text, folder, served, shop, members, specs, recent }
+        Self { seed, random, clock, text, heard, folder, served, shop, members, specs, recent }
     }
 
     /// Until so many more readings are compared.
@@ -111,6 +112,7 @@ impl Walk {
                 26..29 => self.change_meanwhile(counts).await,
                 29..33 => self.read_page(counts).await,
                 33 => self = self.start_again(counts).await,
+                34..37 => self.see_a_month(counts).await,
                 _ => {}
             }
             for _ in 0..=self.random.below(4) {
@@ -118,12 +120,14 @@ impl Walk {
                 self.compare(&case, counts).await;
             }
         }
+        counts.add_bundles(self.folder.path());
         self.served.stop(&self.clock, counts).await;
         self.shop.database
     }
 
     /// What was kept is kept.
     async fn start_again(mut self, counts: &mut Counts) -> Self {
+        counts.add_bundles(self.folder.path());
         self.served.stop(&self.clock, counts).await;
         let (text, folder, shop) = (&self.text, &self.folder, &self.shop);
         self.served = Served::start(text, folder, shop, &self.clock, self.seed).await;
@@ -163,8 +167,9 @@ impl Walk {
             0..4 => left,
             4..8 => left + minute,
             8..12 => left.saturating_sub(Duration::from_millis(1)),
-            // Then all partials are made anew.
+            // Then all partials are made anew that nobody tells of, or some of the others.
             12 => minute * 60 * 26,
+            13 if self.heard != Heard::Unsaid => minute * 60 * 24 * 29,
             _ => minute * *pick(&self.random, &MOVES),
         });
     }
@@ -275,6 +280,37 @@ impl Walk {
         let after = self.compare(&case, counts).await;
         let folded = after.tier() == Tier::Computed && after.provenance().queries > 0;
         assert!(folded, "{}: a day was not folded anew", self.describe(&case));
+    }
+
+    /// A month that is over, seen in one way and another until its partials are bundled; then two of
+    /// its days change at once.
+    async fn see_a_month(&mut self, counts: &mut Counts) {
+        let mut case = self.draw();
+        let members = self.members.clone();
+        let Member { id, calendar, .. } = &members[case.member];
+        let this = calendar.day_of(self.now()).first_of_month();
+        let first = this - (1 + self.random.below(2) as i64).months();
+        case.range_is((first, first.last_of_month()));
+        case.filters = Vec::new();
+        let of_unit = self.specs_of(Unit::Day, |it| !it.compare);
+        let drawn = [0; 3].map(|_| *pick(&self.random, &of_unit));
+        for spec in &drawn[..2] {
+            case.spec = *spec;
+            self.compare(&case, counts).await;
+        }
+        // Or it may be changed while it is bundled.
+        if self.random.below(3) > 0 {
+            settled(&self.served.engine).await;
+        }
+        let length = first.days_in_month().unsigned_abs().into();
+        let days = [0; 2].map(|_| first + (self.random.below(length) as i64).days());
+        let came = days.map(|day| calendar.begins(day.at(12, 0, 0, 0)));
+        self.shop.insert(&self.random, id, &came).await;
+        self.tell(case.member, &came).await;
+        for spec in drawn {
+            case.spec = spec;
+            self.compare(&case, counts).await;
+        }
     }
 
     /// What is made while rows change may be of before or of after; what is read when that is told is
