@@ -10,7 +10,6 @@ use samovar_server::limits;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
     net::TcpStream,
-    time::timeout,
 };
 
 use super::server::Shop;
@@ -90,7 +89,7 @@ impl Client {
 
     /// `None` where the connection has ended.
     async fn answer(&mut self) -> Option<Answer> {
-        timeout(LIMIT, self.next()).await.expect("in time")
+        Clock::System.timeout(LIMIT, self.next()).await.expect("in time")
     }
 
     async fn next(&mut self) -> Option<Answer> {
