@@ -56,7 +56,7 @@ impl Sub<Duration> for Instant {
 
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "boot+{:.6}s", self.0 as f64 / 1e9)
+        write!(f, "{:.6}s", self.0 as f64 / 1e9)
     }
 }
 
@@ -74,6 +74,10 @@ impl WallTime {
     }
 }
 
+/// When the machine was started, in the nanoseconds of an [`Instant`]: there are decades before it,
+/// because what is read from a store may be older than the machine that reads it.
+const BOOT: u64 = 1 << 61;
+
 /// Where time comes from.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
@@ -90,7 +94,7 @@ impl Clock {
                 // The vDSO answers this without a system call: about 25 ns.
                 #[expect(clippy::disallowed_methods, reason = "this is the clock others take")]
                 let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-                Instant(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+                Instant(BOOT + time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
             }
             Clock::Manual(manual) => manual.now(),
         }
@@ -195,6 +199,12 @@ mod tests {
         assert_eq!(first.since(first + Duration::from_secs(1)), Duration::ZERO);
         assert_eq!(Instant::FAR_FUTURE + Duration::from_secs(1), Instant::FAR_FUTURE);
         assert_eq!(Instant::from_nanos(1) - Duration::from_secs(1), Instant::from_nanos(0));
+    }
+
+    #[test]
+    fn what_is_older_than_the_machine_is_as_old_as_it_is() {
+        let (now, decade) = (Clock::System.now(), Duration::from_secs(10 * 365 * 24 * 3600));
+        assert_eq!(now.since(now - decade), decade);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
     io,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -85,10 +85,10 @@ pub(crate) async fn converse(
         let requests = |pulse| Requests { front: its_front, peer, pulse, stop };
         // On its own, so that a connection that rests does not hold the room for it.
         match Box::pin(talk(&mut stream, left_over, requests, &clock, &mut stopped)).await {
-            Ending::Rest { bytes, again } => {
+            Ending::Rest { bytes, repeated } => {
                 left_over = bytes;
-                if let Some(again) = again {
-                    front.load().learn_head(head, again);
+                if let Some((front, again)) = repeated {
+                    front.learn_head(&head, again);
                 }
             }
             Ending::Closed => return,
@@ -128,7 +128,7 @@ enum Ending {
         /// Of another request, that were read already.
         bytes: Bytes,
         /// What the bytes were with which it began, if that was all that came.
-        again: Option<Arc<Again>>,
+        repeated: Option<Repeated>,
     },
     Closed,
     Overdue(&'static str),
@@ -163,7 +163,9 @@ async fn talk(
             stopping = stopping || stopped.as_mut().poll(cx).is_ready();
             let state = pulse.state();
             match state {
-                State::Resting if stopping || pulse.is_repeated() => return Poll::Ready(Ok(true)),
+                State::Resting if stopping || pulse.repeated().is_some() => {
+                    return Poll::Ready(Ok(true));
+                }
                 // It is answered when it is whole.
                 State::Asking if stopping => {}
                 State::Answering if stopping && !last_request => {
@@ -194,12 +196,23 @@ async fn talk(
     match ending {
         Ok(true) => {
             let parts = connection.into_parts();
-            let is_alone = parts.read_buf.is_empty() && parts.io.pieces == 1 && pulse.turns() == 2;
-            let again = pulse.take_repeated().filter(|_| is_alone);
-            Ending::Rest { bytes: parts.read_buf, again }
+            // hyper may rest before it has read all that there is.
+            let bytes = joined(parts.read_buf, parts.io.left_over);
+            let requests = pulse.requests.load(Relaxed);
+            let is_alone = bytes.is_empty() && parts.io.pieces == 1 && requests == 1;
+            let repeated = pulse.repeated().take().filter(|_| is_alone);
+            Ending::Rest { bytes, repeated }
         }
         Ok(false) => Ending::Closed,
         Err(what) => Ending::Overdue(what),
+    }
+}
+
+fn joined(first: Bytes, second: Bytes) -> Bytes {
+    match (first.is_empty(), second.is_empty()) {
+        (_, true) => first,
+        (true, false) => second,
+        (false, false) => [first, second].concat().into(),
     }
 }
 
@@ -240,10 +253,14 @@ pub(crate) struct Pulse {
     blocked: AtomicBool,
     /// Requests begun and answered, and pieces of answers taken after a wait.
     turns: AtomicU32,
+    /// Requests begun.
+    requests: AtomicU32,
     /// A request that was answered again, as the next one may be without being read.
-    repeated: Mutex<Option<Arc<Again>>>,
-    is_repeated: AtomicBool,
+    repeated: Mutex<Option<Repeated>>,
 }
+
+/// Who has answered again, and what.
+type Repeated = (Arc<Front>, Arc<Again>);
 
 /// A request is answered until this is dropped.
 #[derive(Debug)]
@@ -252,21 +269,17 @@ pub(crate) struct Underway(Arc<Pulse>);
 impl Pulse {
     pub(crate) fn begin(self: &Arc<Self>) -> Underway {
         self.underway.fetch_add(1, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
         self.turn();
         Underway(self.clone())
     }
 
-    pub(crate) fn repeated(&self, again: Arc<Again>) {
-        *self.repeated.lock().unwrap_or_else(PoisonError::into_inner) = Some(again);
-        self.is_repeated.store(true, Relaxed);
+    pub(crate) fn repeat(&self, front: Arc<Front>, again: Arc<Again>) {
+        *self.repeated() = Some((front, again));
     }
 
-    fn is_repeated(&self) -> bool {
-        self.is_repeated.load(Relaxed)
-    }
-
-    fn take_repeated(&self) -> Option<Arc<Again>> {
-        self.repeated.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn repeated(&self) -> MutexGuard<'_, Option<Repeated>> {
+        self.repeated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turn(&self) {

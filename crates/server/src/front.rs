@@ -91,7 +91,7 @@ impl Front {
     }
 
     /// Whoever sends the same bytes is answered without anybody reading them.
-    pub(crate) fn learn_head(&self, head: Bytes, again: Arc<Again>) {
+    pub(crate) fn learn_head(&self, head: &[u8], again: Arc<Again>) {
         self.repeats.learn_head(head, again);
     }
 
@@ -141,7 +141,7 @@ impl HyperService<Request<Incoming>> for Requests {
         let is_repeated = self.peer != Peer::Owner;
         if is_repeated && let Some((response, again)) = front.answer_again(&request, &span) {
             if let Some(again) = again {
-                self.pulse.repeated(again);
+                self.pulse.repeat(Guard::into_inner(front), again);
             }
             let content = |bytes| Answered { content: Content::Ready { bytes }, underway };
             return Answering::Ready { response: Some(response.map(content)) };

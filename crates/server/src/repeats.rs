@@ -12,10 +12,10 @@ use std::sync::{
 };
 
 use axum::{
-    body::{Bytes, HttpBody},
+    body::HttpBody,
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Request, Version,
-        header::{AUTHORIZATION, CONNECTION, COOKIE},
+        header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, IF_NONE_MATCH},
     },
 };
 use quick_cache::{Weighter, sync::Cache};
@@ -46,6 +46,8 @@ impl Repeat {
     }
 }
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// By what was asked and by whom.
 pub(crate) struct Repeats {
     known: Cache<u64, Arc<Known>, ByBytes>,
@@ -67,13 +69,14 @@ pub(crate) struct Known {
 /// A request that was answered again and leaves its connection as it was: whoever sends its bytes once
 /// more asks the same.
 pub(crate) struct Again {
+    /// As far as it decides what the answer looks like.
     pub(crate) request: Request<()>,
     pub(crate) known: Arc<Known>,
 }
 
 /// The bytes of a request, all of them and nothing else.
 struct Head {
-    bytes: Bytes,
+    bytes: Box<[u8]>,
     again: Arc<Again>,
 }
 
@@ -93,24 +96,26 @@ struct ByBytes;
 
 impl Weighter<u64, Arc<Known>> for ByBytes {
     fn weight(&self, _: &u64, known: &Arc<Known>) -> u64 {
-        /// What is bound and kept, about.
-        const REST: usize = 2048;
-        let of = |part: &Option<Box<[u8]>>| part.as_ref().map_or(0, |it| it.len());
-        let words = &known.words;
-        let bytes = words.question.len() * 2 + of(&words.authorization) + of(&words.cookie);
-        (bytes + REST) as u64
+        known.bytes() as u64
     }
 }
 
 impl Weighter<u64, Arc<Head>> for ByBytes {
     fn weight(&self, _: &u64, head: &Arc<Head>) -> u64 {
-        /// What they were parsed to, about, beside the bytes.
-        const REST: usize = 1024;
-        (head.bytes.len() * 2 + REST) as u64
+        // What it asks may be known by these bytes alone by now.
+        (head.bytes.len() * 2 + head.again.known.bytes()) as u64
     }
 }
 
 impl Known {
+    fn bytes(&self) -> usize {
+        /// What is bound and kept, about.
+        const REST: usize = 2048;
+        let of = |part: &Option<Box<[u8]>>| part.as_ref().map_or(0, |it| it.len());
+        let Words { question, authorization, cookie, .. } = &self.words;
+        question.len() * 2 + of(authorization) + of(cookie) + REST
+    }
+
     fn is_good(&self, revocations: u64, now: Instant) -> bool {
         self.words.revocations == revocations && now < self.until
     }
@@ -123,14 +128,17 @@ impl Again {
         let is_plain = request.version() == Version::HTTP_11
             && request.body().is_end_stream()
             && request.headers().get_all(CONNECTION).iter().all(goes_on);
-        let request = is_plain.then(|| {
+        is_plain.then(|| {
+            // Copies: what was read last would be kept with all that was read beside it.
             let mut copy = Request::new(());
-            *copy.method_mut() = request.method().clone();
-            *copy.uri_mut() = request.uri().clone();
-            *copy.headers_mut() = request.headers().clone();
-            copy
-        })?;
-        Some(Arc::new(Self { request, known }))
+            for name in [ACCEPT_ENCODING, IF_NONE_MATCH, TRACEPARENT] {
+                for value in request.headers().get_all(&name) {
+                    let value = HeaderValue::from_bytes(value.as_bytes()).expect("it was one");
+                    copy.headers_mut().append(name.clone(), value);
+                }
+            }
+            Arc::new(Self { request: copy, known })
+        })
     }
 }
 
@@ -180,9 +188,11 @@ impl Repeats {
         same.then(|| head.again.clone())
     }
 
-    pub(crate) fn learn_head(&self, bytes: Bytes, again: Arc<Again>) {
-        let hash = xxh3_64_with_seed(&bytes, self.seed);
-        self.heads.insert(hash, Arc::new(Head { bytes, again }));
+    pub(crate) fn learn_head(&self, bytes: &[u8], again: Arc<Again>) {
+        if bytes.len() <= limits::KNOWN_HEAD_BYTES {
+            let hash = xxh3_64_with_seed(bytes, self.seed);
+            self.heads.insert(hash, Arc::new(Head { bytes: bytes.into(), again }));
+        }
     }
 
     /// What a request is known by. `None` for one that is never known.

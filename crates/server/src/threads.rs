@@ -67,22 +67,31 @@ impl Thread {
 }
 
 pin_project! {
-    /// Runs where it is polled, but spawns, connects and waits as if it ran in another runtime.
+    /// Runs where it is polled, but spawns, connects and waits as if it ran in another runtime, also
+    /// when it is given up.
     #[derive(Debug)]
     pub(crate) struct Within<F> {
         runtime: Handle,
         #[pin]
-        inner: F,
+        inner: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Within<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _there = this.runtime.enter();
+            this.inner.set(None);
+        }
     }
 }
 
 impl<F> Within<F> {
     pub(crate) fn new(runtime: Handle, inner: F) -> Self {
-        Self { runtime, inner }
+        Self { runtime, inner: Some(inner) }
     }
 
     pub(crate) fn inner(&self) -> &F {
-        &self.inner
+        self.inner.as_ref().expect("it is there until this is dropped")
     }
 }
 
@@ -91,16 +100,19 @@ impl<F: Future> Future for Within<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _here = this.runtime.enter();
-        this.inner.poll(cx)
+        let _there = this.runtime.enter();
+        this.inner.as_pin_mut().expect("it is there until this is dropped").poll(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashSet, future::pending};
+    use std::{
+        collections::HashSet,
+        future::{pending, poll_fn},
+    };
 
-    use tokio::sync::mpsc;
+    use tokio::{runtime, sync::mpsc};
 
     use super::*;
 
@@ -133,6 +145,27 @@ mod tests {
         let (its, started) = told.await.expect("it runs");
         assert_ne!(its, thread::current().id());
         assert_eq!(started, engine.id());
+        let (tell, told) = oneshot::channel();
+        let given_up = OnDrop(Some(tell));
+        let answer = Within::new(engine.clone(), async move {
+            let _held = given_up;
+            pending::<()>().await;
+        });
+        threads.spawn(async move {
+            let mut answer = Box::pin(answer);
+            assert!(poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_pending())).await);
+        });
+        assert_eq!(told.await.expect("it is given up"), engine.id());
+    }
+
+    /// Says where it is dropped.
+    struct OnDrop(Option<oneshot::Sender<runtime::Id>>);
+
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            let tell = self.0.take().expect("dropped once");
+            tell.send(Handle::current().id()).expect("heard");
+        }
     }
 
     #[tokio::test]

@@ -205,15 +205,35 @@ async fn each_is_answered_once_however_it_comes() {
             assert_eq!(client.answer().await.expect("an answer").status(), "200");
         }
     }
-    let (begin, end) = request.split_at(20);
-    client.send(begin).await;
-    client.send(end).await;
-    assert_eq!(client.answer().await.expect("an answer").status(), "200");
+    // Whoever knew the first piece by its bytes would answer it.
+    for _ in 0..5 {
+        let (begin, end) = request.split_at(20);
+        client.send(begin).await;
+        assert_eq!(known.connect().await.ask(&request).await.status(), "200");
+        client.send(end).await;
+        assert_eq!(client.answer().await.expect("an answer").status(), "200");
+    }
     // Nothing more comes: the next answer is that to the next question.
     client.send("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     let answer = client.answer().await.expect("an answer");
     assert!(!answer.body.contains("total"), "{answer:?}");
     assert_eq!(client.answer().await, None);
+}
+
+/// More than HTTP takes in at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_of_what_comes_in_one_piece() {
+    let known = Known::start().await;
+    let long = known.asking(&format!("x: {}\r\n", "y".repeat(800)));
+    let short = known.asking("");
+    known.learn(&long).await;
+    let mut client = known.learn(&short).await;
+    for _ in 0..3 {
+        client.send(&(long.repeat(15) + &short.repeat(100))).await;
+        for number in 0..115 {
+            assert_eq!(client.answer().await.expect("an answer").status(), "200", "{number}");
+        }
+    }
 }
 
 /// What comes behind a head belongs to it, or ends the connection.
