@@ -128,17 +128,18 @@ impl Again {
         let is_plain = request.version() == Version::HTTP_11
             && request.body().is_end_stream()
             && request.headers().get_all(CONNECTION).iter().all(goes_on);
-        is_plain.then(|| {
-            // Copies: what was read last would be kept with all that was read beside it.
-            let mut copy = Request::new(());
-            for name in [ACCEPT_ENCODING, IF_NONE_MATCH, TRACEPARENT] {
-                for value in request.headers().get_all(&name) {
-                    let value = HeaderValue::from_bytes(value.as_bytes()).expect("it was one");
-                    copy.headers_mut().append(name.clone(), value);
-                }
+        if !is_plain {
+            return None;
+        }
+        // Copies: what was read last would be kept with all that was read beside it.
+        let mut copy = Request::new(());
+        for name in [ACCEPT_ENCODING, IF_NONE_MATCH, TRACEPARENT] {
+            for value in request.headers().get_all(&name) {
+                let value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+                copy.headers_mut().append(name.clone(), value);
             }
-            Arc::new(Self { request: copy, known })
-        })
+        }
+        Some(Arc::new(Self { request: copy, known }))
     }
 }
 
